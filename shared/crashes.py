@@ -1,0 +1,97 @@
+"""Which items were in flight when workers died, so that one that kills workers does not stop the run."""
+
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import orjson
+
+from shared.claims import SLOTS, Claims
+from shared.records import Records
+
+CRASHES_UNTIL_ALONE = 2
+JOURNAL_BYTES = 1 << 20
+
+
+class WorkerCrash(RuntimeError):
+    """The failure of an item that was alone in flight when a worker died."""
+
+
+class Journal:
+    """The keys that one worker has begun, in a file that a dead worker leaves behind."""
+
+    def __init__(self, parts: Path):
+        parts.mkdir(parents=True, exist_ok=True)
+        self.path = parts / "begun.jsonl"
+        self.descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self.size = 0
+
+    def begin(self, key: str, alone: bool = False) -> None:
+        line = orjson.dumps({"key": key, "alone": alone}, option=orjson.OPT_APPEND_NEWLINE)
+        self.size += os.write(self.descriptor, line)
+
+    def forget(self, in_flight: set[str] | None = None) -> None:
+        """Drop what is settled; with nothing in flight, all."""
+        if not in_flight:
+            os.ftruncate(self.descriptor, 0)
+            self.size = 0
+        elif self.size > JOURNAL_BYTES:
+            os.ftruncate(self.descriptor, 0)
+            self.size = 0
+            for key in in_flight:
+                self.begin(key)
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+
+
+def recover(parts: Path, claims: Claims, records: Records, own_slot: int | None = None) -> None:
+    """Take note of what dead workers left in flight, and remove their half-written files."""
+    if not parts.is_dir():
+        return
+    for folder in sorted(parts.iterdir(), key=lambda path: path.name):
+        slot = int(folder.name)
+        if slot == own_slot:
+            note_crash(folder, records)
+        elif claims.take(SLOTS + slot, SLOTS + slot + 1):
+            note_crash(folder, records)
+            claims.release(SLOTS + slot, SLOTS + slot + 1)
+
+
+def note_crash(folder: Path, records: Records) -> None:
+    begun = read_lines(folder / "begun.jsonl")
+    lines = [orjson.dumps(line) for line in begun if not records.is_settled(line["key"])]
+    if lines:
+        # One write with O_APPEND, so that two workers that recover at once do not mix their lines.
+        descriptor = os.open(records.folder / "crashes.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        os.write(descriptor, b"".join(line + b"\n" for line in lines))
+        os.close(descriptor)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def suspects(records: Records) -> tuple[set[str], set[str]]:
+    """The keys to try alone, and those among them that killed a worker alone and are to be recorded as failures."""
+    crashes: Counter[str] = Counter()
+    alone: Counter[str] = Counter()
+    for line in read_lines(records.folder / "crashes.jsonl"):
+        crashes[line["key"]] += 1
+        alone[line["key"]] += bool(line["alone"])
+    to_try = {key for key, count in crashes.items() if count >= CRASHES_UNTIL_ALONE and not records.is_settled(key)}
+    deadly = {key for key in to_try if alone[key] > (records.read_failure(key) or {"attempts": 0})["attempts"]}
+    return to_try, deadly
+
+
+def read_lines(path: Path) -> list[dict]:
+    """The whole lines of a JSONL file; a last one that a crash cut off is left out."""
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    lines = []
+    for line in text.splitlines():
+        try:
+            lines.append(orjson.loads(line))
+        except ValueError:
+            continue
+    return lines

@@ -1,0 +1,183 @@
+"""Where items come from: any input the readers know, and slices of it."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shared.readers.columnar import read_arrow, read_parquet, saved_splits
+from shared.readers.folder import IMAGE_SUFFIXES, folder_digest, has_image_suffix, read_folder
+from shared.readers.img2dataset import is_img2dataset, read_img2dataset
+from shared.readers.json_rows import read_json, read_json_lines
+from shared.readers.row import RowReader
+from shared.readers.separated import read_list, read_separated
+from shared.readers.tars import read_tar
+from shared.table import DatasetError
+
+__all__ = ["DatasetError", "IndexedDataset", "Source", "read_items"]
+
+_READERS: dict[str, Callable[[Path, RowReader], Iterator[dict]]] = {
+    ".csv": lambda path, reader: read_separated(path, ",", reader),
+    ".tsv": lambda path, reader: read_separated(path, "\t", reader),
+    ".json": read_json,
+    ".jsonl": read_json_lines,
+    ".ndjson": read_json_lines,
+    ".txt": read_list,
+    ".parquet": read_parquet,
+    ".arrow": read_arrow,
+    ".tar": lambda path, reader: read_tar(path, reader.image_key),
+}
+# A folder of these is read file by file. img2dataset lays Parquet beside its tars, so tars come first.
+_CONTAINERS = (".tar", ".arrow", ".parquet")
+_COMPRESSED = (".gz", ".tgz", ".bz2", ".xz", ".zst", ".zip")
+
+
+@dataclass(frozen=True)
+class Source:
+    """An input as the config names it.
+
+    `meta_path`: a folder or a table; `meta_folder`: what relative paths in the table are relative to (its own
+    folder where this is None); `image_key`: the column of the photographs, None where there are none;
+    `key_column`: the column of the keys, used where the table has it; `config_folder`: where the config lies.
+    The two paths are absolute, or relative to the current folder or, where nothing is there, to the config's.
+    """
+
+    meta_path: str
+    meta_folder: str | None = None
+    image_key: str | None = "image"
+    key_column: str | None = "key"
+    config_folder: str | os.PathLike = "."
+
+    @property
+    def path(self) -> Path:
+        """Where the input is; raises DatasetError with the places tried."""
+        return self._found(self.meta_path)
+
+    def items(self) -> Iterator[dict]:
+        """The items in the input's order, read as they are taken.
+
+        Raises DatasetError at once for an input that is not there or of no kind we know, and while reading
+        for one that is damaged, has no column of that name, or no items. Two items with one key: see
+        Table.write.
+        """
+        path = self.path
+        return _at_least_one(self._read(path), path)
+
+    def digest(self) -> str:
+        """Changes when the input changed; reads names, sizes and times, never photographs.
+
+        A folder of photographs is its sorted relative names and nothing else.
+        """
+        path = self.path
+        if not path.is_dir():
+            return _files_digest([path], Path("/"))
+        names = os.listdir(path)
+        if is_img2dataset(path, names):
+            metadata = sorted(path / name for name in names if (path / name).is_file())
+            return hashlib.sha256((folder_digest(path) + _files_digest(metadata, path)).encode()).hexdigest()
+        files = [file for _, files in _splits(path) for file in files]
+        return _files_digest(files, path) if files else folder_digest(path)
+
+    def _read(self, path: Path) -> Iterator[dict]:
+        if not path.is_dir():
+            return self._read_file(path)
+        if is_img2dataset(path, os.listdir(path)):
+            return read_img2dataset(path)
+        splits = _splits(path)
+        return self._read_splits(splits) if splits else read_folder(path)
+
+    def _read_splits(self, splits: list[tuple[str | None, list[Path]]]) -> Iterator[dict]:
+        for split, files in splits:
+            for file in files:
+                for item in self._read_file(file):
+                    yield item if split is None else {**item, "dataset_split": split}
+
+    def _read_file(self, path: Path) -> Iterator[dict]:
+        suffix = path.suffix.lower()
+        if suffix in _COMPRESSED:
+            raise DatasetError(f"{path} is compressed; unpack it first, for photographs are read from inside it")
+        if suffix not in _READERS:
+            raise DatasetError(f"{path} is of no kind we read: a folder, {', '.join(_READERS)}")
+        folder = str(self._found(self.meta_folder) if self.meta_folder else path.parent)
+        return _READERS[suffix](path, RowReader(path, folder, self.image_key, self.key_column))
+
+    def _found(self, name: str) -> Path:
+        wanted = os.path.expanduser(name)
+        places = [os.path.abspath(wanted), os.path.abspath(os.path.join(self.config_folder, wanted))]
+        for place in places:
+            if os.path.exists(place):
+                return Path(place)
+        raise DatasetError(f"there is no {' and no '.join(dict.fromkeys(places))}")
+
+
+def read_items(source: Source) -> Iterator[dict]:
+    """The items of `source`, in order, in bounded memory; see Source.items."""
+    return source.items()
+
+
+def _splits(folder: Path) -> list[tuple[str | None, list[Path]]]:
+    """The container files that `folder` is made of, by split; none for a folder of photographs."""
+    names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    if "dataset_dict.json" in names or {"state.json", "dataset_info.json"} <= set(names):
+        return saved_splits(folder)
+    for suffix in _CONTAINERS:
+        files = [folder / name for name in names if name.lower().endswith(suffix)]
+        if files and any(map(has_image_suffix, names)):
+            raise DatasetError(f"the folder {folder} holds photographs beside {files[0].name}; name one of them")
+        if files:
+            return [(None, files)]
+    return []
+
+
+def _files_digest(files: list[Path], folder: Path) -> str:
+    statuses = [(os.path.relpath(file, folder), file.stat()) for file in files]
+    lines = [f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n" for name, status in statuses]
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _at_least_one(items: Iterator[dict], path: Path) -> Iterator[dict]:
+    is_empty = True
+    for item in items:
+        is_empty = False
+        yield item
+    if is_empty and path.is_dir():
+        suffixes = ", ".join(["." + suffix for suffix in IMAGE_SUFFIXES] + list(_CONTAINERS))
+        raise DatasetError(f"the folder {path} holds no photographs; looked for {suffixes}")
+    if is_empty:
+        raise DatasetError(f"there is nothing in {path}")
+
+
+class IndexedDataset(Sequence):
+    """The items start to stop (not included) of `source`, by their place in this slice; nothing is copied.
+
+    Raises IndexError for a place outside the slice and ValueError for a slice outside the source.
+    """
+
+    def __init__(self, source: Sequence, start: int, stop: int) -> None:
+        if not 0 <= start <= stop <= len(source):
+            raise ValueError(f"no items {start} to {stop} in a dataset of {len(source)}")
+        self.source, self.start, self.stop = source, start, stop
+
+    @classmethod
+    def shard(cls, source: Sequence, rank: int, world_size: int) -> "IndexedDataset":
+        """The slice of worker `rank` of `world_size`: contiguous, in order, sizes differ by at most one item.
+
+        With more workers than items some shards are empty. Raises ValueError unless 0 <= rank < world_size.
+        """
+        if not 0 <= rank < world_size:
+            raise ValueError(f"no rank {rank} among {world_size} workers; ranks count from 0")
+        total = len(source)
+        return cls(source, rank * total // world_size, (rank + 1) * total // world_size)
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __getitem__(self, index: Any) -> Any:
+        place = range(self.start, self.stop)[index]
+        if isinstance(place, range):
+            if place.step != 1:
+                raise ValueError("a slice of a dataset is contiguous: its step is 1")
+            return IndexedDataset(self.source, place.start, max(place.start, place.stop))
+        return self.source[place]

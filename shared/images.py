@@ -1,0 +1,133 @@
+"""Opening photographs as every step expects them: upright, sRGB, opaque, 8 bit, of bounded size."""
+
+import io
+import os
+import stat
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from shared.containers import read_member
+
+MAX_PIXELS = 200_000_000  # the largest camera sensors; a decoded image takes three bytes a pixel
+Image.MAX_IMAGE_PIXELS = None  # our bound is checked before anything is decoded, and names the file
+BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, TypeError)
+SRGB = ImageCms.createProfile("sRGB")
+
+
+class ImageError(ValueError):
+    """A photograph that cannot be used; the message is one sentence that names it."""
+
+
+def open_image(source: dict | str | os.PathLike, longest_side: int | None = None) -> Image.Image:
+    """Open an item's photograph, or a path, as RGB of 8 bit, upright by its EXIF tag.
+
+    An ICC profile is converted to sRGB, transparency is laid over white, 16 bit are scaled to 8, and of an animation the
+    first frame is taken. With `longest_side` the image is made no larger than that, which for a JPEG is done while it is
+    decoded (DCT scaling) and several times quicker. `image.info["full_size"]` is the upright (width, height) as stored.
+    Raises ImageError.
+    """
+    name = describe(source)
+    try:
+        with Image.open(io.BytesIO(read_bytes(source))) as image:
+            check_size(name, image.size)
+            sides = image.size[::-1] if image.getexif().get(0x0112, 1) >= 5 else image.size
+            if longest_side:
+                image.draft(None, (min(image.width, longest_side), min(image.height, longest_side)))
+            image.load()
+            opened = to_rgb(ImageOps.exif_transpose(image) or image)
+    except ImageError:
+        raise
+    except UnidentifiedImageError:
+        raise ImageError(f"{name} is not an image that can be read") from None
+    except BROKEN as error:
+        raise ImageError(f"{name} is damaged: {error}") from error
+    if longest_side:
+        opened.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS)
+    opened.info = {"full_size": sides}
+    return opened
+
+
+def read_bytes(source: dict | str | os.PathLike) -> bytes:
+    """The photograph as it is stored, also out of a tar, Parquet or Arrow file. Raises ImageError."""
+    name = describe(source)
+    try:
+        if isinstance(source, dict) and source.get("image_member"):
+            data = read_member(source)
+        else:
+            data = read_file(source["image_path"] if isinstance(source, dict) else source)
+    except FileNotFoundError:
+        raise ImageError(f"{name} does not exist") from None
+    except PermissionError:
+        raise ImageError(f"{name} may not be read by this user") from None
+    except IsADirectoryError:
+        raise ImageError(f"{name} is a folder") from None
+    except OSError as error:
+        raise ImageError(f"{name} cannot be read: {error.strerror or error}") from error
+    if not data:
+        raise ImageError(f"{name} is empty")
+    return data
+
+
+def read_file(path: str | os.PathLike) -> bytes:
+    # O_NONBLOCK, so that a pipe among the photographs does not hang the worker.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError("not a regular file")
+        return file.read()
+
+
+def check_size(name: str, size: tuple[int, int]) -> None:
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise ImageError(f"{name} has {width} x {height} pixels; at most {MAX_PIXELS // 1_000_000} million are opened")
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    image = to_srgb(image)
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return to_eight_bit(image)
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return image.convert("RGB")
+
+
+def to_srgb(image: Image.Image) -> Image.Image:
+    """Convert by the embedded ICC profile; one that is broken or does not fit the pixels is passed over, as viewers do."""
+    profile = image.info.get("icc_profile")
+    if not profile or image.mode not in ("RGB", "RGBA", "CMYK", "L"):
+        return image
+    target = "RGB" if image.mode == "CMYK" else image.mode
+    if target == "L":
+        return image
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        converted = ImageCms.profileToProfile(image, source, SRGB, outputMode=target)
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return image
+    return converted if converted is not None else image
+
+
+def to_eight_bit(image: Image.Image) -> Image.Image:
+    """Grey of 16 or 32 bit, or float, whose range is told by its largest value."""
+    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+    largest = float(values.max(initial=0.0))
+    if image.mode == "F":
+        white = 1.0 if largest <= 1.0 else 255.0 if largest <= 255.0 else 65535.0
+    else:
+        white = 65535.0 if largest <= 65535.0 else float(2**32 - 1)
+    grey = np.clip(values * (255.0 / white) + 0.5, 0, 255).astype(np.uint8)
+    return Image.fromarray(grey).convert("RGB")
+
+
+def describe(source: Any) -> str:
+    """How messages name a photograph."""
+    if not isinstance(source, dict):
+        return str(Path(source))
+    member = source.get("image_member")
+    return f"{source['key']} in {source['image_path']}" if member else str(source["image_path"])

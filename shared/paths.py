@@ -1,0 +1,34 @@
+"""How paths stand in tables: relative inside the run's folder, so that two runs give the same bytes."""
+
+import os
+from functools import lru_cache
+
+_relative_folder = lru_cache(maxsize=4096)(os.path.relpath)
+
+
+def is_path_field(field: str, value: object) -> bool:
+    """A field is a path by its name, and addresses such as s3://bucket/a are not ours to move."""
+    return field.endswith("_path") and isinstance(value, str) and value != "" and "://" not in value
+
+
+def relative_paths(row: dict, folder: str, run_folder: str) -> dict:
+    """The row as a table in `folder` has it: paths inside `run_folder` are made relative to `folder`.
+
+    Both folders are absolute and normalized. Returns `row` itself where nothing changes.
+    """
+    inside = run_folder.rstrip(os.sep) + os.sep
+    changed = {}
+    for field, value in row.items():
+        if is_path_field(field, value) and value.startswith(inside):
+            parent, name = os.path.split(value)
+            relative = _relative_folder(parent, folder)
+            changed[field] = name if relative == "." else f"{relative}/{name}"
+    return {**row, **changed} if changed else row
+
+
+def absolute_paths(row: dict, folder: str) -> dict:
+    """The row as it is in memory: its relative paths made absolute against `folder`, in place."""
+    for field, value in row.items():
+        if is_path_field(field, value) and not value.startswith(os.sep):
+            row[field] = os.path.normpath(f"{folder}/{value}")
+    return row

@@ -1,0 +1,114 @@
+"""How a row of any table becomes an item: its key, where its photograph is, and its other fields."""
+
+import difflib
+import hashlib
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from shared.containers import read_member
+from shared.readers.plain import carried_fields, is_bytes, plain
+from shared.table import DatasetError
+
+
+@dataclass(frozen=True)
+class RowReader:
+    """Makes items of the rows of one table.
+
+    `folder` is what relative paths of photographs are relative to, absolute. `image_key` is the column of the
+    photographs, None where the rows have none; `key_column` that of the keys, used where the table has it.
+    """
+
+    table: Path
+    folder: str
+    image_key: str | None
+    key_column: str | None = "key"
+
+    @cached_property
+    def _table_folder(self) -> str:
+        return str(self.table.parent)
+
+    def check_columns(self, columns: Collection[str]) -> None:
+        """Raises DatasetError where a column that was asked for is missing, or one is there twice."""
+        names = list(columns)
+        doubled = next((name for name in names if names.count(name) > 1), None)
+        if doubled is not None:
+            raise DatasetError(f'{self.table.name} has two columns named "{doubled}"')
+        # The default is a wish: most tables name their rows by their photographs.
+        for wanted in (self.image_key, None if self.key_column == "key" else self.key_column):
+            if wanted is not None and wanted not in names:
+                near = difflib.get_close_matches(wanted, names, 1)
+                question = f'; did you mean "{near[0]}"? (' if near else "; there are ("
+                raise DatasetError(f'no column "{wanted}" in {self.table}{question}{", ".join(names)})')
+
+    def item(self, row: Mapping[str, Any], number: int) -> dict:
+        """The item of row `number` (from 1), whose photograph is named by a path.
+
+        A path that is none, or leaves the folder, makes an item with "unreadable": the reason in one sentence.
+        """
+        if self.image_key is None:
+            return self._item(row, self._key(row, None, number), {})
+        written: Any = row.get(self.image_key)
+        if isinstance(written, Mapping):  # {"bytes": null, "path": ...}, as the datasets library writes it
+            written = written.get("path")
+        reason = self._unreadable(written, number)
+        if reason is not None:
+            return self._item(row, self._key(row, written, number), {"unreadable": reason})
+        path = written if os.path.isabs(written) else f"{self.folder}/{os.path.normpath(written)}"
+        return self._item(row, self._key(row, written, number), {"image_path": path})
+
+    def stored_item(self, row: Mapping[str, Any], number: int, row_in_file: int) -> dict:
+        """The item of a row whose photograph lies in the table itself; `row` comes without its bytes."""
+        shown = dict(row)
+        struct = shown.pop(str(self.image_key), None)
+        name = struct.get("path") if isinstance(struct, Mapping) else None
+        if name:
+            shown[str(self.image_key)] = name
+        member = {"row": row_in_file, "column": self.image_key}
+        image = {"image_path": str(self.table), "image_member": member}
+        if name or self.key_column in shown:
+            return self._item(shown, self._key(shown, name, number), image)
+        # Nothing names this photograph but itself.
+        return self._item(shown, hashlib.sha256(read_member(image)).hexdigest()[:16], image)
+
+    def _item(self, row: Mapping[str, Any], key: str, image: dict) -> dict:
+        item = {"key": "", **carried_fields(row, self._table_folder), **image}
+        if "unreadable" in item:
+            item.pop("image_path", None)
+        item["key"] = key
+        return item
+
+    def _unreadable(self, written: object, number: int) -> str | None:
+        if not isinstance(written, str) or not written:
+            return f'row {number} of {self.table.name} has no path in "{self.image_key}"'
+        if "\0" in written:
+            return f"the path in row {number} of {self.table.name} has a NUL character"
+        if "://" in written:
+            return f"{written} is an address and no path; download the photograph first"
+        if ".." in written and not os.path.isabs(written) and os.path.normpath(written).split("/")[0] == "..":
+            return f"the path {written} leaves the folder {self.folder}"
+        return None
+
+    def _key(self, row: Mapping[str, Any], written: object, number: int) -> str:
+        if self.key_column is not None and self.key_column in row:
+            value = plain(row[self.key_column])
+            if value is None or value == "":
+                raise DatasetError(f'row {number} of {self.table.name} has nothing in "{self.key_column}"')
+            return str(value)
+        if isinstance(written, str) and written:
+            return key_of_path(written)
+        # Nothing names this row but what it says.
+        fields = {field: plain(value) for field, value in row.items() if not is_bytes(value)}
+        return hashlib.sha256(orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+
+
+def key_of_path(written: str) -> str:
+    """The stem and eight hex digits of the path as written: a/1.jpg and b/1.jpg differ, and rows may move."""
+    stem = os.path.splitext(os.path.basename(written))[0]
+    digest = hashlib.sha256(written.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{stem}-{digest[:8]}"

@@ -1,0 +1,54 @@
+"""Rows from CSV, TSV and plain lists of paths."""
+
+import csv
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+from shared.readers.row import RowReader
+from shared.table import DatasetError
+
+_LONGEST_FIELD = 1 << 28  # bytes; a quote that is never closed would else take in the whole file
+
+
+def read_separated(path: Path, delimiter: str, reader: RowReader) -> Iterator[dict]:
+    """Items of a CSV or TSV file (RFC 4180, UTF-8 with or without a byte order mark, a header first).
+
+    Raises DatasetError with the line, for too many or too few fields, a broken quote, or bytes that are not
+    UTF-8.
+    """
+    csv.field_size_limit(_LONGEST_FIELD)
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        lines = csv.reader(file, delimiter=delimiter, strict=True)
+        try:
+            columns = next((row for row in lines if row), None)
+            if columns is None:
+                return
+            reader.check_columns(columns)
+            number = itertools.count(1)
+            for row in lines:
+                if len(row) != len(columns):
+                    if not row:  # an empty line
+                        continue
+                    raise DatasetError(
+                        f"line {lines.line_num} of {path.name} has {len(row)} fields, not {len(columns)}"
+                    )
+                yield reader.item(dict(zip(columns, row, strict=True)), next(number))
+        except csv.Error as error:
+            raise DatasetError(
+                f"line {lines.line_num} of {path.name} is not {path.suffix[1:].upper()}: {error}"
+            ) from None
+        except UnicodeDecodeError as error:
+            raise DatasetError(f"{path.name} is not UTF-8 after line {lines.line_num}: {error}") from None
+
+
+def read_list(path: Path, reader: RowReader) -> Iterator[dict]:
+    """Items of a text file with one path in each line, or one text where there are no photographs."""
+    column = reader.image_key or "text"
+    with open(path, encoding="utf-8-sig") as file:
+        try:
+            rows = (text for line in file if (text := line.rstrip("\n")).strip())
+            for number, text in enumerate(rows, 1):
+                yield reader.item({column: text}, number)
+        except UnicodeDecodeError as error:
+            raise DatasetError(f"{path.name} is not UTF-8: {error}") from None

@@ -1,0 +1,105 @@
+"""How many items each step took, lost and why, down to the triplets."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from shared.picker import FAILED, OPEN, RECORDED, item_states
+from shared.records import Records
+from shared.run import Run, Step
+from shared.splits import SPLITS
+from shared.table import Table
+
+
+@dataclass
+class Loss:
+    """`kind` is failed, dropped or left; `reason` says why in words."""
+
+    kind: str
+    count: int
+    reason: str
+    percent: float = 0.0  # of the items that the run read
+
+
+@dataclass
+class Stage:
+    """A step as the funnel shows it: taken = kept + losses."""
+
+    step: Step
+    is_begun: bool = False
+    taken: int = 0
+    kept: int = 0
+    foreign: int = 0
+    kept_percent: float = 0.0  # of the items that the run read
+    losses: list[Loss] = field(default_factory=list)
+
+    @property
+    def is_complete(self) -> bool:
+        return self.is_begun and self.lost("left") == 0
+
+    def lost(self, kind: str) -> int:
+        return sum(loss.count for loss in self.losses if loss.kind == kind)
+
+
+def stages_of(run: Run, items: int) -> list[Stage]:
+    """One stage a step, complete or not; `items` is how many the run read."""
+    found = [stage_of(step) for step in run.steps]
+    for stage in found:
+        stage.kept_percent = 100 * stage.kept / max(items, 1)
+        for loss in stage.losses:
+            loss.percent = 100 * loss.count / max(items, 1)
+    return found
+
+
+def stage_of(step: Step) -> Stage:
+    if not step.folder.is_dir() or not step.table_path.exists():
+        return Stage(step)
+    taken = len(Table(step.table_path))
+    proof = step.read_result()
+    if not step.result_path.exists() or proof.get("items") != taken:  # not collected yet, or items came since
+        proof = None
+    if step.worker.only_collects:
+        return collected_stage(step, taken, proof)
+    recorded, failed, left = counts(step, proof)
+    rows = proof["rows"] if proof else recorded
+    losses = [
+        Loss("failed", failed, "failed"),
+        Loss("dropped", recorded - rows, "not selected"),
+        Loss("left", left, "not done yet"),
+    ]
+    foreign = proof["foreign"] if proof else 0
+    return Stage(step, True, taken, rows, foreign, losses=[loss for loss in losses if loss.count > 0])
+
+
+def collected_stage(step: Step, taken: int, proof: dict | None) -> Stage:
+    """A step without work per item, such as merge: it is made as a whole or not at all."""
+    if proof is None:
+        return Stage(step, True, taken, losses=[Loss("left", taken, "not made yet")])
+    dropped = max(0, taken - proof["rows"])
+    losses = [Loss("dropped", dropped, "left out of the tables")] if dropped else []
+    return Stage(step, True, taken, proof["rows"], losses=losses)
+
+
+def counts(step: Step, proof: dict | None) -> tuple[int, int, int]:
+    """Items that are recorded, failed and left: as collecting proved, or as the files say now."""
+    if proof:
+        return proof["recorded"], proof["failed"], proof["missing"]
+    states = item_states(Table(step.table_path), Records(step.folder, step.worker.records_name))
+    found = np.bincount(states, minlength=3)
+    return int(found[RECORDED]), int(found[FAILED]), int(found[OPEN])
+
+
+def triplet_counts(run: Run) -> dict[str, int]:
+    """Triplets of each split, from the tables that the trainer reads; empty where no step has made any."""
+    for step in reversed(run.steps):
+        tables = {split: step.folder / split / "metadata.jsonl" for split in SPLITS}
+        found = {split: lines_in(path) for split, path in tables.items() if path.is_file()}
+        if found:
+            return found
+    return {}
+
+
+def lines_in(path: Path) -> int:
+    with open(path, "rb") as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))

@@ -1,0 +1,166 @@
+"""The gallery: some two hundred items, chosen evenly, each with its pictures, words and measurements."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from shared.light.words import COOL, HARD, SOFT, WARM
+from shared.reporting.distributions import Profile
+from shared.reporting.thumbnails import Thumbnail, in_threads, mask_thumbnail, side_for, thumbnail
+from shared.run import Run
+from shared.table import Table
+
+MOST_CARDS = 200
+MOST_VALUES, LONGEST_VALUE = 60, 400  # of a row's own values, and of their letters
+PICTURES = {
+    "photograph": "image_path",
+    "mask": "mask_path",
+    "flattened": "albedo_path",
+    "degraded": "output_image_path",
+}
+
+
+class Shown(NamedTuple):
+    """A place for a picture: with a thumbnail, or with the reason why there is none."""
+
+    label: str
+    picture: Thumbnail | None
+    note: str
+
+
+@dataclass
+class Card:
+    key: str
+    pictures: list[Shown]
+    keywords: str
+    facts: list[tuple[str, str]]
+    facets: dict[str, str]
+    values: list[tuple[str, str]]
+
+
+@dataclass
+class Gallery:
+    cards: list[Card]
+    total: int  # rows that the cards were chosen from
+    facets: dict[str, dict[str, int]]  # name: {value: cards}
+
+
+def gallery_of(run: Run, table: Table, profile: Profile) -> Gallery:
+    rows = [table[int(index)] for index in choose(np.array(profile.scores), np.array(profile.splits), MOST_CARDS)]
+    labels = [label for label, field in PICTURES.items() if any(row.get(field) for row in rows)]
+    side = side_for(len(rows) * len(labels))
+    cards = in_threads(lambda row: card(run, row, labels, side), rows)
+    facets: dict[str, dict[str, int]] = {}
+    for name in FACETS:
+        found = Counter(one.facets[name] for one in cards if name in one.facets)
+        if len(found) > 1:
+            facets[name] = {value: found[value] for value in sorted(found, key=lambda value: FACETS[name].index(value))}
+    return Gallery(cards, len(table), facets)
+
+
+def choose(scores: np.ndarray, splits: np.ndarray, most: int) -> list[int]:
+    """Indices of at most `most` of (n,) rows, best score first: as many of each split, evenly over its ranking.
+
+    So the smallest split, the best and the worst are all seen. What a small split leaves, the others take.
+    """
+    ranking = np.argsort(-np.nan_to_num(scores, nan=-np.inf), kind="stable")
+    groups = sorted((ranking[splits[ranking] == split] for split in np.unique(splits)), key=len)
+    chosen: list[int] = []
+    for position, group in enumerate(groups):
+        share = min(len(group), (most - len(chosen)) // (len(groups) - position))
+        chosen += group[np.linspace(0, len(group) - 1, share).round().astype(int)].tolist()
+    rank = np.empty(len(ranking), dtype=int)
+    rank[ranking] = np.arange(len(ranking))
+    return sorted(chosen, key=lambda index: rank[index])
+
+
+FACETS = {
+    "split": ["train", "val", "test"],
+    "direction": [
+        *("left", "upper left", "above", "upper right", "right", "lower right", "below", "lower left", "front"),
+        "not told",
+    ],
+    "colour": ["warm", "neutral", "cool"],
+    "hardness": ["hard", "medium", "soft"],
+    "key": ["low", "mid", "high"],
+}
+
+
+def facets_of(row: dict) -> dict[str, str]:
+    """What the cards are filtered by; colour and hardness are divided where the keywords divide them."""
+    light = row["light"] if isinstance(row.get("light"), dict) else {}
+    found = {"split": row.get("split")}
+    if light:
+        found["direction"] = light.get("direction") or "not told"
+        found["key"] = light.get("key")
+    if (kelvin := light.get("cct_kelvin")) is not None:
+        found["colour"] = "warm" if kelvin < WARM else "cool" if kelvin > COOL else "neutral"
+    if (hardness := light.get("hardness")) is not None:
+        found["hardness"] = "hard" if hardness >= HARD else "soft" if hardness <= SOFT else "medium"
+    return {name: value for name, value in found.items() if value in FACETS[name]}
+
+
+def card(run: Run, row: dict, labels: list[str], side: int) -> Card:
+    keywords = row.get("lighting_keywords")
+    return Card(
+        row["key"],
+        [shown(run, row, label, side) for label in labels],
+        keywords if isinstance(keywords, str) else "",
+        facts_of(row),
+        facets_of(row),
+        values_of(row, run),
+    )
+
+
+def shown(run: Run, row: dict, label: str, side: int) -> Shown:
+    path = row.get(PICTURES[label])
+    if label == "mask" and row.get("mask") == "none":
+        return Shown(label, None, "no subject found: the whole image is relit")
+    if not path:
+        return Shown(label, None, "not kept")
+    if label == "photograph":
+        picture = thumbnail(row, side, run.folder)
+    elif label == "mask":
+        picture = mask_thumbnail(row, path, side, run.folder)
+    else:
+        picture = thumbnail({"image_path": path}, side, run.folder)
+    return Shown(label, picture, "" if picture else "cannot be opened any more")
+
+
+def facts_of(row: dict) -> list[tuple[str, str]]:
+    """The measurements in short, in a fixed order."""
+    light = row["light"] if isinstance(row.get("light"), dict) else {}
+    direction = light.get("direction")
+    if direction and light.get("azimuth_degrees") is not None:
+        direction += f" ({light['azimuth_degrees']:.0f}°)"
+    found = {
+        "score": decimal(row.get("lighting_score"), 3),
+        "light from": direction,
+        "colour": light.get("cct_kelvin") and f"{light['cct_kelvin']:.0f} K",
+        "hardness": decimal(light.get("hardness"), 2),
+        "key": light.get("key"),
+        "contrast": light.get("contrast") and f"{light['contrast']:.1f} stops",
+        "PSNR": row.get("psnr") and f"{row['psnr']:.1f} dB",
+        "SSIM": decimal(row.get("ssim"), 3),
+        "new light": row.get("degradation_type") and str(row["degradation_type"]).replace("_", " "),
+        "shadow of": row.get("pattern_type") and str(row["pattern_type"]).replace("_", " "),
+    }
+    return [(name, str(value)) for name, value in found.items() if value]
+
+
+def decimal(value: Any, digits: int) -> str | None:
+    return None if value is None else f"{value:.{digits}f}"
+
+
+def values_of(row: dict, run: Run) -> list[tuple[str, str]]:
+    """Everything that the row says, cut where it is long; paths inside the run's folder are relative to it."""
+    inside = f"{run.folder}/"
+    found = []
+    for name, value in list(row.items())[:MOST_VALUES]:
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        text = text.removeprefix(inside) if name.endswith("_path") else text
+        found.append((name, text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + " …"))
+    return found

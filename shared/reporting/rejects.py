@@ -1,0 +1,132 @@
+"""What did not get through a step, with pictures: failures by their reasons, and what was not selected."""
+
+import heapq
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import orjson
+
+from shared.records import Records, json_files
+from shared.reporting.thumbnails import Thumbnail, in_threads, thumbnail
+from shared.run import Step
+from shared.table import Table, name_hash
+
+MOST_READ = 5000  # failures of a step that are read; of more, an even sample
+MOST_REASONS = 10
+EXAMPLES = 6  # of each reason
+UNSELECTED = 12
+SIDE = 160  # pixels
+QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|“[^”]*”")
+PATH = re.compile(r"(?<![\w.])(?:\.{0,2}/)[^\s:,;]+")
+NUMBER = re.compile(r"\d[\d,.]*\d|\d")
+
+
+class Example(NamedTuple):
+    key: str
+    message: str
+    picture: Thumbnail | None
+
+
+class Reason(NamedTuple):
+    """Failures of one error class whose messages differ only in names and numbers."""
+
+    error: str
+    message: str  # of the only one, or with … where they differ
+    count: int
+    examples: list[Example]
+
+
+class Failures(NamedTuple):
+    step: Step
+    total: int
+    read: int
+    reasons: list[Reason]
+    other_reasons: int
+
+
+def failures_of(step: Step) -> Failures:
+    """The failures of a step, most frequent reason first."""
+    folder = Records(step.folder, step.worker.records_name).failures
+    total = sum(1 for _ in json_files(folder))
+    # The smallest of what is as good as random numbers: an even sample, the same whatever order the folder is listed in.
+    paths = heapq.nsmallest(MOST_READ, json_files(folder), key=lambda path: name_hash(str(path.relative_to(folder))))
+    failures = sorted(filter(None, map(read_failure, paths)), key=lambda failure: failure["key"])
+    rows = rows_by_key(step, [failure["key"] for failure in failures])
+    groups: dict[tuple[str, str], list[dict]] = defaultdict(list)
+    for failure in failures:
+        row = rows.get(failure["key"], {})
+        groups[failure["error"], pattern(failure["message"], failure["key"], row.get("image_path"))].append(failure)
+    ranked = sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
+    reasons = [reason(step, *name, members, rows) for name, members in ranked[:MOST_REASONS]]
+    return Failures(step, total, len(failures), reasons, len(ranked) - len(reasons))
+
+
+def reason(step: Step, error: str, message: str, members: list[dict], rows: dict[str, dict]) -> Reason:
+    def example(failure: dict) -> Example:
+        row = rows.get(failure["key"], {})
+        picture = thumbnail(row, SIDE, step.run.folder) if row.get("image_path") else None
+        return Example(failure["key"], failure["message"], picture)
+
+    shown = members[0]["message"] if len({member["message"] for member in members}) == 1 else message
+    return Reason(error, shown, len(members), in_threads(example, members[:EXAMPLES]))
+
+
+def pattern(message: str, key: str, image_path: str | None) -> str:
+    """The message with … for what is this item's own: its name, paths, quoted words, numbers."""
+    for own in (image_path, key):
+        if own:
+            message = message.replace(own, "…")
+    return NUMBER.sub("…", PATH.sub("…", QUOTED.sub("…", message)))
+
+
+def read_failure(path: Path) -> dict | None:
+    """None for one that is torn, or was taken away for its next attempt meanwhile."""
+    try:
+        failure = orjson.loads(path.read_bytes())
+        return {name: str(failure[name]) for name in ("key", "error", "message")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def rows_by_key(step: Step, keys: list[str]) -> dict[str, dict]:
+    """The step's input rows of some keys; without those that are no longer in the input."""
+    table = Table(step.table_path)
+    wanted = np.array([name_hash(key) for key in keys], np.uint64)
+    return {row["key"]: row for row in (table[int(index)] for index in np.flatnonzero(np.isin(table.hashes, wanted)))}
+
+
+def unselected_of(step: Step, cut: float | None) -> list[Example]:
+    """Some items that the step has recorded and not passed on, best score first, evenly over the input."""
+    table, records = Table(step.table_path), Records(step.folder, step.worker.records_name)
+    is_passed = np.isin(table.hashes, Table(step.result_path).hashes)
+    is_failed = np.isin(table.hashes, records.name_hashes(records.failures))
+    lost = np.flatnonzero(~is_passed & ~is_failed)
+    chosen = lost[np.unique(np.linspace(0, len(lost) - 1, min(UNSELECTED, len(lost))).astype(int))] if len(lost) else lost
+    found = [row | read_record(records, row["key"]) for row in (table[int(index)] for index in chosen)]
+    found.sort(key=lambda row: (-row.get("lighting_score", 0.0), row["key"]))
+
+    def example(row: dict) -> Example:
+        picture = thumbnail(row, SIDE, step.run.folder) if row.get("image_path") else None
+        return Example(row["key"], why_not(row, step.settings, cut), picture)
+
+    return in_threads(example, found)
+
+
+def read_record(records: Records, key: str) -> dict:
+    try:
+        return records.read(key)
+    except (OSError, ValueError):
+        return {}
+
+
+def why_not(row: dict, settings: dict, cut: float | None) -> str:
+    """Why the filter did not select a row, in words."""
+    score, side = row.get("lighting_score"), min(row.get("width", 0), row.get("height", 0))
+    if side and side < settings.get("min_size", 0):
+        return f"its shorter side has {side} pixels; min_size is {settings['min_size']}"
+    if score is None:
+        return "not selected"
+    return f"score {score:.4f}" + (f", below the cut at {cut:.4f}" if cut is not None and score < cut else "")

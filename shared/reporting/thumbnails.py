@@ -1,0 +1,90 @@
+"""Small JPEGs that lie inside the page, so that it is one file and needs no network."""
+
+import base64
+import io
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+from urllib.parse import quote
+
+from PIL import Image, ImageChops, ImageFilter
+
+from shared.images import ImageError, open_image
+
+PAGE_BYTES = 8_000_000  # what all thumbnails of a page take together, about
+BYTES_PER_PIXEL = 0.28  # of a photograph as JPEG and base64
+SMALLEST, LARGEST = 160, 480  # long side in pixels
+QUALITY = 80
+CONTOUR = (255, 176, 32)  # amber: seen on skin, leaves and sky
+MOST_THREADS = 8
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+
+class Thumbnail(NamedTuple):
+    """An image in the page: `uri` holds the JPEG itself, `link` the file, relative to the run's folder where it is inside."""
+
+    uri: str
+    width: int
+    height: int
+    link: str | None
+
+
+def side_for(images: int) -> int:
+    """The long side, in pixels, at which so many thumbnails of 4:3 fit into a page."""
+    fitting = (PAGE_BYTES / max(images, 1) / BYTES_PER_PIXEL / 0.75) ** 0.5
+    return int(min(max(fitting, SMALLEST), LARGEST))
+
+
+def thumbnail(source: dict | Path, side: int, run_folder: Path) -> Thumbnail | None:
+    """A photograph (an item, or a path) made small; None where it cannot be opened."""
+    image = small(source, side)
+    is_member = isinstance(source, dict) and source.get("image_member")
+    path = source["image_path"] if isinstance(source, dict) else source
+    return image and encoded(image, None if is_member else link_to(path, run_folder))
+
+
+def mask_thumbnail(source: dict, mask_path: str, side: int, run_folder: Path) -> Thumbnail | None:
+    """The photograph with what the mask leaves out darkened and greyed, and a contour between."""
+    photograph, mask = small(source, side), small(Path(mask_path), side)
+    if photograph is None or mask is None:
+        return None
+    opacity = mask.convert("L").resize(photograph.size)
+    behind = Image.blend(photograph.convert("L").convert("RGB"), Image.new("RGB", photograph.size), 0.6)
+    shown = Image.composite(photograph, behind, opacity)
+    inside = opacity.point(lambda value: 255 * (value > 127))
+    contour = ImageChops.difference(inside.filter(ImageFilter.MaxFilter(3)), inside.filter(ImageFilter.MinFilter(3)))
+    shown.paste(CONTOUR, mask=contour)
+    return encoded(shown, link_to(mask_path, run_folder))
+
+
+def small(source: dict | Path, side: int) -> Image.Image | None:
+    try:
+        return open_image(source, longest_side=side)
+    except ImageError:
+        return None
+
+
+def encoded(image: Image.Image, link: str | None) -> Thumbnail:
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=QUALITY, optimize=True)
+    uri = "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
+    return Thumbnail(uri, image.width, image.height, link)
+
+
+def link_to(path: str | Path, run_folder: Path) -> str:
+    """The address of a file: relative inside the run's folder, so that the folder can be moved, else a file:// one."""
+    path = os.path.abspath(path)
+    inside = os.path.abspath(run_folder) + os.sep
+    is_inside = path.startswith(inside)
+    return ("" if is_inside else "file://") + quote(path[len(inside) :] if is_inside else path, errors="surrogateescape")
+
+
+def in_threads(make: Callable[[Given], Made], given: Iterable[Given]) -> list[Made]:
+    """Decoding lets go of the interpreter's lock, so a machine's cores share it."""
+    with ThreadPoolExecutor(min(MOST_THREADS, len(os.sched_getaffinity(0)))) as pool:
+        return list(pool.map(make, given))
+

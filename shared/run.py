@@ -1,0 +1,169 @@
+"""A run and its steps: which folder, which table, which settings made what is there."""
+
+import dataclasses
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from shared.config import RunConfig, StepConfig
+from shared.dataset import Source
+from shared.tables import write_json
+
+PACKAGES = ("numpy", "pillow", "opencv-contrib-python-headless", "scikit-image", "torch", "vllm", "transformers")
+INPUT_FOLDER = "step_0_preprocess_format"
+
+
+class RunError(RuntimeError):
+    """What a person asked for does not fit what is in the run's folder; one sentence with the ways out."""
+
+
+class Run:
+    """One config over one input, in one folder."""
+
+    def __init__(self, config: RunConfig, folder: Path):
+        self.config, self.folder = config, Path(os.path.abspath(folder))
+        self.source = Source(
+            config.meta_path, config.meta_folder, config.image_key, config.key_column, config.path.resolve().parent
+        )
+        self.input_folder = self.folder / INPUT_FOLDER
+        self.steps: list[Step] = []
+        for step_config in config.steps:
+            table = self.steps[-1].result_path if self.steps else self.input_folder / "result.jsonl"
+            self.steps.append(Step(self, step_config, table))
+
+    def find(self, selector: str) -> "Step":
+        """The step of that number, name or type. Raises RunError."""
+        for step in self.steps:
+            if selector in (str(step.number), step.config.name, step.config.type):
+                return step
+        known = ", ".join(f"{step.number} {step.config.name or step.config.type}" for step in self.steps)
+        raise RunError(f"{self.config.path} has no step {selector!r}; it has {known}")
+
+    def step_of(self, type_name: str, selector: str | None) -> "Step":
+        """The step that the file workers/<type_name>.py works on; `selector` tells several of one type apart."""
+        if selector:
+            return self.find(selector)
+        steps = [step for step in self.steps if step.module == type_name]
+        if len(steps) != 1:
+            raise RunError(f"{self.config.path} has {len(steps)} steps of type {type_name}; name one with --step")
+        return steps[0]
+
+    def following(self, step: "Step | None") -> "Step | None":
+        """The step that reads what `step` makes; of None, the first."""
+        position = self.steps.index(step) + 1 if step else 0
+        return self.steps[position] if position < len(self.steps) else None
+
+    @contextmanager
+    def locked(self, say: Callable[[str], None]) -> Iterator[None]:
+        """One process at a time prepares and collects; the kernel lets go when it dies."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            try:
+                fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                say(f"another launcher is at work in {self.folder}; waiting for its turn")
+                fcntl.lockf(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+class Step:
+    """One entry of the config, in its folder."""
+
+    def __init__(self, run: Run, config: StepConfig, table_path: Path):
+        self.run, self.config = run, config
+        self.number, self.label, self.worker = config.number, config.label, config.worker
+        self.module = type(config.worker).__module__.rpartition(".")[2]
+        self.folder = run.folder / config.folder_name
+        self.table_path = table_path
+        self.result_path = self.folder / "result.jsonl"
+        self.seed = run.config.seed
+        self.settings = settings_of(config.worker) | {"seed": self.seed}
+        self.fingerprint = hashlib.sha256(canonical(self.settings)).hexdigest()[:16]
+
+    def changes(self) -> list[str]:
+        """How the settings differ from those that made what is in the folder, in words; empty when they do not."""
+        return differences(read_json(self.folder / "step.json").get("settings"), self.settings)
+
+    def write_settings(self) -> None:
+        write_settings(self.folder, self.settings, {"fingerprint": self.fingerprint, "versions": versions()})
+
+    def read_result(self) -> dict:
+        """The proof that collecting wrote: items = recorded + failed + missing, and what it was made of."""
+        return read_json(self.folder / "result.json")
+
+
+def write_settings(folder: Path, settings: dict, more: dict) -> None:
+    write_json(folder / "step.json", {"settings": settings, **more})
+
+
+def settings_of(worker: Any) -> dict:
+    """The options that decide what comes out; those that only change speed are left out."""
+    values = {option.name: getattr(worker, option.name) for option in dataclasses.fields(worker) if option.init}
+    return json.loads(canonical({name: value for name, value in values.items() if name not in worker.speed_options}))
+
+
+def canonical(value: Any) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str)
+
+
+def differences(before: Any, now: dict, place: str = "") -> list[str]:
+    """`prompt: "a" was "b"` for every setting that differs."""
+    if before is None:
+        return []
+    found = []
+    for name in sorted({*before, *now}):
+        old, new = before.get(name, MISSING), now.get(name, MISSING)
+        if old == new:
+            continue
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += differences(old, new, f"{place}{name}.")
+        else:
+            found.append(f"{place}{name}: {shown(new)} was {shown(old)}")
+    return found
+
+
+MISSING = object()
+
+
+def shown(value: Any) -> str:
+    return "nothing" if value is MISSING else json.dumps(value, ensure_ascii=False)
+
+
+def versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def read_json(path: Path) -> dict:
+    """A JSON object that the project wrote; empty when it is not there or torn, which only costs making it again."""
+    try:
+        value = orjson.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def put_aside(folder: Path) -> Path:
+    """Rename a folder to the first free `<name>.old-<n>`, so that redoing a step loses nothing."""
+    number = 1
+    while (target := folder.with_name(f"{folder.name}.old-{number}")).exists():
+        number += 1
+    shutil.move(folder, target)
+    return target

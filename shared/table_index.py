@@ -1,0 +1,91 @@
+"""Where each row of a JSON-lines file ends and the hash of its key, as a file that is memory-mapped."""
+
+import os
+from hashlib import blake2b
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+_MAGIC = int.from_bytes(b"rowends1", "little")
+_HEADER_WORDS = 5  # magic, size of the table in bytes, rows, digest of the table (two words)
+_WORD = np.dtype("<u8")
+
+
+def name_hash(key: str) -> int:
+    """64 bits of BLAKE2b, few enough to hold for every item; ten million have two alike once in 370,000."""
+    return int.from_bytes(_hash_bytes(key), "little")
+
+
+def _hash_bytes(key: str) -> bytes:
+    return blake2b(key.encode(), digest_size=8).digest()
+
+
+class TableIndex:
+    """The index of one table, read from `words`.
+
+    `ends` (rows) uint64: the byte behind each row; `hashes` (rows) uint64: name_hash of each row's key.
+    """
+
+    def __init__(self, words: np.ndarray) -> None:
+        rows = int(words[2])
+        self.size = int(words[1])
+        self.digest = words[3:5].tobytes().hex()
+        self.ends = words[_HEADER_WORDS : _HEADER_WORDS + rows]
+        self.hashes = words[_HEADER_WORDS + rows :]
+
+    @classmethod
+    def open(cls, path: Path, table: os.stat_result) -> "TableIndex | None":
+        """The index at `path`, or None where it is not there, torn, or of another table.
+
+        Its modification time is set to the table's, and its head has the table's size; a table that was
+        changed, or copied without its times, differs in one of them.
+        """
+        try:
+            found = os.stat(path)
+            words = np.memmap(path, _WORD, mode="r").view(np.ndarray)
+        except (OSError, ValueError):
+            return None
+        if found.st_size % 8 or len(words) < _HEADER_WORDS or words[0] != _MAGIC:
+            return None
+        fits = words[1] == table.st_size and len(words) == _HEADER_WORDS + 2 * int(words[2])
+        return cls(words) if fits and found.st_mtime_ns == table.st_mtime_ns else None
+
+
+class IndexWriter:
+    """Makes the index in `file` while the table's lines go by."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._file.write(bytes(8 * _HEADER_WORDS))
+        self._hashes = bytearray()  # 8 bytes a row, which the search for equal ones needs at once anyway
+        self._content = blake2b(digest_size=16)
+        self._size = 0
+        self._rows = 0
+
+    def add(self, lines: list[bytes], keys: list[str]) -> bytes:
+        """Take the next lines (each with its newline) and their keys; returns the lines as one block."""
+        block = b"".join(lines)
+        lengths = np.fromiter(map(len, lines), dtype=_WORD, count=len(lines))
+        self._file.write((np.cumsum(lengths, dtype=_WORD) + np.uint64(self._size)).tobytes())
+        self._hashes += b"".join(map(_hash_bytes, keys))
+        self._content.update(block)
+        self._size += len(block)
+        self._rows += len(lines)
+        return block
+
+    def finish(self) -> TableIndex:
+        """Complete the file. The caller syncs it and sets its time to the table's."""
+        self._file.write(self._hashes)
+        self._hashes.clear()
+        self._file.seek(0)
+        self._file.write(np.array([_MAGIC, self._size, self._rows], _WORD).tobytes() + self._content.digest())
+        self._file.flush()
+        return TableIndex(np.memmap(self._file, _WORD, mode="r").view(np.ndarray))
+
+
+def rows_with_equal_hashes(hashes: np.ndarray) -> np.ndarray:
+    """(n) the rows whose key may stand in another row as well, in order; empty nearly always."""
+    ordered = np.sort(hashes)
+    doubled = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    return np.flatnonzero(np.isin(hashes, doubled)) if len(doubled) else np.empty(0, np.intp)

@@ -1,0 +1,205 @@
+"""Worker, what one GPU does to items, and run(), the one loop that every step shares."""
+
+import argparse
+import faulthandler
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from pydantic import NonNegativeInt, PositiveInt
+
+if TYPE_CHECKING:
+    from shared.run import Step
+    from shared.table import Table
+
+log = logging.getLogger("worker")
+
+
+class Loaded(NamedTuple):
+    """An item and what `load` made of it."""
+
+    item: dict
+    data: Any
+
+
+@dataclass(kw_only=True)
+class Worker:
+    """What one GPU does to items. A subclass is a dataclass; its fields are the options of its step."""
+
+    batch_size: PositiveInt = 8  # items that go through process() together
+    max_attempts: PositiveInt = 3  # runs that try an item before its failure is final
+    load_threads: NonNegativeInt = 0  # threads that decode ahead; 0 is this worker's share of the cores
+    stall_seconds: PositiveInt = 900  # a worker that finishes nothing for so long is started again
+
+    seed: int = field(init=False, default=0)  # these three are set by the loop, before setup()
+    folder: Path = field(init=False, default=Path())
+    gpu: int = field(init=False, default=0)
+
+    speed_options: ClassVar[frozenset[str]] = frozenset({"batch_size", "max_attempts", "load_threads", "stall_seconds"})
+    records_name: ClassVar[str] = "records"
+    only_collects: ClassVar[bool] = False  # True: no work per item, the step is its collect()
+
+    def check(self, label: str) -> None:
+        """Raise ConfigError for options that contradict each other; the types are checked before."""
+
+    def setup(self) -> None:
+        """Import what is heavy and load models. Called once, and only if there is something to do."""
+
+    def load(self, item: dict) -> Any:
+        """Decode and prepare one item, on a CPU thread, ahead of the GPU. An exception is that item's failure."""
+        return None
+
+    def process(self, batch: list[Loaded]) -> list[dict]:
+        """Return what was found out about each item, in the same order."""
+        raise NotImplementedError
+
+    def stream(self, loaded: Iterator[Loaded]) -> Iterator[tuple[dict, dict | Exception]]:
+        """Yield each item with what was found, or with the exception that is its failure, in any order.
+
+        The default cuts batches. When a batch fails its items are tried one by one, so that a bad one costs itself alone;
+        when the GPU's memory runs out the batch is halved, and stays so.
+        """
+        batch: list[Loaded] = []
+        for one in loaded:
+            batch.append(one)
+            if len(batch) >= self.batch_size:
+                yield from self._process(batch)
+                batch = []
+        if batch:
+            yield from self._process(batch)
+
+    def collect(self, rows: "Table", step: "Step") -> Iterable[dict] | None:
+        """Once, when every item is settled: write the step's tables, and return the rows of result.jsonl if they differ.
+
+        `rows` has the step's input row and record together, in input order, for the items that have a record.
+        """
+        return None
+
+    def _process(self, batch: list[Loaded]) -> Iterator[tuple[dict, dict | Exception]]:
+        try:
+            found = self.process(batch)
+            if len(found) != len(batch):
+                raise RuntimeError(f"{type(self).__name__}.process gave {len(found)} results for {len(batch)} items")
+        except Exception as error:
+            if is_disk_full(error):
+                raise
+            if len(batch) == 1:
+                log.warning("%s failed", batch[0].item["key"], exc_info=True)
+                yield batch[0].item, error
+                return
+            size = len(batch)
+            if is_out_of_memory(error):
+                self.batch_size = size = (len(batch) + 1) // 2
+                free_gpu_memory()
+                log.warning("out of GPU memory with %d items: going on with batches of %d", len(batch), size)
+            else:
+                log.warning("a batch of %d failed (%s): trying its items one by one", len(batch), error)
+                size = 1
+        else:
+            yield from zip((one.item for one in batch), found, strict=True)
+            return
+        for start in range(0, len(batch), size):
+            yield from self._process(batch[start : start + size])
+
+
+def run(worker_class: type[Worker]) -> None:
+    """Take one worker through its shard, then help the others. Every file in workers/ ends with this call."""
+    from shared.config import ConfigError, describe_options, load_config
+    from shared.dataset import DatasetError
+    from shared.loop import Loop
+    from shared.records import DiskError
+    from shared.run import Run, RunError
+
+    arguments = parse_arguments(worker_class, describe_options(worker_class))
+    logging.basicConfig(level=logging.INFO, stream=sys.stdout, format=f"%(asctime)s {arguments.step_name}%(message)s")
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1, all_threads=True)  # the watchdog asks where a silent worker stands
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the launcher's; it asks by kill file
+    try:
+        config = load_config(arguments.config, arguments.input, dict(arguments.set))
+        step = Run(config, arguments.output_dir).step_of(type_name(), arguments.step)
+        status = Loop(step, arguments).run()
+    except (ConfigError, RunError) as error:
+        log.error("%s", error)
+        sys.exit(2)
+    except (DatasetError, DiskError) as error:
+        log.error("%s", error)
+        sys.exit(1)
+    except Exception as error:
+        if is_disk_full(error):
+            log.error("no space left under %s; free some and run again, nothing recorded is lost", arguments.output_dir)
+            sys.exit(1)
+        log.exception("the worker broke")
+        sys.exit(70)  # EX_SOFTWARE: the launcher starts it again
+    sys.exit(status)
+
+
+def type_name() -> str:
+    """`filter` for `python -m workers.filter`."""
+    return Path(sys.modules["__main__"].__file__ or "").stem
+
+
+def parse_arguments(worker_class: type[Worker], options: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog=f"python -m workers.{type_name()}",
+        description=worker_class.__doc__,
+        epilog=f"options of the step, in its `config:` or by --set:\n{options}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_run_arguments(parser)
+    parser.add_argument("--step", help="number or name of the step, where the config has several of this type")
+    parser.add_argument("--step-name", default="", help="what begins each line of the log")
+    parser.add_argument("--gpu", type=int, default=0, help="names the kill, end, log and progress files")
+    parser.add_argument("--rank", type=int, default=0, help="which shard is this worker's")
+    parser.add_argument("--world-size", type=int, default=1, help="how many shards there are")
+    parser.add_argument("--cores", type=int, default=0, help="this worker's share of the CPU; 0 is all")
+    parser.add_argument("--parent", type=int, help="pid of the launcher; the worker drains when that is gone")
+    parser.add_argument("--kill-folder", type=Path, help="another place for kill<gpu>.txt: beside launcher.sh")
+    arguments = parser.parse_args()
+    if not 0 <= arguments.rank < arguments.world_size:
+        parser.error(f"--rank {arguments.rank} should be from 0 to {arguments.world_size - 1} (--world-size less one)")
+    return arguments
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that say which run: common to the workers and to what the launcher asks."""
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--input", help="a folder or table, over the config's meta_path")
+    parser.add_argument("--output-dir", type=Path, required=True, help="the run's folder")
+    parser.add_argument("--set", type=parse_setting, action="append", default=[], metavar="OPTION=VALUE")
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """`num_images=100`, or for one step alone `1.num_images=100`; the value is read as YAML."""
+    import yaml
+
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} should be OPTION=VALUE")
+    return name, yaml.safe_load(value)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True for torch.OutOfMemoryError and its subclasses, without importing torch where it is not in use."""
+    return any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__)
+
+
+def is_disk_full(error: BaseException) -> bool:
+    from shared.records import is_disk_error
+
+    return is_disk_error(error)
+
+
+def free_gpu_memory() -> None:
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def share_of_cores(cores: int) -> int:
+    return cores or len(os.sched_getaffinity(0))

@@ -1,0 +1,113 @@
+"""A copy of the project in a temporary folder, with a toy step, launched as a person launches it."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+VARIABLES = (
+    "CONFIG STEPS INPUT OUTPUT_DIR LOG_DIR GPU_COUNT GPUS GPUS_PER_WORKER NODE_RANK NODE_COUNT LAUNCH_WITH BSZ MAX_NUM "
+    "TEMPERATURE MODEL_PATH DATASET_DIR SOURCE SUB_PARTITION_NAME TEST_CUTDOWN MAX_RESTARTS ON_CHANGE"
+).split()
+
+
+class Project:
+    """A checkout of its own; `run` waits for launcher.sh, `launch` does not."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.output = folder / "out"
+        self.config = folder / "toy.yaml"
+        self.input = folder / "items.csv"
+        for name in ("shared", "workers"):
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "launcher.sh", folder)
+        shutil.copy(ROOT / "requirements-core.txt", folder)
+        shutil.copy(ROOT / "tests" / "toy.py", folder / "workers" / "toy.py")
+        os.symlink(ROOT / "configs", folder / "configs")
+
+    def items(self, count: int) -> list[str]:
+        """Write a table of that many items, without images; returns their keys."""
+        keys = [f"item{number:04d}" for number in range(count)]
+        with open(self.input, "w", newline="") as file:
+            csv.writer(file).writerows([["key", "place"], *([key, number] for number, key in enumerate(keys))])
+        return keys
+
+    def write_config(self, *steps: dict, **top) -> None:
+        entries = [{"type": "toy", "config": step} if "type" not in step else step for step in steps]
+        self.config.write_text(yaml.safe_dump({"meta_path": str(self.input), "image_key": None, "steps": entries} | top))
+
+    def environment(self, variables: dict) -> dict:
+        kept = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+        mine = {"PYTHON": sys.executable, "OUTPUT_DIR": self.output, "LOG_DIR": self.folder / "logs", "GPU_COUNT": 2}
+        if self.config.exists():
+            mine["CONFIG"] = self.config
+        return kept | {name: str(value) for name, value in (mine | variables).items()}
+
+    def launch(self, *words: str, **variables) -> subprocess.Popen:
+        return subprocess.Popen(
+            [self.folder / "launcher.sh", *words], env=self.environment(variables), text=True, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def run(self, *words: str, timeout: float = 120, **variables) -> subprocess.CompletedProcess:
+        process = self.launch(*words, **variables)
+        output, _ = process.communicate(timeout=timeout)
+        return subprocess.CompletedProcess(process.args, process.returncode, output)
+
+    @property
+    def step(self) -> Path:
+        return self.output / "step_1_toy"
+
+    def computed(self) -> list[list[str]]:
+        """gpu, whether it had a record, key: of everything that process() was given, in order."""
+        path = self.step / "computed"
+        return [line.split(" ", 2) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def recorded(self) -> dict[str, dict]:
+        folder = self.step / "records"
+        found = (json.loads(path.read_text()) for path in folder.rglob("*") if path.is_file())
+        return {record["key"]: record for record in found}
+
+    def rows(self, step: str = "step_1_toy") -> list[dict]:
+        return [json.loads(line) for line in (self.output / step / "result.jsonl").read_text().splitlines()]
+
+    def processes(self) -> list[str]:
+        """The command lines of all processes that belong to this checkout."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            try:
+                words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                place = os.readlink(entry / "cwd")
+            except OSError:
+                continue
+            if place == str(self.folder) and ("workers." in words or "launcher.sh" in words):
+                found.append(words)
+        return found
+
+    def leftovers(self) -> list[str]:
+        """Half-written files anywhere in the run's folder."""
+        return sorted(
+            str(path) for path in self.output.rglob("*") if path.name.endswith(".part") or path.parent.name == "parts"
+        )
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+def wait_until(condition, seconds: float = 30):
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "gave up waiting"
+        time.sleep(0.01)
+    return value

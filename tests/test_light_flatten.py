@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+
+from shared.light.colour import linear_to_srgb, srgb_to_linear
+from shared.light.enlarge import DARKEST, GuidedMap, bands, enlarge, shrink
+from shared.light.flatten import flatten, integrate
+from shared.light.scenes import render
+
+
+def normalised_error(found, true):
+    scale = (found * true).sum(axis=(0, 1)) / (found * found).sum(axis=(0, 1))
+    return ((found * scale - true) ** 2).mean() / (true**2).mean()
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_most_of_a_slow_fall_of_light_is_taken_out(seed):
+    scene = render("mondrian_gradient", seed, 256)
+    before = normalised_error(srgb_to_linear(scene.image), scene.reflectance)
+    after = normalised_error(flatten(scene.image).image, scene.reflectance)
+    assert after < 0.4 * before
+
+
+def test_even_light_is_left_nearly_as_it_is():
+    errors = [
+        normalised_error(flatten(scene.image).image, scene.reflectance)
+        for scene in (render("flat", seed, 256) for seed in range(4))
+    ]
+    assert np.mean(errors) < 0.02
+
+
+def test_the_flattened_image_times_the_shading_is_the_photograph():
+    photograph = render("subject", 5, 200).image
+    flattened, log_shading = flatten(photograph)
+    again = flattened * np.exp(log_shading)[..., np.newaxis]
+    np.testing.assert_allclose(again, np.maximum(srgb_to_linear(photograph), DARKEST), rtol=1e-4)
+
+
+def test_colours_are_kept():
+    photograph = render("textured_relief", 5, 200).image
+    flattened = flatten(photograph).image
+    linear = np.maximum(srgb_to_linear(photograph), DARKEST)
+    np.testing.assert_allclose(flattened / flattened[..., :1], linear / linear[..., :1], rtol=1e-3)
+
+
+def test_a_mirrored_photograph_has_the_mirrored_shading():
+    photograph = render("solids", 3, 256).image
+    straight = flatten(photograph).log_shading
+    mirrored = flatten(np.ascontiguousarray(photograph[:, ::-1])).log_shading
+    assert np.abs(straight - mirrored[:, ::-1]).max() < 0.02
+
+
+def test_a_large_photograph_is_flattened_as_its_small_copy_is():
+    small = render("mondrian_gradient", 7, 384).image
+    large = small.repeat(3, 0).repeat(3, 1)
+    found = flatten(large).log_shading[1::3, 1::3]
+    assert np.abs(found - flatten(small).log_shading).mean() < 0.05
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (2, 3), (17, 600)])
+def test_a_photograph_of_any_shape_is_flattened(shape):
+    photograph = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype(np.uint8)
+    flattened, log_shading = flatten(photograph)
+    assert flattened.shape == (*shape, 3)
+    assert log_shading.shape == shape
+    assert np.isfinite(flattened).all()
+
+
+@pytest.mark.parametrize("value", [0, 128, 255])
+def test_an_even_picture_has_even_shading(value):
+    flattened, log_shading = flatten(np.full((64, 96, 3), value, np.uint8))
+    assert np.ptp(log_shading) < 1e-3
+    assert np.ptp(flattened) < 1e-3
+
+
+def test_the_same_photograph_is_flattened_to_the_same_bytes():
+    photograph = render("gobo", 2, 256).image
+    assert flatten(photograph).log_shading.tobytes() == flatten(photograph).log_shading.tobytes()
+
+
+def test_steps_are_put_together_to_the_picture_they_came_from():
+    picture = np.random.default_rng(3).random((20, 30)).astype(np.float32)
+    found = integrate(np.diff(picture, axis=1), np.diff(picture, axis=0))
+    np.testing.assert_allclose(found, picture - picture.mean(), atol=1e-4)
+
+
+def test_a_map_enlarged_in_bands_is_the_map_enlarged_at_once():
+    import cv2
+
+    small = np.random.default_rng(1).random((7, 11, 3)).astype(np.float32)
+    parts = [enlarge(small, 50, 33, slice(top, min(50, top + 8))) for top in range(0, 50, 8)]
+    expected = cv2.resize(small, (33, 50), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_allclose(np.concatenate(parts), expected, atol=1e-5)
+
+
+def test_bands_cover_every_row_once():
+    rows = [row for band in bands(3000, 4000) for row in range(band.start, band.stop)]
+    assert rows == list(range(3000))
+
+
+def test_a_guided_map_follows_the_edges_of_the_large_photograph():
+    large = np.zeros((400, 400, 3), np.uint8)
+    large[:, 201:] = 200
+    small = shrink(large, 50)
+    values = np.where(np.arange(50) < 25, 0.0, 1.0).astype(np.float32)[np.newaxis].repeat(50, 0)
+    found = GuidedMap(values, small, 400, 400, radius=2).rows(large, slice(0, 400))
+    # Bilinear interpolation would pass from 0 to 1 over eight pixels.
+    assert found[200, 203] - found[200, 198] > 0.9
+
+
+def test_shrinking_leaves_a_small_photograph_as_it_is():
+    photograph = linear_to_srgb(np.random.default_rng(0).random((30, 20, 3)))
+    assert shrink(photograph, 30) is photograph
+    assert shrink(photograph, 15).shape == (15, 10, 3)

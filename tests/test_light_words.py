@@ -1,0 +1,67 @@
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from shared.light.describe import Light
+from shared.light.words import keywords
+
+LIGHT = Light(
+    azimuth_degrees=180.0, direction="left", hardness=0.9, cct_kelvin=3200.0, key="low", contrast=9.0,
+    exposure_ev=-1.5, confidence=0.8,
+)  # fmt: skip
+
+
+def phrases(light, count=200):
+    return {keywords(light, np.random.default_rng(seed)) for seed in range(count)}
+
+
+@pytest.mark.parametrize("direction", [None, "left", "upper left", "above", "upper right", "right", "lower right", "below", "lower left", "front"])
+@pytest.mark.parametrize("hardness", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("key", ["low", "mid", "high"])
+def test_a_phrase_has_5_to_15_words_and_commas(direction, hardness, key):
+    light = replace(LIGHT, direction=direction, hardness=hardness, key=key)
+    for phrase in phrases(light, 60):
+        words = phrase.replace(",", "").split()
+        assert 5 <= len(words) <= 15, phrase
+        assert ", " in phrase
+        assert phrase == phrase.strip()
+        assert re.fullmatch(r"[a-z, -]+", phrase)
+
+
+def test_the_wording_varies_and_the_same_numbers_give_the_same_phrase():
+    assert len(phrases(LIGHT)) > 30
+    assert keywords(LIGHT, np.random.default_rng(4)) == keywords(LIGHT, np.random.default_rng(4))
+
+
+def test_no_direction_is_named_that_was_not_claimed():
+    for light in (replace(LIGHT, direction=None, azimuth_degrees=None), replace(LIGHT, confidence=0.4)):
+        for phrase in phrases(light):
+            assert not re.search(r"\b(left|right|above|below|overhead|underneath|front|camera|side)\b", phrase)
+
+
+@pytest.mark.parametrize(("direction", "mirrored"), [("left", "right"), ("upper left", "upper right"), ("lower left", "lower right"), ("above", "above")])
+def test_a_mirrored_photograph_gets_the_mirrored_phrase(direction, mirrored):
+    for seed in range(50):
+        straight = keywords(replace(LIGHT, direction=direction), np.random.default_rng(seed))
+        other = keywords(replace(LIGHT, direction=mirrored), np.random.default_rng(seed))
+        assert other == straight.replace("left", "right")
+
+
+@pytest.mark.parametrize(
+    ("change", "said", "unsaid"),
+    [
+        ({"cct_kelvin": 3000.0}, "warm|golden", "cool|bluish"),
+        ({"cct_kelvin": 11000.0}, "cool|bluish", "warm|golden"),
+        ({"cct_kelvin": 5600.0}, "neutral|white|daylight", "warm|golden|cool|bluish"),
+        ({"hardness": 0.9}, "hard|crisp|sharp", "soft|diffused"),
+        ({"hardness": 0.1, "contrast": 9.0}, "soft|gentle|diffused", "hard|crisp|sharp"),
+        ({"hardness": 0.5, "contrast": 9.0}, "light|illumination", "hard|crisp|sharp|soft|diffused"),
+        ({"key": "high", "exposure_ev": 1.0}, "bright|high-key|light, airy", "dark moody|low-key|dim"),
+    ],
+)
+def test_what_was_measured_is_said_and_its_opposite_is_not(change, said, unsaid):
+    for phrase in phrases(replace(LIGHT, **change)):
+        assert re.search(said, phrase), phrase
+        assert not re.search(rf"\b({unsaid})\b", phrase), phrase

@@ -1,0 +1,211 @@
+"""Step 1 of relighting: score each photograph's light, keep the best, split them into train, val and test."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+
+from shared.names import file_name
+from shared.splits import SPLITS, assign_by_counts, assign_by_ratios, split_draw
+from shared.worker import Loaded, Worker, run
+
+if TYPE_CHECKING:
+    from shared.run import Step
+    from shared.table import Table
+
+log = logging.getLogger("worker")
+
+Shares = tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat]
+Counts = tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt]
+Side = Annotated[int, Field(ge=1, le=20)]
+
+SCORE_COLUMNS = {"image_path": "image_path", "lighting_score": "lighting_score"}
+
+
+@dataclass
+class Filter(Worker):
+    """Score each photograph's light; keep the best and split them into train, val and test."""
+
+    method: Literal["photometric"] = "photometric"  # how the score is made; photometric is from pixels alone
+    num_images: PositiveInt = 50000  # keep this many, best first
+    min_size: NonNegativeInt = 0  # keep none whose shorter side is less, in pixels
+    save_scores: bool = True  # write all_scores.csv
+    copy_images: bool = False  # copy what is kept to filtered_images/{rank:06d}_{name}
+    split_ratios: Shares = (0.8, 0.1, 0.1)  # train, val, test
+    split_counts: Counts | None = None  # train, val, test; instead of the ratios, and at most so many are kept
+    split_seed: int | None = None  # the run's seed where it is not given
+    create_grid: bool = True  # draw top_images_grid.png
+    grid_size: tuple[Side, Side] = (4, 4)  # rows, columns
+    cutoff: PositiveInt | None = None  # verify a cut after this many instead of after those kept
+
+    def check(self, label: str) -> None:
+        from shared.config import ConfigError
+
+        for name, shares in (("split_ratios", self.split_ratios), ("split_counts", self.split_counts)):
+            if shares is not None and not sum(shares) > 0:
+                message = f"{label}: {name} is {list(shares)}; one of train, val and test must be above 0"
+                raise ConfigError(message)
+
+    def setup(self) -> None:
+        # Imported here once, and not by the first item of each decoding thread.
+        import cv2  # noqa: F401
+        import imagehash  # noqa: F401
+
+        import shared.light.describe
+        import shared.light.score  # noqa: F401
+
+    def load(self, item: dict) -> Any:
+        from shared.images import open_image
+        from shared.light.score import WORKING_SIZE
+
+        return open_image(item, longest_side=WORKING_SIZE)
+
+    def process(self, batch: list[Loaded]) -> list[dict]:
+        return [self.rate(image) for _, image in batch]
+
+    def rate(self, image: Any) -> dict:
+        """What the record says of a photograph (PIL, RGB, `full_size` in its info)."""
+        from imagehash import phash
+        from PIL import ImageOps
+
+        from shared.light.describe import describe
+        from shared.light.score import rate_light
+
+        pixels = np.asarray(image)
+        score = rate_light(pixels)
+        width, height = image.info["full_size"]
+        return {
+            "lighting_score": score.lighting_score,
+            "method": self.method,
+            "light": describe(pixels).as_dict(),
+            "light_ratings": {name: round(rating, 4) for name, rating in score._asdict().items()},
+            "phash": str(phash(image)),
+            "phash_mirrored": str(phash(ImageOps.mirror(image))),
+            "width": width,
+            "height": height,
+        }
+
+    def collect(self, rows: "Table", step: "Step") -> Iterable[dict]:
+        from shared.selection import Verification, rank, statistics
+        from shared.tables import write_bytes, write_json
+
+        measured = Measured.of(rows)
+        everything = rank(measured.scores, lambda index: rows[index]["key"])
+        ranking = everything[measured.shorter_sides[everything] >= self.min_size]
+        kept = ranking[: min(self.num_images, sum(self.split_counts or (self.num_images,)))]
+        splits = self.split(rows, measured, kept, step.seed)
+        self.write_tables(rows, everything, kept, splits, step)
+        write_json(step.folder / "statistics.json", statistics(measured.scores[kept]))
+        write_bytes(step.folder / "score_distribution.png", distribution(measured.scores, kept))
+        verification = Verification(rows, measured.scores, ranking, self.cutoff or len(kept), step.seed)
+        verification.write(step.folder)
+        if self.create_grid:
+            lines, columns = self.grid_size
+            best = range(min(lines * columns, len(kept)))
+            title = f"The {len(best)} best of {len(rows):,} photographs"
+            grid = verification.sheet(title, {"": best}, columns)
+            write_bytes(step.folder / "top_images_grid.png", grid)
+        if self.copy_images:
+            copy_photographs(rows, kept, step.folder / "filtered_images")
+        return in_input_order(rows, kept, splits)
+
+    def split(self, rows: "Table", measured: "Measured", kept: np.ndarray, run_seed: int) -> np.ndarray:
+        """The split of each kept row, (k,) int8, near-duplicates together."""
+        from shared.duplicates import near_duplicate_groups
+
+        seed = run_seed if self.split_seed is None else self.split_seed
+        drawn = (split_draw(seed, row["key"]) for row in rows_at(rows, kept))
+        draws = np.fromiter(drawn, np.uint64, len(kept))
+        groups = near_duplicate_groups(measured.hashes[kept], measured.mirrored[kept])
+        if self.split_counts:
+            return assign_by_counts(draws, groups, self.split_counts)
+        return assign_by_ratios(draws, groups, self.split_ratios)
+
+    def write_tables(
+        self, rows: "Table", everything: np.ndarray, kept: np.ndarray, splits: np.ndarray, step: "Step"
+    ) -> None:
+        """All scores, what is kept, and each split, best first."""
+        from shared.tables import project, whole_file, write_csv, write_json_list
+
+        folder, run_folder = step.folder, step.run.folder
+        if self.save_scores:
+            write_csv(folder / "all_scores.csv", SCORE_COLUMNS, rows_at(rows, everything), run_folder)
+        write_json_list(folder / "filtered_images.json", SCORE_COLUMNS, rows_at(rows, kept), run_folder)
+        with whole_file(folder / "filtered_images.txt") as file:
+            for row in rows_at(rows, kept):
+                file.write(project(SCORE_COLUMNS, row, folder, run_folder)["image_path"] + "\n")
+        for number, split in enumerate(SPLITS):
+            members = rows_at(rows, kept[splits == number])
+            write_csv(folder / f"{split}_images.csv", SCORE_COLUMNS, members, run_folder)
+
+
+class Measured(NamedTuple):
+    """What the selection needs of all rows, in their order: 28 bytes a row, so that ten million fit."""
+
+    scores: np.ndarray  # float64
+    hashes: np.ndarray  # uint64, pHash
+    mirrored: np.ndarray  # uint64, pHash of the mirror image
+    shorter_sides: np.ndarray  # int32, pixels
+
+    @classmethod
+    def of(cls, rows: "Table") -> "Measured":
+        kinds = [("score", "f8"), ("hash", "u8"), ("mirrored", "u8"), ("side", "i4")]
+        table = np.fromiter(
+            (
+                (
+                    row["lighting_score"],
+                    int(row["phash"], 16),
+                    int(row["phash_mirrored"], 16),
+                    min(row["width"], row["height"]),
+                )
+                for row in rows
+            ),
+            kinds,
+            len(rows),
+        )
+        return cls(*(table[name].copy() for name, _ in kinds))
+
+
+def rows_at(rows: "Table", indices: np.ndarray) -> Iterator[dict]:
+    return (rows[int(index)] for index in indices)
+
+
+def in_input_order(rows: "Table", kept: np.ndarray, splits: np.ndarray) -> Iterator[dict]:
+    for position in np.argsort(kept):
+        yield {**rows[int(kept[position])], "split": SPLITS[splits[position]]}
+
+
+def distribution(scores: np.ndarray, kept: np.ndarray) -> bytes:
+    from shared.plots import histogram
+
+    is_kept = np.zeros(len(scores), dtype=bool)
+    is_kept[kept] = True
+    return histogram(scores, f"Lighting scores of {len(scores):,} photographs", "lighting score", is_kept)
+
+
+def copy_photographs(rows: "Table", kept: np.ndarray, folder: Path) -> None:
+    """Copy the kept photographs, byte for byte, named by rank; copies of an earlier selection are removed."""
+    from shared.images import ImageError, read_bytes
+    from shared.tables import write_bytes
+
+    names = set()
+    for position, row in enumerate(rows_at(rows, kept)):
+        # A photograph in a tar or a Parquet file has no file name of its own; its key is one.
+        original = Path(row["key"] if row.get("image_member") else row["image_path"])
+        name = file_name(f"{position:06d}_{original.stem}", original.suffix)
+        try:
+            write_bytes(folder / name, read_bytes(row))
+        except ImageError as error:
+            log.warning("not copied: %s", error)
+        names.add(name)
+    for other in folder.iterdir() if folder.exists() else ():
+        if other.name not in names:
+            other.unlink()
+
+
+if __name__ == "__main__":
+    run(Filter)

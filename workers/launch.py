@@ -1,0 +1,175 @@
+"""What launcher.sh asks of Python: what is next, how far it is, whether it is whole. Not a step."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from shared.advance import Advance, advance, check_changes
+from shared.claims import Claims
+from shared.config import ConfigError, RunConfig, load_config
+from shared.control import KILL_FILE, matching
+from shared.dataset import DatasetError
+from shared.records import is_disk_error
+from shared.run import Run, RunError, Step
+from shared.worker import add_run_arguments
+
+MISUSE, BROKEN = 2, 1
+VARIABLES = {"BSZ": "batch_size", "MAX_NUM": "max_num", "TEMPERATURE": "temperature", "MODEL_PATH": "model_path"}
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    try:
+        status = arguments.command(arguments, load_run(arguments))
+    except (ConfigError, RunError, DatasetError) as error:
+        say(f"error: {error}", sys.stderr)
+        sys.exit(MISUSE)
+    except OSError as error:
+        if not is_disk_error(error):
+            raise
+        say(f"error: cannot write under {arguments.output_dir}: {error.strerror}; free some space and run again", sys.stderr)
+        sys.exit(BROKEN)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(status)
+
+
+def load_run(arguments: argparse.Namespace) -> Run:
+    config = load_config(arguments.config, arguments.input, dict(arguments.set))
+    if arguments.command is next_step and arguments.first:
+        tell_notes(config)
+    return Run(config, arguments.output_dir)
+
+
+def tell_notes(config: RunConfig) -> None:
+    options = {option: variable for variable, option in VARIABLES.items()}
+    for note in config.notes:
+        option, _, rest = note.partition(" ")
+        say(f"note: {options.get(option, option)} {rest}")
+
+
+def next_step(arguments: argparse.Namespace, run: Run) -> int:
+    """Do what needs no worker, and answer on descriptor 3 which step needs them: number, module, items left, folder."""
+    only = [run.find(selector) for selector in arguments.steps.replace(",", " ").split()]
+    run.source.path  # noqa: B018 - raises when the input is not there, before anything is created
+    if arguments.first:
+        check_changes(run, arguments.on_change, say)
+    with run.locked(say):
+        if arguments.first:
+            remove_old_kill_files(arguments, run)
+        begun = frozenset(int(number) for number in arguments.begun.split())
+        reached = advance(run, say, sorted(only, key=lambda step: step.number), begun, arguments.at_most, arguments.again)
+        if reached.is_complete and (reached.collected or not (run.folder / "report.html").exists()):
+            write_report(run)
+    with os.fdopen(3, "w") as reply:
+        reply.write(answer(reached))
+    return 0
+
+
+def answer(reached: Advance) -> str:
+    if reached.step is None:
+        return f"complete\t{reached.failed}\t{reached.collected}\n"
+    step = reached.step
+    return f"work\t{step.number}\t{step.module}\t{reached.left}\t{step.folder}\n"
+
+
+def remove_old_kill_files(arguments: argparse.Namespace, run: Run) -> None:
+    """A kill file from before the launch would stop what has only begun."""
+    if any(is_alive(step) for step in run.steps):
+        return
+    folders = [arguments.kill_folder, run.folder, *(step.folder for step in run.steps)]
+    for path in (path for folder in folders if folder for path in matching(folder, KILL_FILE)):
+        path.unlink(missing_ok=True)
+        line = f"{path} was left from before the launch and is removed"
+        say(line)
+        if arguments.log_dir:
+            number = "".join(filter(str.isdigit, path.stem))
+            with open(arguments.log_dir / f"gpu{number}.log", "a") as log:
+                log.write(f"launcher: {line}\n")
+
+
+def is_alive(step: Step) -> bool:
+    return (step.folder / "claims").exists() and Claims(step.folder / "claims").has_living_workers()
+
+
+def watch(arguments: argparse.Namespace, run: Run) -> int:
+    from shared.watch import Watch
+
+    return Watch(run.find(arguments.step), arguments.left, arguments.parent).run()
+
+
+def status(arguments: argparse.Namespace, run: Run) -> int:
+    from shared.status import print_status
+
+    return print_status(run)
+
+
+def stop(arguments: argparse.Namespace, run: Run) -> int:
+    from shared.status import request_stop
+
+    return request_stop(run, arguments.gpu, say)
+
+
+def verify(arguments: argparse.Namespace, run: Run) -> int:
+    from shared.verify import verify_run
+
+    with run.locked(say):
+        return verify_run(run, arguments.repair, say)
+
+
+def report(arguments: argparse.Namespace, run: Run) -> int:
+    with run.locked(say):
+        write_report(run)
+    return 0
+
+
+def write_report(run: Run) -> None:
+    from shared.report import write_report as write
+
+    say(f"report: {write(run)}")
+
+
+def doctor(arguments: argparse.Namespace, run: Run) -> int:
+    from shared.doctor import examine
+
+    return examine(run)
+
+
+def say(text: str, file=None) -> None:
+    print(f"launcher: {text}", file=file or sys.stdout, flush=True)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m workers.launch", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    for name, command in COMMANDS.items():
+        one = commands.add_parser(name, help=command.__doc__)
+        one.set_defaults(command=command)
+        add_run_arguments(one)
+        if command is next_step:
+            one.add_argument("--first", action="store_true", help="the first call of a launch")
+            one.add_argument("--steps", default="", help="only these, by number, name or type")
+            one.add_argument("--begun", default="", help="numbers of the steps that this launch has worked on")
+            one.add_argument("--at-most", type=int, help="items of the input")
+            one.add_argument("--again", action="store_true", help="collect also what is up to date")
+            one.add_argument("--on-change", choices=("error", "redo", "keep"), default="error")
+            one.add_argument("--kill-folder", type=Path)
+            one.add_argument("--log-dir", type=Path)
+        elif command is watch:
+            one.add_argument("--step", required=True)
+            one.add_argument("--left", type=int, required=True)
+            one.add_argument("--parent", type=int, required=True)
+        elif command is stop:
+            one.add_argument("gpu", nargs="?", type=int)
+        elif command is verify:
+            one.add_argument("--repair", action="store_true", help="remove what is not whole, so that it is made again")
+    return parser.parse_args()
+
+
+COMMANDS = {
+    "next": next_step, "watch": watch, "status": status, "stop": stop, "verify": verify, "report": report, "doctor": doctor,
+}  # fmt: skip
+
+if __name__ == "__main__":
+    main()
