@@ -19,7 +19,7 @@ CONFIG=${CONFIG:-configs/relight.yaml}      # the run: which steps, with which o
 STEPS=${STEPS:-all}                         # only these steps, by number or name: STEPS="1 keywords"
 INPUT=${INPUT:-}                            # a folder of images, or a CSV, TSV, JSON, JSONL, Parquet, Arrow, tar
 OUTPUT_DIR=${OUTPUT_DIR:-}                  # the run's folder; empty: outputs/<config name>
-LOG_DIR=${LOG_DIR:-./logs}                  # gpu<N>.log, appended
+LOG_DIR=${LOG_DIR:-./logs}                  # gpu<N>.log and launcher.log, appended
 GPU_COUNT=${GPU_COUNT:-auto}                # workers to start; auto: one per GPU, or per CPU core where there is none
 GPUS=${GPUS:-}                              # the GPU ids, to leave one out: GPUS=0,2,3
 GPUS_PER_WORKER=${GPUS_PER_WORKER:-1}       # for a model that needs several GPUs
@@ -40,7 +40,10 @@ PYTHON=${PYTHON:-}                          # empty: .venv/bin/python, made on f
 # --------------------------------------------------------------------------------------------------------------------
 
 STOPPED=4 FAILED=3 MISUSE=2 BROKEN=1
-say() { echo "launcher: $*"; }
+say() { # while the live table is on the screen, the watch shows what is said above it
+    [[ ! -d $LOG_DIR ]] || printf '%(%F %T)T launcher: %s\n' -1 "$*" >>"$LOG_DIR/launcher.log" || true
+    if [[ -z ${watch_pid:-} || ! -t 1 ]] || ! kill -0 "$watch_pid" 2>/dev/null; then echo "launcher: $*"; fi
+}
 fail() { echo "launcher: error: $*" >&2; exit "$MISUSE"; }
 
 main() {
@@ -182,7 +185,7 @@ install_packages() {
 # ---- The run ---------------------------------------------------------------------------------------------------------
 
 run_all() {
-    local started=$SECONDS state number module left folder begun="" before="" failed collected
+    local started=$SECONDS state number module name left folder begun="" before="" failed collected
     find_gpus
     mkdir -p "$LOG_DIR"
     all_gpus=("${gpus[@]}")
@@ -222,7 +225,7 @@ run_all() {
     fi
 }
 
-# Sets state, number, module, left, folder; or state=complete and failed, collected.
+# Sets state, number, module, name, left, folder; or state=complete and failed, collected.
 ask_next() {
     local reply status=0 only=()
     [[ $STEPS == all ]] || only=(--steps "$STEPS")
@@ -233,7 +236,7 @@ ask_next() {
         if [[ $stop_wanted == yes ]]; then exit "$STOPPED"; fi
         exit "$((status == MISUSE ? MISUSE : BROKEN))"
     fi
-    IFS=$'\t' read -r state number module left folder <<<"$reply"
+    IFS=$'\t' read -r state number module name left folder <<<"$reply"
     [[ $state == work ]] || failed=$number collected=$module
 }
 
@@ -243,10 +246,11 @@ run_step() {
     local -A gpu_of=() rank_of=() restarts=()
     local world_size=$((NODE_COUNT * ${#gpus[@]}))
     broken=0
-    say "step $number ($module): $left items, ${#gpus[@]} workers; logs in $LOG_DIR, stop one with: touch kill<gpu>.txt"
+    say "step $number ($name): $left items, ${#gpus[@]} workers; logs in $LOG_DIR, stop one with: touch kill<gpu>.txt"
     pids=()
     for rank in "${!gpus[@]}"; do start_worker "${gpus[rank]}" "$rank"; done
-    "$PYTHON" -m workers.launch watch "${which_run[@]}" --step "$number" --left "$left" --parent $$ &
+    "$PYTHON" -m workers.launch watch "${which_run[@]}" --step "$number" --left "$left" --parent $$ \
+        --messages "$LOG_DIR/launcher.log" &
     watch_pid=$!
     while ((${#gpu_of[@]})); do
         for pid in "${!gpu_of[@]}"; do
@@ -264,47 +268,47 @@ run_step() {
 }
 
 start_worker() {
-    local gpu=$1 rank=$2 name cores
-    name=$(name_of "$gpu")
+    local gpu=$1 rank=$2 id cores
+    id=$(id_of "$gpu")
     cores=$(($(nproc) / ${#gpus[@]}))
     ((cores)) || cores=1
     local -a place=(OMP_NUM_THREADS="$cores" OPENCV_FOR_THREADS_NUM=1)
     [[ $has_gpu == no ]] || place+=(CUDA_VISIBLE_DEVICES="$gpu")
-    env "${place[@]}" setsid "$PYTHON" -m "workers.$module" "${which_run[@]}" --step "$number" --step-name "step $number ($module) " \
-        --gpu "$name" --rank $((NODE_RANK * ${#gpus[@]} + rank)) --world-size "$world_size" --cores "$cores" \
-        --parent $$ --kill-folder "$PWD" >>"$LOG_DIR/gpu$name.log" 2>&1 </dev/null &
+    env "${place[@]}" setsid "$PYTHON" -m "workers.$module" "${which_run[@]}" --step "$number" --step-name "step $number ($name) " \
+        --gpu "$id" --rank $((NODE_RANK * ${#gpus[@]} + rank)) --world-size "$world_size" --cores "$cores" \
+        --parent $$ --kill-folder "$PWD" >>"$LOG_DIR/gpu$id.log" 2>&1 </dev/null &
     gpu_of[$!]=$gpu rank_of[$!]=$rank
     pids=("${!gpu_of[@]}")
 }
 
 # A worker has a GPU id of its own on every machine: the first of its GPUs, counted on from machine to machine.
-name_of() { echo $((NODE_RANK * ${#all_gpus[@]} * GPUS_PER_WORKER + 10#${1%%,*})); }
+id_of() { echo $((NODE_RANK * ${#all_gpus[@]} * GPUS_PER_WORKER + 10#${1%%,*})); }
 
 # Uses gpu and rank of the caller.
 worker_ended() {
-    local status=$1 name last
-    name=$(name_of "$gpu")
+    local status=$1 id last
+    id=$(id_of "$gpu")
     case $status in
         0) ;;
         "$STOPPED")
-            say "GPU $name: stopped on request"
+            say "GPU $id: stopped on request"
             gpus_without "$gpu"
             ;;
         1 | "$MISUSE")
             broken=$((broken + 1))
-            last=$(tail -n 1 "$LOG_DIR/gpu$name.log")
-            say "GPU $name: ${last:-ended with status $status}" >&2
+            last=$(tail -n 1 "$LOG_DIR/gpu$id.log")
+            say "GPU $id: ${last:-ended with status $status}" >&2
             ;;
         *)
             restarts[$gpu]=$((${restarts[$gpu]:-0} + 1))
             if [[ $stop_wanted == yes ]]; then
-                say "GPU $name: ended ($(cause "$status"))"
+                say "GPU $id: ended ($(cause "$status"))"
             elif ((restarts[$gpu] <= MAX_RESTARTS)); then
-                say "GPU $name: the worker died ($(cause "$status")) and is started again, ${restarts[$gpu]} of $MAX_RESTARTS times" >&2
+                say "GPU $id: the worker died ($(cause "$status")) and is started again, ${restarts[$gpu]} of $MAX_RESTARTS times" >&2
                 start_worker "$gpu" "$rank"
             else
                 broken=$((broken + 1))
-                say "GPU $name: the worker died ($(cause "$status")) $MAX_RESTARTS times too often; see $LOG_DIR/gpu$name.log" >&2
+                say "GPU $id: the worker died ($(cause "$status")) $MAX_RESTARTS times too often; see $LOG_DIR/gpu$id.log" >&2
             fi
             ;;
     esac
@@ -335,7 +339,7 @@ ask_to_stop() {
     fi
     stop_wanted=yes
     say "stopping: each worker finishes what it has begun; once more ends them at once" >&2
-    [[ -z ${folder:-} ]] || for gpu in "${all_gpus[@]}"; do touch "$folder/kill$(name_of "$gpu").txt"; done
+    [[ -z ${folder:-} ]] || for gpu in "${all_gpus[@]}"; do touch "$folder/kill$(id_of "$gpu").txt"; done
 }
 
 # shellcheck disable=SC2329
@@ -361,9 +365,9 @@ show_results() {
 }
 
 merge() {
-    local begun="" state number module left folder failed collected stop_wanted=no
+    local begun="" state number module name left folder failed collected stop_wanted=no
     ask_next --again
-    [[ $state == complete ]] || { say "step $number ($module) has $left items left; run ./launcher.sh first" >&2; exit "$BROKEN"; }
+    [[ $state == complete ]] || { say "step $number ($name) has $left items left; run ./launcher.sh first" >&2; exit "$BROKEN"; }
     show_results
     ((failed == 0)) || exit "$FAILED"
 }

@@ -38,6 +38,8 @@ class Loop:
     def __init__(self, step: Step, arguments: argparse.Namespace):
         self.step, self.worker = step, step.worker
         self.cores = share_of_cores(arguments.cores)
+        loads = type(self.worker).load is not Worker.load
+        self.load_threads = (self.worker.load_threads or self.cores) if loads else 0
         self.rank, self.world_size = arguments.rank, arguments.world_size
         places = [step.folder, step.run.folder, *([arguments.kill_folder] if arguments.kill_folder else [])]
         self.control = Control(step.folder, arguments.gpu, places, arguments.parent)
@@ -199,7 +201,8 @@ class Loop:
 
     def _room(self, waiting: int) -> int:
         """How many more items to claim, with `waiting` claimed and not given out."""
-        smallest, largest = self.worker.batch_size, max(64, 4 * self.worker.batch_size)
+        smallest = max(self.worker.batch_size, self.load_threads)
+        largest = max(64, 4 * smallest)
         return min(max(int(self.progress.rate * SECONDS_AHEAD), smallest), largest) - waiting
 
 
@@ -213,9 +216,7 @@ class Feed(Iterator[Loaded]):
     def __init__(self, loop: Loop, block: Block, alone: bool):
         self.loop, self.alone = loop, alone
         self.loading: deque[tuple[dict, Future | None]] = deque()
-        loads = type(loop.worker).load is not Worker.load
-        threads = loop.worker.load_threads or loop.cores
-        self.pool = ThreadPoolExecutor(threads, thread_name_prefix="load") if loads else None
+        self.pool = ThreadPoolExecutor(loop.load_threads, thread_name_prefix="load") if loop.load_threads else None
         self._begin(block)
 
     def __next__(self) -> Loaded:

@@ -13,18 +13,19 @@ def file_name(key: str, ending: str) -> str:
     and `%` itself. A part that would be too long keeps its beginning and gets 16 hex digits of the SHA-256 of its whole.
     """
     *folders, name = key.split("/")
-    path = "/".join([*(escape(part, "") for part in folders), escape(name, ending)])
+    path = "/".join([*(escape(part, "", ending) for part in folders), escape(name, ending)])
     return path if len(path.encode()) <= LONGEST_PATH else "%~" + sha256(key) + ending
 
 
-def escape(part: str, ending: str) -> str:
+def escape(part: str, ending: str, taken: str = "") -> str:
+    """One part of a path; a folder has no ending of its own, and must not take that of files (`taken`): `a.json/b`, `a`."""
     if part == "":
         return "%_" + ending
     if set(part) == {"."} and len(part) <= 2 and not ending:
         return "%2E" * len(part)
     safe = "".join(character if is_safe(character) else quote(character) for character in part)
-    if not ending and safe.endswith(".json"):  # a folder must not take the name of a record
-        safe = safe[: -len(".json")] + "%2Ejson"
+    if taken and safe.endswith(taken):
+        safe = safe[: -len(taken)] + quote(taken[0]) + taken[1:]
     if len((safe + ending).encode()) <= LONGEST:
         return safe + ending
     digest = sha256(part)[:16]

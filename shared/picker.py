@@ -36,6 +36,7 @@ class Picker:
         shards = [IndexedDataset.shard(table, number, world_size) for number in range(world_size)]
         self.own = range(shards[rank].start, shards[rank].stop)
         order = [*shards[rank + 1 :], *shards[:rank]]
+        self.workers = world_size
         self.others = [range(shard.start, shard.stop) for shard in order]
         self.alone = {self.index_of(key): key for key in alone}
         self.alone.pop(-1, None)
@@ -59,7 +60,9 @@ class Picker:
                 return block
         for number, shard in enumerate(self.others):
             while self.backs[number] > shard.start:
-                found = self._last_open(shard.start, self.backs[number], count)
+                # A share of what is left, ever smaller, so that all end together and not one with a full hand.
+                left = np.count_nonzero(self.state[shard.start : self.backs[number]] == OPEN)
+                found = self._last_open(shard.start, self.backs[number], min(count, left // (2 * self.workers) + 1))
                 if not found:
                     self.backs[number] = shard.start
                     break

@@ -72,7 +72,7 @@ def draw_histogram(
     axes: "Axes", values: np.ndarray, axis_label: str, kept: np.ndarray | None = None, bins: int = 50
 ) -> None:
     """Draw the distribution of (n,) values; see `histogram`."""
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
     values = np.asarray(values, dtype=np.float64)
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
@@ -89,15 +89,16 @@ def draw_histogram(
         if kept.any():
             cut = float(values[kept].min())
             axes.axvline(cut, color=CUT, linewidth=1.2, label=f"cut: {cut:.4f}")
-        axes.legend(frameon=False, labelcolor=INK)
+        _draw_legend(axes)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.set_xlabel(axis_label, color=INK)
     axes.set_ylabel("photographs", color=INK)
 
 
 def draw_ranking(axes: "Axes", ranked: np.ndarray, cut: int, axis_label: str, first: int = 0) -> None:
     """Draw (n,) values, best first, by their rank (from first + 1), with a line after the `cut` best."""
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
     count = len(ranked)
     shown = np.unique(np.linspace(0, max(0, count - 1), min(count, _CURVE_POINTS)).astype(int))
@@ -107,10 +108,16 @@ def draw_ranking(axes: "Axes", ranked: np.ndarray, cut: int, axis_label: str, fi
     if first <= cut < first + len(ranked):
         axes.axvspan(cut + 0.5, first + len(ranked) + 0.5, color=REJECTED, alpha=0.35, linewidth=0)
         axes.axvline(cut + 0.5, color=CUT, linewidth=1.2, label=f"cut after {cut:,}")
-        axes.legend(frameon=False, labelcolor=INK)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+        _draw_legend(axes)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.set_xlabel("rank, best first", color=INK)
     axes.set_ylabel(axis_label, color=INK)
+
+
+def _draw_legend(axes: "Axes") -> None:
+    # Above the panel, where it covers nothing.
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, labelcolor=INK, borderaxespad=0.2)
 
 
 def photograph_sheet(title: str, rows: Iterable[Row], columns: int, tile: int = 200) -> bytes:

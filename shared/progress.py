@@ -48,7 +48,11 @@ class Progress:
 
     def _show(self) -> None:
         before, seen, last_line = time.monotonic(), 0, -1e9
+        is_last = False
         while True:
+            self._write()
+            if is_last:
+                return
             is_last = self._ended.wait(1.0)
             now, done = time.monotonic(), self.recorded + self.failed
             current = (done - seen) / max(now - before, 1e-3)
@@ -58,12 +62,12 @@ class Progress:
                 log.info("%s", self._line())
                 last_line = now
             before, seen = now, done
-            try:
-                self.control.show_progress(self._values())
-            except OSError as error:  # a full disk is found, and said, where records are written
-                log.debug("no progress file: %s", error)
-            if is_last:
-                return
+
+    def _write(self) -> None:
+        try:
+            self.control.show_progress(self._values())
+        except OSError as error:  # a full disk is found, and said, where records are written
+            log.debug("no progress file: %s", error)
 
     def _line(self) -> str:
         opened, recorded, failed = self.picker.shard_counts()

@@ -1,2 +1,107 @@
-def write_report(run):
-    return "none"
+"""report.html: one page for the person who must decide whether to train on a run."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from shared.reporting.funnel import Stage, stages_of, triplet_counts
+from shared.reporting.gallery import gallery_of
+from shared.reporting.histograms import spread
+from shared.reporting.profile import Profile, light_of
+from shared.reporting.rejects import failures_of, unselected_of
+from shared.reporting.scores import selection_of
+from shared.reporting.settings import settings_of
+from shared.run import Run, RunError, read_json
+from shared.splits import SPLITS
+from shared.table import Table
+from shared.tables import write_text
+
+TEMPLATES = Path(__file__).parent / "reporting"
+
+
+def write_report(run: Run) -> Path:
+    """Write report.html into the run's folder, whole or not at all; the same run gives the same bytes.
+
+    The page is complete in itself: style, script and thumbnails are in it. However many items there are, it has no more
+    than some ten megabytes. Raises RunError where there is no run yet.
+    """
+    if not (run.input_folder / "result.jsonl").exists():
+        raise RunError(f"{run.folder} holds no run yet; start it with ./launcher.sh")
+    path = run.folder / "report.html"
+    write_text(path, render(run))
+    return path
+
+
+def render(run: Run) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    # Keys and keywords come from outside; with autoescape none of them can be markup.
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    return environment.get_template("report.html.jinja").render(content(run))
+
+
+def content(run: Run) -> dict[str, Any]:
+    """Everything that the page shows."""
+    items = len(Table(run.input_folder / "result.jsonl"))
+    stages = stages_of(run, items)
+    table = last_table(run)
+    profile = Profile(table)
+    selection = selection_of(run)
+    triplets = triplet_counts(run)
+    return {
+        "name": run.folder.name,
+        "config": run.config.path.name,
+        "input": read_json(run.input_folder / "step.json").get("settings", {}).get("input", ""),
+        "items": items,
+        "stages": stages,
+        "is_complete": all(stage.is_complete for stage in stages),
+        "failed": sum(stage.lost("failed") for stage in stages),
+        "triplets": triplets,
+        "splits": triplets or (profile.split_counts if any(profile.split_counts.values()) else {}),
+        "remarks": list(remarks(stages, triplets, profile)),
+        "selection": selection,
+        "light": light_of(profile),
+        "psnr": spread(profile.psnr),
+        "ssim": spread(profile.ssim),
+        "phrases": profile.frequent_phrases(),
+        "described": len(profile.wordings),
+        "different_wordings": profile.different_wordings,
+        "gallery": gallery_of(run, table, profile),
+        "failures": [failures_of(stage.step) for stage in stages if stage.lost("failed")],
+        "unselected": [
+            (stage, unselected_of(stage.step, selection.cut if selection else None))
+            for stage in stages
+            if stage.lost("dropped") and stage.step.result_path.exists() and not stage.step.worker.only_collects
+        ],
+        "settings": [settings_of(step) for step in run.steps],
+    }
+
+
+def last_table(run: Run) -> Table:
+    """The table that knows most of each item: the last one that is made."""
+    made = [step.result_path for step in run.steps if step.result_path.exists()]
+    return Table(made[-1] if made else run.input_folder / "result.jsonl")
+
+
+def remarks(stages: list[Stage], triplets: dict[str, int], profile: Profile) -> Iterator[str]:
+    """What a person should know before anything else, a sentence each."""
+    for stage in stages:
+        if not stage.is_begun:
+            yield f"{stage.step.label} has not begun."
+        elif stage.lost("left") and stage.step.worker.only_collects:
+            yield f"{stage.step.label} has not been made of the {stage.taken:,} items before it."
+        elif left := stage.lost("left"):
+            yield f"{stage.step.label} is not finished: {left:,} of {stage.taken:,} items are left."
+        if stage.foreign:
+            yield f"{stage.step.label} has {stage.foreign:,} records of items that its input no longer has."
+    splits = triplets or profile.split_counts
+    if sum(splits.get(split, 0) for split in SPLITS):
+        for split in SPLITS:
+            if not splits.get(split):
+                yield f"The split {split} is empty."

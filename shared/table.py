@@ -36,7 +36,7 @@ class Table(Sequence[dict]):
         self.path = Path(os.path.abspath(path))
         self._folder = str(self.path.parent)
         try:
-            self._file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            self._file = os.open(self.path, os.O_RDONLY)
         except FileNotFoundError:
             raise DatasetError(f"there is no table {self.path}") from None
         weakref.finalize(self, os.close, self._file)

@@ -46,7 +46,7 @@ class TableIndex:
             words = np.memmap(path, _WORD, mode="r").view(np.ndarray)
         except (OSError, ValueError):
             return None
-        if found.st_size % 8 or len(words) < _HEADER_WORDS or words[0] != _MAGIC:
+        if len(words) < _HEADER_WORDS or words[0] != _MAGIC:
             return None
         fits = words[1] == table.st_size and len(words) == _HEADER_WORDS + 2 * int(words[2])
         return cls(words) if fits and found.st_mtime_ns == table.st_mtime_ns else None

@@ -18,8 +18,10 @@ SECONDS_TO_DUMP = 3  # between asking a worker for its stacks and ending it
 class Watch:
     """Shows the workers' progress files: a live table in a terminal, a line a minute elsewhere, until the launcher ends it."""
 
-    def __init__(self, step: Step, left: int, parent: int):
+    def __init__(self, step: Step, left: int, parent: int, messages: Path):
         self.step, self.left, self.parent = step, left, parent
+        self.messages = messages
+        self.told = messages.stat().st_size if messages.exists() else 0
         self.finished: dict[int, tuple[int, int]] = {}  # recorded and failed of processes, by pid: a restart begins at zero
         self.moved: dict[int, tuple[int, float]] = {}  # the last count of each pid and when it changed
         self.started = time.monotonic()
@@ -70,9 +72,22 @@ class Watch:
         from rich.live import Live
 
         with Live(self._table([]), refresh_per_second=2, transient=True) as live:
-            while not self._is_orphan():
-                live.update(self._table(self.look()))
-                time.sleep(0.5)
+            try:
+                while not self._is_orphan():
+                    live.update(self._table(self.look()))
+                    self._tell(live.console)
+                    time.sleep(0.5)
+            finally:
+                self._tell(live.console)
+
+    def _tell(self, console) -> None:
+        """What the launcher has said since, above the table."""
+        with open(self.messages, "rb") as file:
+            file.seek(self.told)
+            said = file.read()
+        self.told += len(said)
+        for line in said.decode(errors="replace").splitlines():
+            console.print(line[len("2026-01-01 00:00:00 ") :], highlight=False, markup=False, soft_wrap=True)
 
     def _table(self, workers: list[dict]):
         from rich.table import Table

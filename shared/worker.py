@@ -31,7 +31,7 @@ class Loaded(NamedTuple):
 class Worker:
     """What one GPU does to items. A subclass is a dataclass; its fields are the options of its step."""
 
-    batch_size: PositiveInt = 8  # items that go through process() together
+    batch_size: PositiveInt = 1  # items that go through process() together
     max_attempts: PositiveInt = 3  # runs that try an item before its failure is final
     load_threads: NonNegativeInt = 0  # threads that decode ahead; 0 is this worker's share of the cores
     stall_seconds: PositiveInt = 900  # a worker that finishes nothing for so long is started again

@@ -49,12 +49,12 @@ def measured() -> list[dict]:
     return measure(SAMPLES)
 
 
-def collect(folder: Path, rows: list[dict], **options) -> tuple[Path, list[dict]]:
+def collect(folder: Path, rows: list[dict], seed: int = 42, **options) -> tuple[Path, list[dict]]:
     """Collect rows into a run's folder; returns the step's folder and the rows of its result."""
     worker = checked(Filter, options, "step 1 (filter)")
     worker.check("step 1 (filter)")
     steps = [StepConfig(1, "filter", "", worker)]
-    config = RunConfig(ROOT / "configs" / "relight.yaml", "samples", steps=steps)
+    config = RunConfig(ROOT / "configs" / "relight.yaml", "samples", seed=seed, steps=steps)
     step = Run(config, folder).steps[0]
     step.folder.mkdir(parents=True, exist_ok=True)
     table = Table.write(step.folder / "recorded.jsonl", rows, folder)
@@ -176,6 +176,17 @@ def test_a_green_or_magenta_cast_lowers_the_rating_of_colour_and_warm_light_does
     assert rated["warm"] > 0.95
     assert rated["green"] < 0.93
     assert rated["magenta"] < 0.93
+
+
+def test_light_that_falls_off_shapes_a_scene_and_even_light_does_not():
+    image = photograph("mountains.jpg")
+    across = np.linspace(0, 1, image.shape[1], dtype=np.float32)[:, np.newaxis]
+    even, falling = (
+        rate_light(linear_to_srgb(0.3 + 0.1 * srgb_to_linear(image) - 0.25 * depth * across)).shaping
+        for depth in (0, 1)
+    )
+    assert even < 0.1
+    assert falling > 0.5
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 700), (2, 3), (16, 16), (3000, 20)])
@@ -370,6 +381,25 @@ def test_another_cut_is_verified_on_request_in_text_and_pictures(tmp_path, measu
     differing = [name for name in PICTURES if (kept / name).read_bytes() != (other / name).read_bytes()]
     of_what_is_kept = ("score_distribution.png", "top_images_grid.png")
     assert differing == [name for name in PICTURES if name not in of_what_is_kept]
+
+
+def test_the_distribution_shows_what_is_kept(tmp_path):
+    some, _ = collect(tmp_path / "some", made_up(30), num_images=10)
+    every, _ = collect(tmp_path / "all", made_up(30), cutoff=10)
+    name = "score_distribution.png"
+    assert (some / name).read_bytes() != (every / name).read_bytes()
+
+
+def test_the_seed_chooses_the_photographs_shown_by_chance(tmp_path):
+    rows = made_up(40)
+    for number, row in enumerate(rows):
+        row["image_path"] = str(tmp_path / f"{number}.png")
+        Image.new("RGB", (8, 8), (6 * number, 90, 90)).save(row["image_path"])
+    drawn = [
+        (collect(tmp_path / str(number), rows, seed=seed)[0] / "random_20_filtered.png").read_bytes()
+        for number, seed in enumerate((1, 1, 2))
+    ]
+    assert drawn[0] == drawn[1] != drawn[2]
 
 
 def test_the_pictures_show_the_photographs_at_their_place(tmp_path, measured):

@@ -6,6 +6,8 @@ import hashlib
 import io
 import json
 import os
+import subprocess
+import sys
 import tarfile
 import threading
 from pathlib import Path
@@ -21,6 +23,8 @@ from PIL import Image
 from shared.containers import read_member
 from shared.dataset import DatasetError, Source, read_items
 from shared.table import Table
+
+ROOT = Path(__file__).parents[1]
 
 
 def items(path: Path | str, **options) -> list[dict]:
@@ -72,7 +76,7 @@ def test_columns_of_any_type_become_plain_json(tmp_path, name, form):
             "thumbnail": pa.array([b"bytes", b"more"]),
             "other": pa.array([{"bytes": b"x", "path": "p", "n": 1}, None]),
             "lists": pa.array([[{"n": 1, "b": b"x"}], []]),
-            "vector": pa.array([[1.0, 2.0], None], pa.list_(pa.float32(), 2)),
+            "vector": pa.array([[1.0, 2.0], [3.0, 4.0]], pa.list_(pa.float32(), 2)),
             "kind": pa.array(["x", "y"]).dictionary_encode(),
         }
     )
@@ -103,7 +107,7 @@ def test_columns_of_any_type_become_plain_json(tmp_path, name, form):
             "length": None,
             "other": None,
             "lists": [],
-            "vector": None,
+            "vector": [3.0, 4.0],
             "kind": "y",
             "image_path": "/b.jpg",
         },
@@ -210,7 +214,7 @@ def test_a_folder_of_parquet_files_is_read_file_by_file(tmp_path):
 def test_a_torn_file_is_refused(tmp_path, name, kind):
     path = write_table(tmp_path / name, pa.table({"key": ["a"] * 3000, "image": ["b"] * 3000}))
     path.write_bytes(path.read_bytes()[:-50000] if kind == "Arrow" else path.read_bytes()[:-20])
-    with pytest.raises(DatasetError, match=rf"rows\.\w+ is not a whole {kind} file"):
+    with pytest.raises(DatasetError, match=rf"rows\.\w+ cannot be read as {kind}: "):
         items(path)
 
 
@@ -368,6 +372,47 @@ def test_a_compressed_tar_under_a_plain_name_is_refused(tmp_path):
         tar.add(__file__, "a.jpg")
     with pytest.raises(DatasetError, match=r"shard\.tar is not a whole, uncompressed tar"):
         items(tmp_path / "shard.tar")
+
+
+def test_a_tar_that_shrinks_after_it_was_read_gives_no_half_photograph(tmp_path):
+    path = write_tar(tmp_path / "shard.tar", {"a.jpg": b"1" * 400})
+    found = items(path)
+    os.truncate(path, 600)
+    with pytest.raises(DatasetError, match=r"shard\.tar ends before the photograph at byte 512 does"):
+        read_member(found[0])
+
+
+def memory_grown(script: str, *arguments: Path) -> int:
+    """How much more memory of its own, in kB, a process has at its end than where it calls start()."""
+    frame = (
+        "import sys\n"
+        "from shared.dataset import Source\n"
+        "from shared.containers import read_member\n"
+        "own = lambda: int(open('/proc/self/status').read().split('RssAnon:')[1].split()[0])\n"
+    )
+    command = [sys.executable, "-c", frame + script, *map(str, arguments)]
+    return int(subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout)
+
+
+def test_a_tar_is_read_in_bounded_memory(tmp_path):
+    path = write_tar(tmp_path / "shard.tar", {f"{number}.jpg": b"" for number in range(10_000)})
+    script = (
+        "items = Source(sys.argv[1]).items()\nfor _ in range(100): next(items)\n"
+        "before = own()\nfor item in items: pass\nprint(own() - before)"
+    )
+    assert memory_grown(script, path) < 4_000
+
+
+@pytest.mark.parametrize(("name", "form"), KINDS)
+def test_stored_photographs_are_read_in_bounded_memory(tmp_path, name, form):
+    noise = np.random.default_rng(0).bytes(200_000)
+    table = pa.table({"key": [str(number) for number in range(500)], "image": [noise] * 500})
+    path = write_table(tmp_path / name, table, form, rows=250 if name.endswith("parquet") else 10)
+    script = (
+        "items = list(Source(sys.argv[1]).items())\nfor item in items[:3]: read_member(item)\n"
+        "before = own()\nfor item in items: read_member(item)\nprint(own() - before)"
+    )
+    assert memory_grown(script, path) < 60_000  # the photographs are 100,000
 
 
 def test_links_and_folders_in_a_tar_are_passed_over(tmp_path):

@@ -120,8 +120,9 @@ def test_counts_are_scaled_to_what_there_is():
 
 
 def test_counts_are_met_exactly_although_some_photographs_are_duplicates():
-    keys = [f"{number}.jpg" for number in range(100)]
     groups = np.r_[np.zeros(15, dtype=int), np.arange(1, 86)]
-    split = assign_by_counts(draws_of(keys), groups, (80, 10, 10))
+    draws = np.arange(100, 0, -1, dtype=np.uint64) << np.uint64(50)  # the fifteen come first when test is filled
+    split = assign_by_counts(draws, groups, (80, 10, 10))
     assert sizes(split) == [80, 10, 10]
-    assert len(set(split[:15])) == 1
+    assert split[:15].tolist() == [0] * 15
+    assert split[15:35].tolist() == [2] * 10 + [1] * 10

@@ -68,6 +68,7 @@ def test_paths_are_relative_on_disk_and_absolute_in_memory(tmp_path):
         "mask_path": f"{run}/step_2/masks/a.png",
         "near_path": f"{run}-other/a.png",
         "remote_path": "s3://bucket/a.png",
+        "here_path": f"{run}/step_2/a.png",
         "missing_path": None,
         "note": f"{run}/not a path field",
     }
@@ -76,6 +77,8 @@ def test_paths_are_relative_on_disk_and_absolute_in_memory(tmp_path):
     assert list(table) == [row]
     text = (run / "step_2" / "result.jsonl").read_text()
     assert '"output_image_path":"../step_1/a.png","mask_path":"masks/a.png"' in text
+    assert f'"near_path":"{run}-other/a.png"' in text
+    assert '"here_path":"a.png"' in text
     moved = shutil.move(run, tmp_path / "moved")
     assert Table(Path(moved, "step_2", "result.jsonl"))[0]["output_image_path"] == f"{moved}/step_1/a.png"
 
@@ -216,6 +219,15 @@ def test_a_table_that_was_changed_by_hand_gets_a_new_index(tmp_path):
     os.utime(path, ns=(10**18, 10**18))
     assert Table(path)[0] == {"key": "photo-9", "number": 9}
     assert Table(path).hashes[0] == name_hash("photo-9")
+
+
+def test_a_table_of_another_size_gets_a_new_index_even_with_its_old_time(tmp_path):
+    path = tmp_path / "t"
+    Table.write(path, numbered_rows(4), tmp_path)
+    time_ns = path.stat().st_mtime_ns
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:3]))
+    os.utime(path, ns=(time_ns, time_ns))
+    assert list(Table(path)) == numbered_rows(3)
 
 
 def test_an_index_is_used_and_not_made_again(tmp_path):

@@ -50,7 +50,7 @@ def tell_notes(config: RunConfig) -> None:
 
 
 def next_step(arguments: argparse.Namespace, run: Run) -> int:
-    """Do what needs no worker, and answer on descriptor 3 which step needs them: number, module, items left, folder."""
+    """Do what needs no worker, and answer on descriptor 3 which step needs them: number, module, name, items left, folder."""
     only = [run.find(selector) for selector in arguments.steps.replace(",", " ").split()]
     run.source.path  # noqa: B018 - raises when the input is not there, before anything is created
     if arguments.first:
@@ -71,7 +71,7 @@ def answer(reached: Advance) -> str:
     if reached.step is None:
         return f"complete\t{reached.failed}\t{reached.collected}\n"
     step = reached.step
-    return f"work\t{step.number}\t{step.module}\t{reached.left}\t{step.folder}\n"
+    return f"work\t{step.number}\t{step.module}\t{step.config.name or step.config.type}\t{reached.left}\t{step.folder}\n"
 
 
 def remove_old_kill_files(arguments: argparse.Namespace, run: Run) -> None:
@@ -96,7 +96,7 @@ def is_alive(step: Step) -> bool:
 def watch(arguments: argparse.Namespace, run: Run) -> int:
     from shared.watch import Watch
 
-    return Watch(run.find(arguments.step), arguments.left, arguments.parent).run()
+    return Watch(run.find(arguments.step), arguments.left, arguments.parent, arguments.messages).run()
 
 
 def status(arguments: argparse.Namespace, run: Run) -> int:
@@ -160,6 +160,7 @@ def parse_arguments() -> argparse.Namespace:
             one.add_argument("--step", required=True)
             one.add_argument("--left", type=int, required=True)
             one.add_argument("--parent", type=int, required=True)
+            one.add_argument("--messages", type=Path, required=True, help="where the launcher says what it does")
         elif command is stop:
             one.add_argument("gpu", nargs="?", type=int)
         elif command is verify:

@@ -94,11 +94,12 @@ def cut_out(photograph: np.ndarray, faces: list[Face]) -> np.ndarray:
         return near & (rows > face.y + start * face.height)
 
     for face in faces:
-        labels[below(face, 2.1, -0.7)] = cv2.GC_PR_BGD
+        labels[below(face, 2.1, -1.0)] = cv2.GC_PR_BGD
     for face in faces:
         labels[below(face, 1.7, 1.1) | head(face, 0.62, 0.8)] = cv2.GC_PR_FGD
     for face in faces:
-        labels[head(face, 0.4, 0.5)] = cv2.GC_FGD
+        neck = below(face, 0.3, 0.9) & (rows < face.y + 2.0 * face.height)
+        labels[head(face, 0.4, 0.5) | neck] = cv2.GC_FGD
     certain = labels == cv2.GC_FGD
     if not (labels == cv2.GC_BGD).any() and not (labels == cv2.GC_PR_BGD).any():
         return np.zeros((height, width), bool)
@@ -108,8 +109,13 @@ def cut_out(photograph: np.ndarray, faces: list[Face]) -> np.ndarray:
     inside = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
     inside = ndimage.binary_opening(inside, iterations=2) | certain
     parts, _ = ndimage.label(inside)
-    inside = np.isin(parts, np.unique(parts[certain]))  # only what hangs together with a face
-    return _fill_small_holes(inside)
+    wanted = set(np.unique(parts[certain])) - {0}
+    for face in faces:
+        # A collar or a beard may part the head from the chest; what fills the chest is the same person.
+        chest = below(face, 0.8, 1.3) & (rows < face.y + 3.2 * face.height)
+        sizes = np.bincount(parts[chest], minlength=parts.max() + 1)
+        wanted |= {part for part in np.flatnonzero(sizes > 0.2 * chest.sum()) if part}
+    return _fill_small_holes(np.isin(parts, list(wanted)))
 
 
 def _fill_small_holes(inside: np.ndarray) -> np.ndarray:
@@ -119,7 +125,7 @@ def _fill_small_holes(inside: np.ndarray) -> np.ndarray:
     if count:
         sizes = np.bincount(holes.ravel())
         # A hole between an arm and the body is background; a speck in a shirt is not.
-        inside = inside | ((sizes < 0.02 * inside.sum())[holes] & ~inside)
+        inside = inside | ((sizes < 0.03 * inside.sum())[holes] & ~inside)
     return inside
 
 

@@ -150,7 +150,7 @@ def cloud(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     """Broad, ragged patches of shade."""
     field = sum(_noise(height, width, scale, rng) * scale for scale in (0.25, 0.12, 0.06))
     middle, spread = np.median(field), np.ptp(field)
-    return 1 / (1 + np.exp(-(field - middle) / (0.06 * spread)))
+    return 1 / (1 + np.exp(-(field - middle) / (0.06 * spread + 1e-6)))
 
 
 def screen(height: int, width: int, rng: np.random.Generator) -> np.ndarray:

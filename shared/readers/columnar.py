@@ -22,7 +22,7 @@ def read_parquet(path: Path, reader: RowReader) -> Iterator[dict]:
         batches = file.iter_batches(_ROWS, columns=columns, use_threads=False)
         yield from _items(file.schema_arrow, batches, reader)
     except (pa.ArrowException, OSError) as error:
-        raise DatasetError(f"{path.name} is not a whole Parquet file: {_first_line(error)}") from None
+        raise DatasetError(f"{path.name} cannot be read as Parquet: {_first_line(error)}") from None
 
 
 def read_arrow(path: Path, reader: RowReader) -> Iterator[dict]:
@@ -34,7 +34,7 @@ def read_arrow(path: Path, reader: RowReader) -> Iterator[dict]:
         parts = (batch.slice(start, _ROWS) for batch in batches for start in range(0, batch.num_rows, _ROWS))
         yield from _items(schema, parts, reader)
     except (pa.ArrowException, OSError) as error:
-        raise DatasetError(f"{path.name} is not a whole Arrow file: {_first_line(error)}") from None
+        raise DatasetError(f"{path.name} cannot be read as Arrow: {_first_line(error)}") from None
 
 
 def saved_splits(folder: Path) -> list[tuple[str | None, list[Path]]]:

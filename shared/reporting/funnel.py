@@ -1,5 +1,6 @@
 """How many items each step took, lost and why, down to the triplets."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from shared.picker import FAILED, OPEN, RECORDED, item_states
 from shared.records import Records
-from shared.run import Run, Step
+from shared.run import Run, Step, read_json
 from shared.splits import SPLITS
 from shared.table import Table
 
@@ -56,8 +57,10 @@ def stage_of(step: Step) -> Stage:
     if not step.folder.is_dir() or not step.table_path.exists():
         return Stage(step)
     taken = len(Table(step.table_path))
-    proof = step.read_result()
-    if not step.result_path.exists() or proof.get("items") != taken:  # not collected yet, or items came since
+    proof: dict | None = step.read_result()
+    if (
+        not step.result_path.exists() or not proof or proof.get("items") != taken
+    ):  # not collected yet, or items came since
         proof = None
     if step.worker.only_collects:
         return collected_stage(step, taken, proof)
@@ -77,8 +80,17 @@ def collected_stage(step: Step, taken: int, proof: dict | None) -> Stage:
     if proof is None:
         return Stage(step, True, taken, losses=[Loss("left", taken, "not made yet")])
     dropped = max(0, taken - proof["rows"])
-    losses = [Loss("dropped", dropped, "left out of the tables")] if dropped else []
+    losses = [Loss("dropped", dropped, why_dropped(step))] if dropped else []
     return Stage(step, True, taken, proof["rows"], losses=losses)
+
+
+def why_dropped(step: Step) -> str:
+    """`left out (3 without lighting_keywords)`, as merging counted it."""
+    reasons: Counter[str] = Counter()
+    for split in ("", *SPLITS):
+        reasons.update(read_json(step.folder / split / "stats.json").get("dropped", {}))
+    words = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items()))
+    return f"left out ({words})" if words else "left out"
 
 
 def counts(step: Step, proof: dict | None) -> tuple[int, int, int]:
@@ -93,7 +105,7 @@ def counts(step: Step, proof: dict | None) -> tuple[int, int, int]:
 def triplet_counts(run: Run) -> dict[str, int]:
     """Triplets of each split, from the tables that the trainer reads; empty where no step has made any."""
     for step in reversed(run.steps):
-        tables = {split: step.folder / split / "metadata.jsonl" for split in SPLITS}
+        tables = {split or "all": step.folder / split / "metadata.jsonl" for split in (*SPLITS, "")}
         found = {split: lines_in(path) for split, path in tables.items() if path.is_file()}
         if found:
             return found

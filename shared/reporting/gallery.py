@@ -1,25 +1,27 @@
 """The gallery: some two hundred items, chosen evenly, each with its pictures, words and measurements."""
 
 import json
+import math
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from shared.light.words import COOL, HARD, SOFT, WARM
-from shared.reporting.distributions import Profile
+from shared.reporting.profile import Profile, number
 from shared.reporting.thumbnails import Thumbnail, in_threads, mask_thumbnail, side_for, thumbnail
 from shared.run import Run
 from shared.table import Table
 
 MOST_CARDS = 200
 MOST_VALUES, LONGEST_VALUE = 60, 400  # of a row's own values, and of their letters
-PICTURES = {
+PICTURES = {  # in the order of the arrow keys: the two that are to be compared come first
     "photograph": "image_path",
-    "mask": "mask_path",
-    "flattened": "albedo_path",
     "degraded": "output_image_path",
+    "flattened": "albedo_path",
+    "mask": "mask_path",
 }
 
 
@@ -96,9 +98,9 @@ def facets_of(row: dict) -> dict[str, str]:
     if light:
         found["direction"] = light.get("direction") or "not told"
         found["key"] = light.get("key")
-    if (kelvin := light.get("cct_kelvin")) is not None:
+    if not math.isnan(kelvin := number(light.get("cct_kelvin"))):
         found["colour"] = "warm" if kelvin < WARM else "cool" if kelvin > COOL else "neutral"
-    if (hardness := light.get("hardness")) is not None:
+    if not math.isnan(hardness := number(light.get("hardness"))):
         found["hardness"] = "hard" if hardness >= HARD else "soft" if hardness <= SOFT else "medium"
     return {name: value for name, value in found.items() if value in FACETS[name]}
 
@@ -118,7 +120,7 @@ def card(run: Run, row: dict, labels: list[str], side: int) -> Card:
 def shown(run: Run, row: dict, label: str, side: int) -> Shown:
     path = row.get(PICTURES[label])
     if label == "mask" and row.get("mask") == "none":
-        return Shown(label, None, "no subject found: the whole image is relit")
+        return Shown(label, None, "no subject: all of it is relit")
     if not path:
         return Shown(label, None, "not kept")
     if label == "photograph":
@@ -126,7 +128,7 @@ def shown(run: Run, row: dict, label: str, side: int) -> Shown:
     elif label == "mask":
         picture = mask_thumbnail(row, path, side, run.folder)
     else:
-        picture = thumbnail({"image_path": path}, side, run.folder)
+        picture = thumbnail(Path(path), side, run.folder)
     return Shown(label, picture, "" if picture else "cannot be opened any more")
 
 
@@ -134,16 +136,16 @@ def facts_of(row: dict) -> list[tuple[str, str]]:
     """The measurements in short, in a fixed order."""
     light = row["light"] if isinstance(row.get("light"), dict) else {}
     direction = light.get("direction")
-    if direction and light.get("azimuth_degrees") is not None:
-        direction += f" ({light['azimuth_degrees']:.0f}°)"
+    if direction and (azimuth := decimal(light.get("azimuth_degrees"), 0, "°")):
+        direction = f"{direction} ({azimuth})"
     found = {
         "score": decimal(row.get("lighting_score"), 3),
         "light from": direction,
-        "colour": light.get("cct_kelvin") and f"{light['cct_kelvin']:.0f} K",
+        "colour": decimal(light.get("cct_kelvin"), 0, " K"),
         "hardness": decimal(light.get("hardness"), 2),
         "key": light.get("key"),
-        "contrast": light.get("contrast") and f"{light['contrast']:.1f} stops",
-        "PSNR": row.get("psnr") and f"{row['psnr']:.1f} dB",
+        "contrast": decimal(light.get("contrast"), 1, " stops"),
+        "PSNR": decimal(row.get("psnr"), 1, " dB"),
         "SSIM": decimal(row.get("ssim"), 3),
         "new light": row.get("degradation_type") and str(row["degradation_type"]).replace("_", " "),
         "shadow of": row.get("pattern_type") and str(row["pattern_type"]).replace("_", " "),
@@ -151,8 +153,9 @@ def facts_of(row: dict) -> list[tuple[str, str]]:
     return [(name, str(value)) for name, value in found.items() if value]
 
 
-def decimal(value: Any, digits: int) -> str | None:
-    return None if value is None else f"{value:.{digits}f}"
+def decimal(value: Any, digits: int, unit: str = "") -> str | None:
+    """None for what is no number: a table from outside may have a column of that name."""
+    return None if math.isnan(number(value)) else f"{value:.{digits}f}{unit}"
 
 
 def values_of(row: dict, run: Run) -> list[tuple[str, str]]:

@@ -1,8 +1,10 @@
 """What did not get through a step, with pictures: failures by their reasons, and what was not selected."""
 
 import heapq
+import math
 import re
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +12,7 @@ import numpy as np
 import orjson
 
 from shared.records import Records, json_files
+from shared.reporting.profile import number
 from shared.reporting.thumbnails import Thumbnail, in_threads, thumbnail
 from shared.run import Step
 from shared.table import Table, name_hash
@@ -30,11 +33,12 @@ class Example(NamedTuple):
     picture: Thumbnail | None
 
 
-class Reason(NamedTuple):
+@dataclass
+class Reason:
     """Failures of one error class whose messages differ only in names and numbers."""
 
     error: str
-    message: str  # of the only one, or with … where they differ
+    message: str  # with … for the items' names, and where the messages differ
     count: int
     examples: list[Example]
 
@@ -51,34 +55,44 @@ def failures_of(step: Step) -> Failures:
     """The failures of a step, most frequent reason first."""
     folder = Records(step.folder, step.worker.records_name).failures
     total = sum(1 for _ in json_files(folder))
-    # The smallest of what is as good as random numbers: an even sample, the same whatever order the folder is listed in.
+    # The smallest of as good as random numbers: an even sample, the same in whatever order the folder is listed.
     paths = heapq.nsmallest(MOST_READ, json_files(folder), key=lambda path: name_hash(str(path.relative_to(folder))))
     failures = sorted(filter(None, map(read_failure, paths)), key=lambda failure: failure["key"])
     rows = rows_by_key(step, [failure["key"] for failure in failures])
     groups: dict[tuple[str, str], list[dict]] = defaultdict(list)
     for failure in failures:
-        row = rows.get(failure["key"], {})
-        groups[failure["error"], pattern(failure["message"], failure["key"], row.get("image_path"))].append(failure)
+        failure["row"] = rows.get(failure["key"], {})
+        failure["message"] = without_names(failure["message"], failure["key"], failure["row"].get("image_path"))
+        groups[failure["error"], pattern(failure["message"])].append(failure)
     ranked = sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
-    reasons = [reason(step, *name, members, rows) for name, members in ranked[:MOST_REASONS]]
+    reasons = [reason(step, *name, members) for name, members in ranked[:MOST_REASONS]]
     return Failures(step, total, len(failures), reasons, len(ranked) - len(reasons))
 
 
-def reason(step: Step, error: str, message: str, members: list[dict], rows: dict[str, dict]) -> Reason:
+def reason(step: Step, error: str, message: str, members: list[dict]) -> Reason:
+    is_one = len({member["message"] for member in members}) == 1
+
     def example(failure: dict) -> Example:
-        row = rows.get(failure["key"], {})
-        picture = thumbnail(row, SIDE, step.run.folder) if row.get("image_path") else None
-        return Example(failure["key"], failure["message"], picture)
+        said = "" if is_one else failure["message"].removeprefix("… ")
+        return Example(failure["key"], said, picture_of(failure["row"], step))
 
-    shown = members[0]["message"] if len({member["message"] for member in members}) == 1 else message
-    return Reason(error, shown, len(members), in_threads(example, members[:EXAMPLES]))
+    return Reason(error, members[0]["message"] if is_one else message, len(members), in_threads(example, members[:EXAMPLES]))
 
 
-def pattern(message: str, key: str, image_path: str | None) -> str:
-    """The message with … for what is this item's own: its name, paths, quoted words, numbers."""
+def picture_of(row: dict, step: Step) -> Thumbnail | None:
+    return thumbnail(row, SIDE, step.run.folder) if row.get("image_path") else None
+
+
+def without_names(message: str, key: str, image_path: str | None) -> str:
+    """The message with … for the item's own name, so that those of others read the same."""
     for own in (image_path, key):
         if own:
             message = message.replace(own, "…")
+    return message
+
+
+def pattern(message: str) -> str:
+    """The message with … also for paths, quoted words and numbers."""
     return NUMBER.sub("…", PATH.sub("…", QUOTED.sub("…", message)))
 
 
@@ -104,13 +118,12 @@ def unselected_of(step: Step, cut: float | None) -> list[Example]:
     is_passed = np.isin(table.hashes, Table(step.result_path).hashes)
     is_failed = np.isin(table.hashes, records.name_hashes(records.failures))
     lost = np.flatnonzero(~is_passed & ~is_failed)
-    chosen = lost[np.unique(np.linspace(0, len(lost) - 1, min(UNSELECTED, len(lost))).astype(int))] if len(lost) else lost
-    found = [row | read_record(records, row["key"]) for row in (table[int(index)] for index in chosen)]
-    found.sort(key=lambda row: (-row.get("lighting_score", 0.0), row["key"]))
+    places = np.linspace(0, len(lost) - 1, min(UNSELECTED, len(lost))).astype(int)
+    found = [row | read_record(records, row["key"]) for row in (table[int(index)] for index in lost[places])]
+    found.sort(key=lambda row: -np.nan_to_num(number(row.get("lighting_score"))))
 
     def example(row: dict) -> Example:
-        picture = thumbnail(row, SIDE, step.run.folder) if row.get("image_path") else None
-        return Example(row["key"], why_not(row, step.settings, cut), picture)
+        return Example(row["key"], why_not(row, step.settings, cut), picture_of(row, step))
 
     return in_threads(example, found)
 
@@ -124,9 +137,9 @@ def read_record(records: Records, key: str) -> dict:
 
 def why_not(row: dict, settings: dict, cut: float | None) -> str:
     """Why the filter did not select a row, in words."""
-    score, side = row.get("lighting_score"), min(row.get("width", 0), row.get("height", 0))
-    if side and side < settings.get("min_size", 0):
-        return f"its shorter side has {side} pixels; min_size is {settings['min_size']}"
-    if score is None:
+    score, side = number(row.get("lighting_score")), min(number(row.get("width")), number(row.get("height")))
+    if side < settings.get("min_size", 0):
+        return f"its shorter side has {side:.0f} pixels; min_size is {settings['min_size']}"
+    if math.isnan(score):
         return "not selected"
     return f"score {score:.4f}" + (f", below the cut at {cut:.4f}" if cut is not None and score < cut else "")

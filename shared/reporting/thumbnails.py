@@ -25,7 +25,7 @@ Made = TypeVar("Made")
 
 
 class Thumbnail(NamedTuple):
-    """An image in the page: `uri` holds the JPEG itself, `link` the file, relative to the run's folder where it is inside."""
+    """An image in the page: `uri` holds the JPEG itself, `link` says where the file is."""
 
     uri: str
     width: int
@@ -44,7 +44,7 @@ def thumbnail(source: dict | Path, side: int, run_folder: Path) -> Thumbnail | N
     image = small(source, side)
     is_member = isinstance(source, dict) and source.get("image_member")
     path = source["image_path"] if isinstance(source, dict) else source
-    return image and encoded(image, None if is_member else link_to(path, run_folder))
+    return None if image is None else encoded(image, None if is_member else link_to(path, run_folder))
 
 
 def mask_thumbnail(source: dict, mask_path: str, side: int, run_folder: Path) -> Thumbnail | None:
@@ -79,12 +79,11 @@ def link_to(path: str | Path, run_folder: Path) -> str:
     """The address of a file: relative inside the run's folder, so that the folder can be moved, else a file:// one."""
     path = os.path.abspath(path)
     inside = os.path.abspath(run_folder) + os.sep
-    is_inside = path.startswith(inside)
-    return ("" if is_inside else "file://") + quote(path[len(inside) :] if is_inside else path, errors="surrogateescape")
+    address = quote(path.removeprefix(inside), errors="surrogateescape")
+    return address if path.startswith(inside) else "file://" + address
 
 
 def in_threads(make: Callable[[Given], Made], given: Iterable[Given]) -> list[Made]:
     """Decoding lets go of the interpreter's lock, so a machine's cores share it."""
     with ThreadPoolExecutor(min(MOST_THREADS, len(os.sched_getaffinity(0)))) as pool:
         return list(pool.map(make, given))
-

@@ -1,18 +1,12 @@
-"""What a run's rows are like as a whole: one pass over the table, then bars."""
+"""Histograms between round numbers, ready to be drawn: places and heights in percent."""
 
 import math
-from array import array
-from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from shared.splits import SPLITS
-from shared.table import name_hash
-
-MOST_PHRASES = 200_000  # different ones that are counted at once; beyond, the rare ones are let go
-SHOWN_PHRASES = 24
 KELVIN_BANDS = (  # edges as photographers know them, and about the colour that such light has beside daylight
     (1800, 2500, "#ff9a3c"),
     (2500, 3200, "#ffae5e"),
@@ -49,7 +43,8 @@ class Histogram(NamedTuple):
     cut: Tick | None = None
 
 
-class Spread(NamedTuple):
+@dataclass(frozen=True)
+class Spread:
     """Numbers about a measured quantity, with its histogram."""
 
     count: int
@@ -58,71 +53,6 @@ class Spread(NamedTuple):
     low: float  # 5th percentile
     high: float  # 95th percentile
     histogram: Histogram
-
-
-class Share(NamedTuple):
-    label: str
-    count: int
-    percent: float  # of all
-    height: float  # percent of the most frequent
-
-
-class Profile:
-    """One pass over the rows: 9 bytes a row for each quantity, and counts."""
-
-    def __init__(self, rows: Iterable[dict]):
-        self.scores, self.splits = array("d"), array("b")
-        self.psnr, self.ssim, self.kelvin, self.hardness = array("d"), array("d"), array("d"), array("d")
-        self.directions: Counter[str] = Counter()
-        self.keys: Counter[str] = Counter()
-        self.phrases: Counter[str] = Counter()
-        self.wordings = array("Q")
-        for row in rows:
-            self.add(row)
-
-    def add(self, row: dict) -> None:
-        self.scores.append(number(row.get("lighting_score")))
-        self.splits.append(SPLITS.index(row["split"]) if row.get("split") in SPLITS else -1)
-        for values, value in ((self.psnr, row.get("psnr")), (self.ssim, row.get("ssim"))):
-            if not math.isnan(number(value)):
-                values.append(number(value))
-        light = row.get("light")
-        if isinstance(light, dict):
-            self.directions[light.get("direction") or "not told"] += 1
-            self.keys[str(light.get("key"))] += 1
-            for values, value in ((self.kelvin, light.get("cct_kelvin")), (self.hardness, light.get("hardness"))):
-                if not math.isnan(number(value)):
-                    values.append(number(value))
-        keywords = row.get("lighting_keywords")
-        if isinstance(keywords, str) and keywords.strip():
-            self.wordings.append(name_hash(keywords))
-            self.phrases.update(phrase for part in keywords.split(",") if (phrase := " ".join(part.split())[:80]))
-            if len(self.phrases) > MOST_PHRASES:
-                self.phrases = Counter(dict(self.phrases.most_common(MOST_PHRASES // 2)))
-
-    @property
-    def split_counts(self) -> dict[str, int]:
-        counts = np.bincount(np.frombuffer(self.splits, np.int8) + 1, minlength=4) if self.splits else np.zeros(4)
-        return dict(zip(SPLITS, map(int, counts[1:]), strict=True))
-
-    @property
-    def different_wordings(self) -> int:
-        return len(np.unique(np.frombuffer(self.wordings, np.uint64))) if self.wordings else 0
-
-    def frequent_phrases(self) -> list[Share]:
-        """The most frequent ones; equal counts by the alphabet, so that the order says nothing about the machine."""
-        ranked = sorted(self.phrases.items(), key=lambda pair: (-pair[1], pair[0]))[:SHOWN_PHRASES]
-        return shares(dict(ranked), len(self.wordings))
-
-
-def number(value: object) -> float:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number else math.nan  # type: ignore[arg-type]
-
-
-def shares(counts: dict[str, int], total: int) -> list[Share]:
-    highest = max(counts.values(), default=0)
-    return [Share(label, count, 100 * count / max(total, 1), 100 * count / highest) for label, count in counts.items()]
 
 
 def spread(values: Iterable[float]) -> Spread | None:
@@ -134,7 +64,9 @@ def spread(values: Iterable[float]) -> Spread | None:
     return Spread(len(measured), float(measured.mean()), float(median), float(low), float(high), histogram(measured))
 
 
-def histogram(values: np.ndarray, kept: np.ndarray | None = None, limits: tuple[float, float] | None = None) -> Histogram:
+def histogram(
+    values: np.ndarray, kept: np.ndarray | None = None, limits: tuple[float, float] | None = None
+) -> Histogram:
     """Bars of equal width between round numbers; `kept` are those of the values (a part of them) that are in colour.
 
     With `kept` fewer than the values there is a cut, at the lowest of them.
@@ -176,7 +108,14 @@ def kelvin_histogram(values: Iterable[float]) -> Histogram:
     counts = np.bincount(placed, minlength=len(KELVIN_BANDS)).tolist()
     highest, width = max(counts), 100 / len(counts)
     bins = [
-        Bin(position * width, width, 100 * count / highest, 100 * count / highest, f"{low} to {high} K: {count:,}", colour)
+        Bin(
+            position * width,
+            width,
+            100 * count / highest,
+            100 * count / highest,
+            f"{low} to {high} K: {count:,}",
+            colour,
+        )
         for position, (count, (low, high, colour)) in enumerate(zip(counts, KELVIN_BANDS, strict=True))
     ]
     ticks = [Tick((position + 1) * width, str(edge)) for position, edge in enumerate(edges) if position % 2 == 0]

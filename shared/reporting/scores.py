@@ -1,0 +1,46 @@
+"""The filter's scores, and where it cut."""
+
+import csv
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from shared.reporting.histograms import Histogram, histogram
+from shared.run import Run, Step
+from shared.table import Table
+
+
+@dataclass
+class Selection:
+    """What the filter's scores are like, and where it cut."""
+
+    step: Step
+    scored: int
+    kept: int
+    cut: float | None  # the lowest score kept, where some have less
+    passed_over: int  # as good and not kept: too small, or equal to the last that was
+    scores: Histogram
+
+
+def selection_of(run: Run) -> Selection | None:
+    """None where no step has scored the photographs."""
+    for step in run.steps:
+        if step.module == "filter" and step.result_path.exists():
+            kept = np.array(array("d", (row["lighting_score"] for row in Table(step.result_path))))
+            scores = np.array(array("d", all_scores(step)) or kept)
+            if not len(scores):
+                return None
+            cut = float(kept.min()) if 0 < len(kept) < len(scores) else None
+            over = 0 if cut is None else int((scores >= cut).sum()) - len(kept)
+            return Selection(step, len(scores), len(kept), cut, over, histogram(scores, kept))
+    return None
+
+
+def all_scores(step: Step) -> Iterator[float]:
+    """Also those that were not selected; none where the config does not want them saved."""
+    path = step.folder / "all_scores.csv"
+    if path.exists():
+        with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
+            yield from (float(row["lighting_score"]) for row in csv.DictReader(file))

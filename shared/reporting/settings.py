@@ -1,0 +1,60 @@
+"""What each step was made with, and what people find in its folder."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from shared.control import END_FILE, KILL_FILE, PROGRESS_FILE
+from shared.reporting.thumbnails import link_to
+from shared.run import Step, read_json
+from shared.splits import SPLITS
+
+TABLE_SUFFIXES = (".csv", ".json", ".jsonl", ".txt", ".png", ".parquet")
+OWN_FILES = ("step.json", "result.json")
+
+
+@dataclass
+class Settings:
+    """What a step was made with, and the tables and pictures that lie in its folder."""
+
+    step: Step
+    is_made: bool
+    options: list[tuple[str, str]]
+    versions: dict[str, str]
+    files: list[tuple[str, str]]  # name, link
+
+
+def settings_of(step: Step) -> Settings:
+    made = read_json(step.folder / "step.json")
+    options = list(flat(made.get("settings", step.settings)))
+    return Settings(step, bool(made), options, made.get("versions", {}), list(files_of(step)))
+
+
+def flat(options: dict, prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in options.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", shown(value)
+
+
+def shown(value: Any) -> str:
+    """As one would write it in the YAML."""
+    if isinstance(value, list):
+        return "[" + ", ".join(map(shown, value)) + "]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def files_of(step: Step) -> Iterator[tuple[str, str]]:
+    for folder in (step.folder, *(step.folder / split for split in SPLITS)):
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if path.is_file() and path.suffix in TABLE_SUFFIXES and not is_own(path.name):
+                yield str(path.relative_to(step.folder)), link_to(path, step.run.folder)
+
+
+def is_own(name: str) -> bool:
+    """True for the files by which the project keeps its own books."""
+    is_sign = any(sign.fullmatch(name) for sign in (KILL_FILE, END_FILE, PROGRESS_FILE))
+    return is_sign or name in OWN_FILES or name.startswith(".")

@@ -1,0 +1,117 @@
+"""What must survive: kills at random moments, a full disk, and inputs that nobody should have."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import wait_until
+
+
+def worker_pids(project) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            words = (entry / "cmdline").read_bytes()
+            place = os.readlink(entry / "cwd")
+        except OSError:
+            continue
+        if place == str(project.folder) and b"workers.toy" in words and b"launch" not in words.split(b"\0")[2]:
+            found.append(int(entry.name))
+    return found
+
+
+def kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def test_fifty_kills_at_random_moments_lose_and_double_nothing(project):
+    dice = random.Random(7)
+    keys = project.items(400)
+    project.write_config({"seconds": 0.03, "batch_size": 2, "draws": True})
+    kills, process = 0, None
+    while kills < 50:
+        if process is None or process.poll() is not None:
+            if process is not None:
+                process.stdout.close()
+            if len(project.recorded()) == len(keys):
+                break
+            process = project.launch(GPU_COUNT=dice.choice((1, 2, 3)), MAX_RESTARTS=1)
+        time.sleep(dice.uniform(0.05, 0.9))
+        target = dice.choice(("worker", "worker", "workers", "launcher"))
+        pids = worker_pids(project)
+        if target == "launcher":
+            kill(process.pid)
+            process.wait()
+        else:
+            for pid in pids[:1] if target == "worker" else pids:
+                kill(pid)
+        kills += 1
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    wait_until(lambda: project.processes() == [])
+    done = project.run(timeout=120)
+    assert done.returncode == 0, done.stdout
+    recorded = project.recorded()
+    assert sorted(recorded) == keys
+    for key, record in recorded.items():
+        assert record["value"] == key.upper()
+        assert (project.step / record["output_image_path"]).stat().st_size == record["files"][f"drawn/{key}.png"]["bytes"]
+    assert [line for line in project.computed() if line[1] == "True"] == []  # none was computed after it was recorded
+    assert kills == 50
+    assert project.processes() == [] and project.leftovers() == []
+    assert project.run("verify").returncode == 0
+
+
+def test_the_workers_of_a_killed_launcher_drain_and_leave(project):
+    project.items(100)
+    project.write_config({"seconds": 0.1, "batch_size": 1})
+    process = project.launch()
+    wait_until(lambda: len(project.computed()) > 4)
+    kill(process.pid)
+    process.wait()
+    process.stdout.close()
+    wait_until(lambda: project.processes() == [])
+    assert sorted(project.recorded()) == sorted(key for _, _, key in project.computed())
+    assert "stopped: the launcher is gone" in (project.folder / "logs" / "gpu0.log").read_text()
+    assert list(project.step.glob("end*.txt")) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a small tmpfs")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_full_disk_stops_with_one_sentence_and_a_rerun_completes(project, small_disk):
+    keys = project.items(300)
+    project.write_config({"draws": True, "batch_size": 4})
+    output = small_disk / "out"
+    project.output = output
+    (small_disk / "ballast").write_bytes(b"x" * 500_000)
+    done = project.run(timeout=120)
+    assert done.returncode == 1, done.stdout
+    assert "No space left on device; free some space and run again" in done.stdout
+    assert "Traceback" not in done.stdout + (project.folder / "logs" / "gpu0.log").read_text()
+    recorded = project.recorded()
+    assert 0 < len(recorded) < len(keys)
+    subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
+    done = project.run(timeout=120)
+    assert done.returncode == 0, done.stdout
+    assert sorted(project.recorded()) == keys
+    assert [line for line in project.computed() if line[1] == "True"] == []
+    assert project.leftovers() == []
+    assert project.run("verify").returncode == 0

@@ -1,0 +1,189 @@
+"""Turn records into what others read: tables as the config declares them, and training triplets per split."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from pydantic import PositiveInt
+
+from shared.conditions import Condition, parse_condition, value_of
+from shared.config import ConfigError
+from shared.splits import SPLITS
+from shared.table_formats import FORMATS, write_rows
+from shared.tables import write_bytes, write_json, write_json_list, write_jsonl
+from shared.worker import Worker, run
+
+if TYPE_CHECKING:
+    from shared.run import Step
+    from shared.table import Table
+
+SOURCE_TABLE = "images_with_albedo_with_keywords.csv"
+
+
+@dataclass
+class TableOptions:
+    """One table: where it goes, its columns in order as `column: field`, which rows, in which order."""
+
+    output: str
+    columns: dict[str, str]
+    where: tuple[str, ...] = ()  # `lighting_keywords` (there and not empty), `lighting_score >= 0.5`, `split == train`
+    sort: str = ""  # a field; with - before it, largest first; else in input order
+    top: PositiveInt | None = None  # the first so many
+    splits: bool = False  # a table per split, `{split}` in output standing for its name
+
+
+@dataclass
+class TripletOptions:
+    """The roles of the fields in training."""
+
+    input_image: str = "output_image_path"  # the model sees this one,
+    instruction: str = "lighting_keywords"  # is told this,
+    output_image: str = "image_path"  # and learns to make this
+
+
+@dataclass
+class Merge(Worker):
+    """Write the tables that the config declares, and the triplets that a trainer reads."""
+
+    tables: tuple[TableOptions, ...] = ()
+    triplets: TripletOptions | None = None
+    copy_images: bool = False  # copy the triplets' images to inputs/ and outputs/ beside their metadata
+    no_validate: bool = False  # take triplets without looking whether their images are there
+
+    only_collects: ClassVar[bool] = True
+    conditions: dict[str, list[Condition]] = field(init=False, default_factory=dict)
+
+    def check(self, label: str) -> None:
+        if not self.tables and self.triplets is None:
+            raise ConfigError(f"{label}: nothing to write; declare tables or triplets")
+        for table in self.tables:
+            path = PurePosixPath(table.output)
+            if path.is_absolute() or ".." in path.parts:
+                raise ConfigError(f"{label}: the output {table.output!r} leaves the step's folder")
+            if path.suffix not in FORMATS:
+                raise ConfigError(f"{label}: the output {table.output!r} should end in one of {', '.join(FORMATS)}")
+            if table.splits and "{split}" not in table.output:
+                raise ConfigError(f"{label}: the output {table.output!r} needs {{split}} in its name, since splits is true")
+            try:
+                self.conditions[table.output] = [parse_condition(text) for text in table.where]
+            except ValueError as error:
+                raise ConfigError(f"{label}: where of {table.output}: {error}") from None
+
+    def collect(self, rows: "Table", step: "Step") -> Iterable[dict] | None:
+        for table in self.tables:
+            self.write_table(table, rows, step)
+        if self.triplets is None:
+            return None
+        kept = [self.write_triplets(split, rows, step) for split in splits_of(rows)]
+        chosen = np.sort(np.concatenate(kept))
+        return (rows[int(index)] for index in chosen)
+
+    def write_table(self, table: TableOptions, rows: "Table", step: "Step") -> None:
+        for split in SPLITS if table.splits else ("",):
+            conditions = self.conditions[table.output]
+            chosen = [
+                index
+                for index, row in enumerate(rows)
+                if (not split or row.get("split") == split) and all(condition(row) for condition in conditions)
+            ]
+            if table.sort:
+                chosen = sorted_by(table.sort, rows, chosen)
+            path = step.folder / table.output.replace("{split}", split)
+            count = write_rows(path, table.columns, (rows[index] for index in chosen[: table.top]), step.run.folder)
+            tell(step, f"{count} of {len(rows)} rows in {path.name}")
+
+    def write_triplets(self, split: str, rows: "Table", step: "Step") -> np.ndarray:
+        """Write one split's metadata.jsonl, metadata.json and stats.json; returns the rows that became triplets."""
+        roles = self.triplets
+        assert roles is not None
+        columns = {"input_image": roles.input_image, "instruction": roles.instruction, "output_image": roles.output_image}
+        folder = step.folder / split
+        dropped: Counter[str] = Counter()
+        kept, total = [], 0
+        for index, row in enumerate(rows):
+            if (row.get("split") or "") == split:
+                total += 1
+                reason = self.reason_to_drop(row)
+                if reason:
+                    dropped[reason] += 1
+                else:
+                    kept.append(index)
+        indices = np.array(kept, np.int64)
+
+        def triplets() -> Iterator[dict]:
+            for number, index in enumerate(indices):
+                row = rows[int(index)]
+                yield copied(row, columns, number, folder) if self.copy_images else row
+
+        write_jsonl(folder / "metadata.jsonl", columns, triplets(), step.run.folder)
+        write_json_list(folder / "metadata.json", columns, triplets(), step.run.folder)
+        stats = {
+            "total_samples": len(indices),
+            "source_csv": f"{split}_{SOURCE_TABLE}" if split else SOURCE_TABLE,
+            "copy_images": self.copy_images,
+            "columns_used": columns,
+            "rows": total,
+            "dropped": dict(sorted(dropped.items())),
+        }
+        write_json(folder / "stats.json", stats)
+        reasons = "".join(f", {count} {reason}" for reason, count in sorted(dropped.items()))
+        tell(step, f"{split or 'all'}: {total} rows = {len(indices)} triplets + {dropped.total()} dropped{reasons}")
+        return indices
+
+    def reason_to_drop(self, row: dict) -> str:
+        """Why a row is no triplet; empty when it is one."""
+        roles = self.triplets
+        assert roles is not None
+        instruction = row.get(roles.instruction)
+        if not row.get(roles.input_image):
+            return f"without {roles.input_image}"
+        if not isinstance(instruction, str) or not instruction.strip():
+            return f"without {roles.instruction}"
+        if instruction.startswith("ERROR:"):
+            return "with an error for an instruction"
+        if not self.no_validate:
+            for name in (roles.input_image, roles.output_image):
+                if not row.get(name) or not Path(row[name]).is_file():
+                    return f"whose {name} is not there"
+        return ""
+
+
+def splits_of(rows: "Table") -> tuple[str, ...]:
+    """train, val, test where the rows have splits, else one that has no name."""
+    return SPLITS if any(row.get("split") for row in rows) or not len(rows) else ("",)
+
+
+def copied(row: dict, columns: dict[str, str], number: int, folder: Path) -> dict:
+    """The row with its images copied beside the metadata; an equal copy that is there already is kept."""
+    places = {}
+    for name, subfolder in ((columns["input_image"], "inputs"), (columns["output_image"], "outputs")):
+        source = Path(row[name])
+        target = folder / subfolder / f"{number:06d}{source.suffix}"
+        write_bytes(target, source.read_bytes())
+        places[name] = str(target)
+    return row | places
+
+
+def sorted_by(sort: str, rows: "Table", indices: list[int]) -> list[int]:
+    """By a numeric or text field, stable; rows without it come last."""
+    name, is_descending = sort.removeprefix("-"), sort.startswith("-")
+    values = {index: value_of(rows[index], name) for index in indices}
+    there = [index for index in indices if has_order(values[index])]
+    missing = [index for index in indices if not has_order(values[index])]
+    return sorted(there, key=lambda index: values[index], reverse=is_descending) + missing
+
+
+def has_order(value: object) -> bool:
+    return value is not None and not (isinstance(value, float) and math.isnan(value))
+
+
+def tell(step: "Step", text: str) -> None:
+    print(f"launcher: {step.label}: {text}", flush=True)
+
+
+if __name__ == "__main__":
+    run(Merge)
