@@ -147,7 +147,7 @@ set_up() {
     flock "$setup_lock" # two launchers on a fresh machine
     if [[ ! -f .venv/installed || $(<.venv/installed) != "$wanted" ]]; then
         say "first use: installing $requirements into .venv"
-        python=$(find_python)
+        python=$(find_python "$([[ $requirements == requirements.txt ]] && echo 11 || echo 10)")
         [[ -x .venv/bin/python ]] || make_venv "$python"
         install_packages -r "$requirements"
         echo "$wanted" >.venv/installed
@@ -156,15 +156,16 @@ set_up() {
     rm -f .venv.lock
 }
 
+# A Python from 3.$1 to 3.12.
 find_python() {
     local name
     for name in python3 python3.12 python3.11 python3.10; do
-        if "$name" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; then
+        if "$name" -c "import sys; sys.exit(not (3, $1) <= sys.version_info[:2] <= (3, 12))" 2>/dev/null; then
             command -v "$name"
             return
         fi
     done
-    fail "needs Python 3.10, 3.11 or 3.12 on the PATH; found $(python3 --version 2>&1 || true)"
+    fail "needs a Python from 3.$1 to 3.12 on the PATH; found $(python3 --version 2>&1 || true)"
 }
 
 make_venv() {
@@ -187,7 +188,6 @@ install_packages() {
 run_all() {
     local started=$SECONDS state number module name left folder begun="" before="" failed collected
     find_gpus
-    mkdir -p "$LOG_DIR"
     all_gpus=("${gpus[@]}")
     stop_wanted=no
     trap 'ask_to_stop INT' INT

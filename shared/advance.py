@@ -1,5 +1,6 @@
 """What a run has to do next: the input is read, finished steps are collected, the first unfinished one is prepared."""
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from shared.crashes import recover
 from shared.paths import absolute_paths
 from shared.picker import FAILED, OPEN, RECORDED, item_states
 from shared.records import Records, json_files
-from shared.run import Run, RunError, Step, differences, put_aside, read_json, write_settings
+from shared.run import Run, RunError, Step, canonical, differences, put_aside, read_json, write_settings
 from shared.table import Table
 from shared.tables import write_json
 
@@ -50,7 +51,7 @@ def advance(
     `only`: these steps and no others. `begun`: the steps whose failures this launch has made open already. `at_most`: items
     of the input. `again`: collect also what is up to date. Raises RunError, DatasetError.
     """
-    if not only or only[0] is run.steps[0] or not (run.input_folder / "result.jsonl").exists():
+    if not begun or not (run.input_folder / "result.jsonl").exists():  # once in a launch
         read_input(run, say, at_most)
     reached = Advance()
     for step in only or run.steps:
@@ -82,11 +83,12 @@ def check_changes(run: Run, on_change: str, say: Callable[[str], None]) -> None:
     if on_change == "error":
         words = "; ".join(f"{label}: {', '.join(changes)}" for label, changes, _ in found if changes)
         raise RunError(f"{run.folder} was made with other settings: {words}. {WAYS_OUT}")
-    for label, _, folder in found[changed[0] :]:  # what follows was made from it
-        if folder.exists():
-            if Claims(folder / "claims").has_living_workers():
-                raise RunError(f"{label} is being worked on by another launcher; stop that one first")
-            say(f"{label}: kept aside as {put_aside(folder).name}")
+    folders = [(label, folder) for label, _, folder in found[changed[0] :] if folder.exists()]  # what follows was made from it
+    for label, folder in folders:
+        if Claims(folder / "claims").has_living_workers():
+            raise RunError(f"{label} is being worked on by another launcher; stop that one first")
+    for label, folder in reversed(folders):  # the one that differs goes last, so that a kill on the way is seen to
+        say(f"{label}: kept aside as {put_aside(folder).name}")
 
 
 def input_settings(run: Run) -> dict:
@@ -99,11 +101,12 @@ def input_settings(run: Run) -> dict:
 def read_input(run: Run, say: Callable[[str], None], at_most: int | None) -> None:
     """Step 0: the items as they are read, in result.jsonl; nothing is done when the input is as it was."""
     path = run.input_folder / "result.jsonl"
-    digest = f"{run.source.digest()} {at_most or 'all'}"
+    settings = hashlib.sha256(canonical(input_settings(run))).hexdigest()[:16]
+    digest = f"{run.source.digest()} {settings} {at_most or 'all'}"
     if path.exists() and read_json(run.input_folder / "result.json").get("digest") == digest:
         return
-    next(run.source.items(), None)  # an input that cannot be read, or is empty, creates nothing
     run.input_folder.mkdir(parents=True, exist_ok=True)
+    (run.input_folder / "result.json").unlink(missing_ok=True)  # it tells of the table that is about to go
     with unread(run, None, say):
         table = Table.write(path, islice(run.source.items(), at_most), run.folder, name=run.source.path.name)
     write_settings(run.input_folder, input_settings(run), {})
@@ -172,6 +175,7 @@ def collect(step: Step, say: Callable[[str], None], again: bool) -> tuple[bool, 
 
 
 def write_result(step: Step, rows: Table, say: Callable[[str], None]) -> None:
+    (step.folder / "result.json").unlink(missing_ok=True)  # it tells of the tables that are about to go
     chosen = step.worker.collect(rows, step)
     with unread(step.run, step, say):
         Table.write(step.result_path, rows if chosen is None else chosen, step.run.folder)
@@ -215,7 +219,8 @@ def count_proof(states: np.ndarray, records: Records) -> dict[str, int]:
 def result_digest(step: Step, records: Records) -> str:
     """What the step's tables were made of; the same digest means that they are up to date."""
     failed = sum(1 for _ in json_files(records.failures))
-    return f"{Table(step.table_path).digest} {records.digest()} {failed} {step.fingerprint}"
+    settings = hashlib.sha256(canonical(step.settings | step.collect_settings)).hexdigest()[:16]
+    return f"{Table(step.table_path).digest} {records.digest()} {failed} {settings}"
 
 
 @contextmanager

@@ -183,7 +183,8 @@ def read_yaml(path: Path) -> dict:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
-        raise ConfigError(f"{path}{line} is not valid YAML: {getattr(error, 'problem', error)}") from None
+        problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
+        raise ConfigError(f"{path}{line} is not valid YAML: {problem}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path} should hold keys and values; the keys are {', '.join(RUN_KEYS)}")
     return values

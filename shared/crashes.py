@@ -2,8 +2,11 @@
 
 import os
 import shutil
+import threading
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -26,31 +29,34 @@ class Journal:
         self.path = parts / "begun.jsonl"
         self.descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self.size = 0
+        self._lock = threading.Lock()
 
     def begin(self, key: str, alone: bool = False) -> None:
-        line = orjson.dumps({"key": key, "alone": alone}, option=orjson.OPT_APPEND_NEWLINE)
-        self.size += os.write(self.descriptor, line)
+        with self._lock:
+            self._write(key, alone)
 
-    def forget(self, in_flight: set[str] | None = None) -> None:
-        """Drop what is settled; with nothing in flight, all."""
-        if not in_flight:
-            os.ftruncate(self.descriptor, 0)
-            self.size = 0
-        elif self.size > JOURNAL_BYTES:
-            os.ftruncate(self.descriptor, 0)
-            self.size = 0
-            for key in in_flight:
-                self.begin(key)
+    def forget(self, in_flight: Mapping[str, Any]) -> None:
+        """Drop what is settled; with nothing in flight, all. Another thread may begin items meanwhile."""
+        with self._lock:
+            if not in_flight or self.size > JOURNAL_BYTES:
+                os.ftruncate(self.descriptor, 0)
+                self.size = 0
+                for key in list(in_flight):
+                    self._write(key, False)
 
     def close(self) -> None:
         os.close(self.descriptor)
+
+    def _write(self, key: str, alone: bool) -> None:
+        line = orjson.dumps({"key": key, "alone": alone}, option=orjson.OPT_APPEND_NEWLINE)
+        self.size += os.write(self.descriptor, line)
 
 
 def recover(parts: Path, claims: Claims, records: Records, own_slot: int | None = None) -> None:
     """Take note of what dead workers left in flight, and remove their half-written files."""
     if not parts.is_dir():
         return
-    for folder in sorted(parts.iterdir(), key=lambda path: path.name):
+    for folder in sorted(folder for folder in parts.iterdir() if folder.name.isdecimal()):
         slot = int(folder.name)
         if slot == own_slot:
             note_crash(folder, records)
@@ -60,8 +66,8 @@ def recover(parts: Path, claims: Claims, records: Records, own_slot: int | None 
 
 
 def note_crash(folder: Path, records: Records) -> None:
-    begun = read_lines(folder / "begun.jsonl")
-    lines = [orjson.dumps(line) for line in begun if not records.is_settled(line["key"])]
+    begun = {line["key"]: line for line in read_lines(folder / "begun.jsonl")}  # one that was begun twice died once
+    lines = [orjson.dumps(line) for key, line in begun.items() if not records.is_settled(key)]
     if lines:
         # One write with O_APPEND, so that two workers that recover at once do not mix their lines.
         descriptor = os.open(records.folder / "crashes.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)

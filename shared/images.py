@@ -34,7 +34,7 @@ def open_image(source: dict | str | os.PathLike, longest_side: int | None = None
     try:
         with Image.open(io.BytesIO(read_bytes(source))) as image:
             check_size(name, image.size)
-            sides = image.size[::-1] if image.getexif().get(0x0112, 1) >= 5 else image.size
+            sides = image.size[::-1] if image.getexif().get(0x0112) in (5, 6, 7, 8) else image.size
             if longest_side:
                 image.draft(None, (min(image.width, longest_side), min(image.height, longest_side)))
             image.load()

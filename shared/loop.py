@@ -126,7 +126,7 @@ class Loop:
                 self.answer(item, RuntimeError("the worker's stream ended without a result for this item"))
         self.outcomes.join()
         self._raise_if_broken()
-        self.journal.forget()
+        self.journal.forget(self.in_flight)
 
     def answer(self, item: dict, found: dict | BaseException) -> None:
         """Hand an item's outcome to the thread that records it."""
@@ -168,7 +168,7 @@ class Loop:
             block.left -= 1
             if block.left == 0:
                 self.claims.release(block.start, block.stop)
-        self.journal.forget(set(self.in_flight))
+        self.journal.forget(self.in_flight)
 
     def _raise_if_broken(self) -> None:
         if self.broken is not None:
@@ -187,7 +187,7 @@ class Loop:
 
     def _set_up(self) -> None:
         self.progress.state = "setup"
-        self.worker.seed, self.worker.folder, self.worker.gpu = self.step.seed, self.step.folder, self.control.gpu
+        self.worker.gpu = self.control.gpu
         started = time.monotonic()
         self.worker.setup()
         if "cv2" in sys.modules:

@@ -61,7 +61,7 @@ class Picker:
         for number, shard in enumerate(self.others):
             while self.backs[number] > shard.start:
                 # A share of what is left, ever smaller, so that all end together and not one with a full hand.
-                left = np.count_nonzero(self.state[shard.start : self.backs[number]] == OPEN)
+                left = int(np.count_nonzero(self.state[shard.start : self.backs[number]] == OPEN))
                 found = self._last_open(shard.start, self.backs[number], min(count, left // (2 * self.workers) + 1))
                 if not found:
                     self.backs[number] = shard.start

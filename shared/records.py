@@ -70,10 +70,15 @@ class Records:
         return self.failures / file_name(key, ".json")
 
     def is_recorded(self, key: str) -> bool:
-        return os.path.exists(self.record_path(key))
+        return self._is_in(self.records, key)
 
     def is_settled(self, key: str) -> bool:
-        return self.is_recorded(key) or os.path.exists(self.failure_path(key))
+        return self.is_recorded(key) or self._is_in(self.failures, key)
+
+    def _is_in(self, folder: Path, key: str) -> bool:
+        """As name_hashes() counts it: a torn file says nothing where its name had to be escaped."""
+        name = file_name(key, ".json")
+        return key_inside(f"{folder}/{name}") == key if "%" in name else os.path.exists(f"{folder}/{name}")
 
     def read(self, key: str) -> dict:
         """Raises ValueError when the record is torn, empty or another item's, FileNotFoundError when there is none."""
@@ -85,13 +90,17 @@ class Records:
 
     def check_files(self, record: dict) -> None:
         """Raises ValueError when an image that the record names is not there or has another size."""
-        for path, stated in record.get("files", {}).items():
+        try:
+            sizes = {path: stated["bytes"] for path, stated in record.get("files", {}).items()}
+        except (AttributeError, TypeError, KeyError):
+            raise ValueError("it does not name its images as it should") from None
+        for path, stated in sizes.items():
             try:
                 size = os.stat(self.folder / path).st_size
             except FileNotFoundError:
                 raise ValueError(f"its image {path} is not there") from None
-            if size != stated["bytes"]:
-                raise ValueError(f"its image {path} has {size} bytes instead of {stated['bytes']}")
+            if size != stated:
+                raise ValueError(f"its image {path} has {size} bytes instead of {stated}")
 
     def read_failure(self, key: str) -> dict | None:
         for folder in (self.failures, self.retries):
@@ -109,7 +118,7 @@ class Records:
             if entry.name.endswith(".json"):
                 name = entry.path[skip : -len(".json")]
                 key = key_inside(entry.path) if "%" in name else name
-                if key is not None:
+                if key is not None and (key == name or file_name(key, ".json") == name + ".json"):
                     hashes.append(name_hash(key))
         return np.frombuffer(hashes, np.uint64) if hashes else np.zeros(0, np.uint64)
 
@@ -186,8 +195,9 @@ class RecordWriter:
         for name, value in found.items():
             if isinstance(value, ImageFile):
                 images[value.path] = encode(value.image)
-                value = value.path
-            record[name] = value
+                record[name] = value.path
+            else:
+                record[name] = value
         if images:
             record["files"] = {
                 path: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for path, data in images.items()
@@ -252,9 +262,10 @@ def key_inside(path: str) -> str | None:
     """The key that a record or failure states, where its name had to be escaped; None when it is torn."""
     try:
         with open(path, "rb") as file:
-            return orjson.loads(file.read())["key"]
+            key = orjson.loads(file.read())["key"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
+    return key if isinstance(key, str) else None
 
 
 def json_files(folder: Path) -> Iterator[Path]:

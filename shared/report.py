@@ -54,6 +54,7 @@ def content(run: Run) -> dict[str, Any]:
     profile = Profile(table)
     selection = selection_of(run)
     triplets = triplet_counts(run)
+    splits = triplets or (profile.split_counts if any(profile.split_counts.values()) else {})
     return {
         "name": run.folder.name,
         "config": run.config.path.name,
@@ -63,8 +64,8 @@ def content(run: Run) -> dict[str, Any]:
         "is_complete": all(stage.is_complete for stage in stages),
         "failed": sum(stage.lost("failed") for stage in stages),
         "triplets": triplets,
-        "splits": triplets or (profile.split_counts if any(profile.split_counts.values()) else {}),
-        "remarks": list(remarks(stages, triplets, profile)),
+        "splits": splits,
+        "remarks": list(remarks(stages, splits)),
         "selection": selection,
         "light": light_of(profile),
         "psnr": spread(profile.psnr),
@@ -89,7 +90,7 @@ def last_table(run: Run) -> Table:
     return Table(made[-1] if made else run.input_folder / "result.jsonl")
 
 
-def remarks(stages: list[Stage], triplets: dict[str, int], profile: Profile) -> Iterator[str]:
+def remarks(stages: list[Stage], splits: dict[str, int]) -> Iterator[str]:
     """What a person should know before anything else, a sentence each."""
     for stage in stages:
         if not stage.is_begun:
@@ -100,8 +101,5 @@ def remarks(stages: list[Stage], triplets: dict[str, int], profile: Profile) -> 
             yield f"{stage.step.label} is not finished: {left:,} of {stage.taken:,} items are left."
         if stage.foreign:
             yield f"{stage.step.label} has {stage.foreign:,} records of items that its input no longer has."
-    splits = triplets or profile.split_counts
-    if sum(splits.get(split, 0) for split in SPLITS):
-        for split in SPLITS:
-            if not splits.get(split):
-                yield f"The split {split} is empty."
+    if splits.keys() & set(SPLITS):
+        yield from (f"The split {split} is empty." for split in SPLITS if not splits.get(split))

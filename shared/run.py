@@ -89,15 +89,26 @@ class Step:
         self.table_path = table_path
         self.result_path = self.folder / "result.jsonl"
         self.seed = run.config.seed
-        self.settings = settings_of(config.worker) | {"seed": self.seed}
+        self.worker.seed, self.worker.folder = self.seed, self.folder
+        settings = settings_of(self.worker) | {"seed": self.seed}
+        only_collecting = self.worker.collect_options
+        self.settings = {name: value for name, value in settings.items() if name not in only_collecting}
+        self.collect_settings = {name: value for name, value in settings.items() if name in only_collecting}
         self.fingerprint = hashlib.sha256(canonical(self.settings)).hexdigest()[:16]
 
     def changes(self) -> list[str]:
-        """How the settings differ from those that made what is in the folder, in words; empty when they do not."""
+        """How the settings differ from those that made the records, in words; empty when they do not."""
+        if self.worker.only_collects:
+            return []  # there are no records: what it writes is made again
         return differences(read_json(self.folder / "step.json").get("settings"), self.settings)
 
     def write_settings(self) -> None:
-        write_settings(self.folder, self.settings, {"fingerprint": self.fingerprint, "versions": versions()})
+        more = {"collect": self.collect_settings, "fingerprint": self.fingerprint, "versions": versions()}
+        write_settings(self.folder, self.settings, more)
+
+    def tell(self, text: str) -> None:
+        """What collecting says to the person at the launcher."""
+        print(f"launcher: {self.label}: {text}", flush=True)
 
     def read_result(self) -> dict:
         """The proof that collecting wrote: items = recorded + failed + missing, and what it was made of."""

@@ -18,7 +18,7 @@ def name_hash(key: str) -> int:
 
 
 def _hash_bytes(key: str) -> bytes:
-    return blake2b(key.encode(), digest_size=8).digest()
+    return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
 class TableIndex:

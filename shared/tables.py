@@ -22,12 +22,22 @@ def write_csv(path: Path, columns: Mapping[str, str], rows: Iterable[Mapping], r
     """
     count = 0
     with whole_file(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv.writer(UnixLines(file), lineterminator="\r\n")
         writer.writerow(columns)
         for row in rows:
             writer.writerow(map(cell, project(columns, row, path.parent, run_folder).values()))
             count += 1
     return count
+
+
+class UnixLines:
+    """Lines that end as Unix has it, from a csv.writer that quotes a lone carriage return only where its own have one."""
+
+    def __init__(self, file: IO[str]):
+        self.file = file
+
+    def write(self, line: str) -> None:
+        self.file.write(line.removesuffix("\r\n") + "\n")
 
 
 def write_jsonl(path: Path, columns: Mapping[str, str], rows: Iterable[Mapping], run_folder: Path) -> int:

@@ -12,7 +12,7 @@ from shared.control import END_FILE, matching
 from shared.crashes import recover
 from shared.dataset import DatasetError
 from shared.names import file_name
-from shared.picker import item_states
+from shared.picker import FAILED, OPEN, RECORDED, item_states
 from shared.records import Records, json_files
 from shared.run import Run, RunError, Step
 from shared.table import Table, name_hash
@@ -29,10 +29,18 @@ def verify_run(run: Run, repair: bool, say: Callable[[str], None]) -> int:
     """
     if not run.input_folder.is_dir():
         raise RunError(f"{run.folder} holds no run yet; start it with ./launcher.sh")
-    found = 0
+    problems = list(check_table(run.input_folder / "result.jsonl"))
+    for _, path, sentence in problems:
+        say(f"the input: torn: {sentence}")
+        if repair:
+            path.unlink()  # the next run reads the input again
+    found = len(problems)
     for step in run.steps:
         if not step.folder.is_dir() or not step.table_path.exists():
             say(f"{step.label}: not begun")
+            continue
+        if list(check_table(step.table_path)):
+            say(f"{step.label}: cannot be checked before its input is whole")
             continue
         if repair and (step.folder / "claims").exists() and Claims(step.folder / "claims").has_living_workers():
             raise RunError(f"{step.label} is being worked on; stop that run first, then repair")
@@ -49,13 +57,12 @@ def verify_run(run: Run, repair: bool, say: Callable[[str], None]) -> int:
 def verify_step(step: Step, repair: bool, say: Callable[[str], None]) -> int:
     records = Records(step.folder, step.worker.records_name)
     table = Table(step.table_path)
-    problems = list(check_tables(step))
-    counts = {}
+    problems = list(check_table(step.result_path))
+    counts: dict[str, int] = {}
     if not step.worker.only_collects:
         problems += list(check_records(step, records, table))
         problems += list(check_leftovers(step, records))
-        states = item_states(table, records)
-        counts = dict(zip(("missing", "recorded", "failed"), np.bincount(states, minlength=3).tolist(), strict=True))
+        counts = count_items(table, records, problems)
         problems += list(check_end_files(step, counts))
     shown: dict[str, int] = {}
     for kind, path, sentence in problems:
@@ -71,14 +78,23 @@ def verify_step(step: Step, repair: bool, say: Callable[[str], None]) -> int:
         claims = Claims(step.folder / "claims")
         recover(step.folder / "parts", claims, records)
         claims.close()
-        states = item_states(table, records)
-        counts = dict(zip(("missing", "recorded", "failed"), np.bincount(states, minlength=3).tolist(), strict=True))
+        counts = count_items(table, records, [])
     if counts:
         say(f"{step.label}: items {len(table)} = " + " + ".join(f"{count} {kind}" for kind, count in counts.items()))
     return len(problems)
 
 
 Problem = tuple[str, Path, str]
+
+
+def count_items(table: Table, records: Records, problems: list[Problem]) -> dict[str, int]:
+    """How many items are missing, recorded and failed; those whose files are torn are missing."""
+    states = item_states(table, records)
+    for folder, state in ((records.records, RECORDED), (records.failures, FAILED)):
+        torn = [path.relative_to(folder) for kind, path, _ in problems if kind == "torn" and folder in path.parents]
+        hashes = [name_hash(str(path.with_suffix(""))) for path in torn]
+        states[(states == state) & np.isin(table.hashes, np.array(hashes, np.uint64))] = OPEN
+    return dict(zip(("missing", "recorded", "failed"), np.bincount(states, minlength=3).tolist(), strict=True))
 
 
 def check_records(step: Step, records: Records, table: Table) -> Iterator[Problem]:
@@ -91,7 +107,7 @@ def check_records(step: Step, records: Records, table: Table) -> Iterator[Proble
             if path != records.record_path(key):
                 raise ValueError(f"it states the key {key!r}")
             check_images(step.folder, record)
-        except (ValueError, KeyError, TypeError, OSError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
             yield "torn", path, f"{path} is not whole: {error}"
             continue
         place = np.searchsorted(known, np.uint64(name_hash(key)))
@@ -117,12 +133,12 @@ def check_images(folder: Path, record: dict) -> None:
             raise ValueError(f"its image {path} is not the one that was written")
 
 
-def check_tables(step: Step) -> Iterator[Problem]:
-    if step.result_path.exists():
+def check_table(path: Path) -> Iterator[Problem]:
+    if path.exists():
         try:
-            Table(step.result_path)
+            Table(path)
         except DatasetError as error:
-            yield "torn", step.result_path, str(error)
+            yield "torn", path, str(error)
 
 
 def check_leftovers(step: Step, records: Records) -> Iterator[Problem]:
@@ -130,7 +146,7 @@ def check_leftovers(step: Step, records: Records) -> Iterator[Problem]:
     claims = Claims(step.folder / "claims")
     parts = step.folder / "parts"
     for folder in sorted(parts.iterdir()) if parts.is_dir() else []:
-        if claims.is_slot_free(int(folder.name)):
+        if folder.name.isdecimal() and claims.is_slot_free(int(folder.name)):
             yield "half", folder, f"{folder} was left by a worker that died"
     claims.close()
 

@@ -36,11 +36,12 @@ class Worker:
     load_threads: NonNegativeInt = 0  # threads that decode ahead; 0 is this worker's share of the cores
     stall_seconds: PositiveInt = 900  # a worker that finishes nothing for so long is started again
 
-    seed: int = field(init=False, default=0)  # these three are set by the loop, before setup()
+    seed: int = field(init=False, default=0)  # these three are set before setup() and collect()
     folder: Path = field(init=False, default=Path())
     gpu: int = field(init=False, default=0)
 
     speed_options: ClassVar[frozenset[str]] = frozenset({"batch_size", "max_attempts", "load_threads", "stall_seconds"})
+    collect_options: ClassVar[frozenset[str]] = frozenset()  # those that only collect() reads: records stay as they are
     records_name: ClassVar[str] = "records"
     only_collects: ClassVar[bool] = False  # True: no work per item, the step is its collect()
 
@@ -181,7 +182,10 @@ def parse_setting(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
         raise argparse.ArgumentTypeError(f"{text!r} should be OPTION=VALUE")
-    return name, yaml.safe_load(value)
+    try:
+        return name, yaml.safe_load(value)
+    except yaml.YAMLError:
+        return name, value
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -258,7 +258,7 @@ def test_photographs_that_are_too_small_are_scored_and_not_kept(tmp_path):
 
 
 def test_options_leave_out_scores_and_grid(tmp_path, measured):
-    folder, _ = collect(tmp_path, measured, save_scores=False, create_grid=False)
+    folder, _ = collect(tmp_path, measured, no_save_scores=True, create_grid=False)
     assert not (folder / "all_scores.csv").exists()
     assert not (folder / "top_images_grid.png").exists()
 

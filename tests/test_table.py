@@ -227,7 +227,7 @@ def test_a_table_of_another_size_gets_a_new_index_even_with_its_old_time(tmp_pat
     time_ns = path.stat().st_mtime_ns
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:3]))
     os.utime(path, ns=(time_ns, time_ns))
-    assert list(Table(path)) == numbered_rows(3)
+    assert len(Table(path)) == 3
 
 
 def test_an_index_is_used_and_not_made_again(tmp_path):

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
@@ -33,7 +33,7 @@ class Filter(Worker):
     method: Literal["photometric"] = "photometric"  # how the score is made; photometric is from pixels alone
     num_images: PositiveInt = 50000  # keep this many, best first
     min_size: NonNegativeInt = 0  # keep none whose shorter side is less, in pixels
-    save_scores: bool = True  # write all_scores.csv
+    no_save_scores: bool = False  # write no all_scores.csv
     copy_images: bool = False  # copy what is kept to filtered_images/{rank:06d}_{name}
     split_ratios: Shares = (0.8, 0.1, 0.1)  # train, val, test
     split_counts: Counts | None = None  # train, val, test; instead of the ratios, and at most so many are kept
@@ -41,6 +41,10 @@ class Filter(Worker):
     create_grid: bool = True  # draw top_images_grid.png
     grid_size: tuple[Side, Side] = (4, 4)  # rows, columns
     cutoff: PositiveInt | None = None  # verify a cut after this many instead of after those kept
+
+    collect_options: ClassVar[frozenset[str]] = frozenset(
+        "num_images min_size no_save_scores copy_images split_ratios split_counts split_seed create_grid grid_size cutoff".split()
+    )
 
     def check(self, label: str) -> None:
         from shared.config import ConfigError
@@ -99,7 +103,11 @@ class Filter(Worker):
         kept = ranking[: min(self.num_images, sum(self.split_counts or (self.num_images,)))]
         splits = self.split(rows, measured, kept, step.seed)
         self.write_tables(rows, everything, kept, splits, step)
-        write_json(step.folder / "statistics.json", statistics(measured.scores[kept]))
+        numbers = statistics(measured.scores[kept])
+        write_json(step.folder / "statistics.json", numbers)
+        if len(kept):
+            scores = "scores {min:.3f} to {max:.3f}, mean {mean:.3f}".format(**numbers)
+            step.tell(f"{len(kept)} of {len(rows)} photographs kept, {scores}")
         write_bytes(step.folder / "score_distribution.png", distribution(measured.scores, kept))
         verification = Verification(rows, measured.scores, ranking, self.cutoff or len(kept), step.seed)
         verification.write(step.folder)
@@ -132,7 +140,7 @@ class Filter(Worker):
         from shared.tables import project, whole_file, write_csv, write_json_list
 
         folder, run_folder = step.folder, step.run.folder
-        if self.save_scores:
+        if not self.no_save_scores:
             write_csv(folder / "all_scores.csv", SCORE_COLUMNS, rows_at(rows, everything), run_folder)
         write_json_list(folder / "filtered_images.json", SCORE_COLUMNS, rows_at(rows, kept), run_folder)
         with whole_file(folder / "filtered_images.txt") as file:

@@ -52,8 +52,8 @@ def tell_notes(config: RunConfig) -> None:
 def next_step(arguments: argparse.Namespace, run: Run) -> int:
     """Do what needs no worker, and answer on descriptor 3 which step needs them: number, module, name, items left, folder."""
     only = [run.find(selector) for selector in arguments.steps.replace(",", " ").split()]
-    run.source.path  # noqa: B018 - raises when the input is not there, before anything is created
     if arguments.first:
+        next(run.source.items())  # raises when there is nothing to read, before anything is created
         check_changes(run, arguments.on_change, say)
     with run.locked(say):
         if arguments.first:
@@ -62,6 +62,8 @@ def next_step(arguments: argparse.Namespace, run: Run) -> int:
         reached = advance(run, say, sorted(only, key=lambda step: step.number), begun, arguments.at_most, arguments.again)
         if reached.is_complete and (reached.collected or not (run.folder / "report.html").exists()):
             write_report(run)
+    if arguments.log_dir:
+        arguments.log_dir.mkdir(parents=True, exist_ok=True)
     with os.fdopen(3, "w") as reply:
         reply.write(answer(reached))
     return 0
@@ -84,6 +86,7 @@ def remove_old_kill_files(arguments: argparse.Namespace, run: Run) -> None:
         line = f"{path} was left from before the launch and is removed"
         say(line)
         if arguments.log_dir:
+            arguments.log_dir.mkdir(parents=True, exist_ok=True)
             number = "".join(filter(str.isdigit, path.stem))
             with open(arguments.log_dir / f"gpu{number}.log", "a") as log:
                 log.write(f"launcher: {line}\n")

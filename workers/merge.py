@@ -94,7 +94,7 @@ class Merge(Worker):
                 chosen = sorted_by(table.sort, rows, chosen)
             path = step.folder / table.output.replace("{split}", split)
             count = write_rows(path, table.columns, (rows[index] for index in chosen[: table.top]), step.run.folder)
-            tell(step, f"{count} of {len(rows)} rows in {path.name}")
+            step.tell(f"{count} of {len(rows)} rows in {path.name}")
 
     def write_triplets(self, split: str, rows: "Table", step: "Step") -> np.ndarray:
         """Write one split's metadata.jsonl, metadata.json and stats.json; returns the rows that became triplets."""
@@ -131,7 +131,7 @@ class Merge(Worker):
         }
         write_json(folder / "stats.json", stats)
         reasons = "".join(f", {count} {reason}" for reason, count in sorted(dropped.items()))
-        tell(step, f"{split or 'all'}: {total} rows = {len(indices)} triplets + {dropped.total()} dropped{reasons}")
+        step.tell(f"{split or 'all'}: {total} rows = {len(indices)} triplets + {dropped.total()} dropped{reasons}")
         return indices
 
     def reason_to_drop(self, row: dict) -> str:
@@ -179,10 +179,6 @@ def sorted_by(sort: str, rows: "Table", indices: list[int]) -> list[int]:
 
 def has_order(value: object) -> bool:
     return value is not None and not (isinstance(value, float) and math.isnan(value))
-
-
-def tell(step: "Step", text: str) -> None:
-    print(f"launcher: {step.label}: {text}", flush=True)
 
 
 if __name__ == "__main__":

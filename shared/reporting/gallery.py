@@ -15,7 +15,8 @@ from shared.reporting.thumbnails import Thumbnail, in_threads, mask_thumbnail, s
 from shared.run import Run
 from shared.table import Table
 
-MOST_CARDS = 200
+MOST_CARDS, FEWEST_CARDS = 200, 40
+DECODED_PIXELS = 2e9  # of all pictures of a page together, about: a minute on one core
 MOST_VALUES, LONGEST_VALUE = 60, 400  # of a row's own values, and of their letters
 PICTURES = {  # in the order of the arrow keys: the two that are to be compared come first
     "photograph": "image_path",
@@ -51,7 +52,8 @@ class Gallery:
 
 
 def gallery_of(run: Run, table: Table, profile: Profile) -> Gallery:
-    rows = [table[int(index)] for index in choose(np.array(profile.scores), np.array(profile.splits), MOST_CARDS)]
+    chosen = choose(np.array(profile.scores), np.array(profile.splits), most_cards(table))
+    rows = [table[index] for index in chosen]
     labels = [label for label, field in PICTURES.items() if any(row.get(field) for row in rows)]
     side = side_for(len(rows) * len(labels))
     cards = in_threads(lambda row: card(run, row, labels, side), rows)
@@ -61,6 +63,17 @@ def gallery_of(run: Run, table: Table, profile: Profile) -> Gallery:
         if len(found) > 1:
             facets[name] = {value: found[value] for value in sorted(found, key=lambda value: FACETS[name].index(value))}
     return Gallery(cards, len(table), facets)
+
+
+def most_cards(table: Table) -> int:
+    """Fewer where the photographs are large: decoding them is what a report takes its time for."""
+    looked_at = [table[int(place)] for place in np.linspace(0, len(table) - 1, min(16, len(table)))]
+    pixels = [
+        number(row.get("width")) * number(row.get("height")) * sum(bool(row.get(field)) for field in PICTURES.values())
+        for row in looked_at
+    ]
+    known = [size for size in pixels if size > 0]
+    return int(np.clip(DECODED_PIXELS / np.median(known), FEWEST_CARDS, MOST_CARDS)) if known else MOST_CARDS
 
 
 def choose(scores: np.ndarray, splits: np.ndarray, most: int) -> list[int]:

@@ -76,8 +76,9 @@ def histogram(
     intervals = len(ticks) - 1
     wanted = min(max(4 * math.sqrt(len(values)), 12), 48)
     edges = np.linspace(ticks[0], ticks[-1], intervals * max(1, round(wanted / intervals)) + 1)
-    everything = np.histogram(values, edges)[0]
-    coloured = everything if kept is None else np.histogram(kept, edges)[0]
+    # A value that lies beyond the last tick by a rounding error belongs to the last bar.
+    everything = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0]
+    coloured = everything if kept is None else np.histogram(np.clip(kept, edges[0], edges[-1]), edges)[0]
     highest, width = int(everything.max()), 100 / len(everything)
     digits = max(0, 2 - math.floor(math.log10(edges[1] - edges[0])) - 1)
     bins = [

@@ -76,7 +76,9 @@ def reason(step: Step, error: str, message: str, members: list[dict]) -> Reason:
         said = "" if is_one else failure["message"].removeprefix("… ")
         return Example(failure["key"], said, picture_of(failure["row"], step))
 
-    return Reason(error, members[0]["message"] if is_one else message, len(members), in_threads(example, members[:EXAMPLES]))
+    return Reason(
+        error, members[0]["message"] if is_one else message, len(members), in_threads(example, members[:EXAMPLES])
+    )
 
 
 def picture_of(row: dict, step: Step) -> Thumbnail | None:
@@ -123,7 +125,7 @@ def unselected_of(step: Step, cut: float | None) -> list[Example]:
     found.sort(key=lambda row: -np.nan_to_num(number(row.get("lighting_score"))))
 
     def example(row: dict) -> Example:
-        return Example(row["key"], why_not(row, step.settings, cut), picture_of(row, step))
+        return Example(row["key"], why_not(row, step.settings | step.collect_settings, cut), picture_of(row, step))
 
     return in_threads(example, found)
 

@@ -26,8 +26,8 @@ class Settings:
 
 def settings_of(step: Step) -> Settings:
     made = read_json(step.folder / "step.json")
-    options = list(flat(made.get("settings", step.settings)))
-    return Settings(step, bool(made), options, made.get("versions", {}), list(files_of(step)))
+    options = {**made["settings"], **made.get("collect", {})} if made else {**step.settings, **step.collect_settings}
+    return Settings(step, bool(made), list(flat(options)), made.get("versions", {}), list(files_of(step)))
 
 
 def flat(options: dict, prefix: str = "") -> Iterator[tuple[str, str]]:
