@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def write_split_tables(step: "Step", rows: "Table", name: str, columns: Mapping[str, str]) -> None:
-    """Write `name` once per split, "{split}" in it standing for `train_`, `val_` or `test_`; empty splits have a header.
+    """Write `name` once per split, "{split}" in it being `train_`, `val_` or `test_`; empty splits have a header.
 
     Where no row has a split there is one table, without the prefix. Columns that no row has are left out.
     """

@@ -49,8 +49,14 @@ def test_the_photograph_is_looked_at_and_not_the_degraded_image(item):
 
 
 def test_a_mirrored_photograph_gets_mirrored_words(item, tmp_path):
-    straight = caption(worker(), item)
-    mirrored = caption(worker(), {**item, "image_path": str(tmp_path / "mirrored.png")})
+    mask = render("subject", 4, 300).mask
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    Image.fromarray(mask[:, ::-1]).save(tmp_path / "mirrored_mask.png")
+    straight = caption(worker(), {**item, "mask_path": str(tmp_path / "mask.png")})
+    mirrored = caption(
+        worker(),
+        {**item, "image_path": str(tmp_path / "mirrored.png"), "mask_path": str(tmp_path / "mirrored_mask.png")},
+    )
     swap = {"left": "right", "right": "left"}
     expected = " ".join(
         swap.get(word.strip(","), word.strip(",")) + ("," if word.endswith(",") else "")
@@ -81,7 +87,9 @@ def test_an_unknown_engine_is_an_error():
 
 
 def collect(tmp_path, rows):
-    step = SimpleNamespace(folder=tmp_path / "run" / "step_3_caption_keywords", run=SimpleNamespace(folder=tmp_path / "run"))
+    step = SimpleNamespace(
+        folder=tmp_path / "run" / "step_3_caption_keywords", run=SimpleNamespace(folder=tmp_path / "run")
+    )
     step.folder.mkdir(parents=True)
     table = Table.write(step.folder / "result.jsonl", rows, step.run.folder)
     assert worker().collect(table, step) is None
@@ -95,7 +103,12 @@ def test_each_split_has_its_table_with_the_columns_in_order(tmp_path):
         "lighting_keywords": "soft light from the left, low contrast",
     }])  # fmt: skip
     header = ["image_path", "lighting_score", "output_image_path", "lighting_keywords"]
-    row = ["/photos/a.jpg", "0.5", "../step_2_degrade/data-train/a.jpg_output.png", "soft light from the left, low contrast"]
+    row = [
+        "/photos/a.jpg",
+        "0.5",
+        "../step_2_degrade/data-train/a.jpg_output.png",
+        "soft light from the left, low contrast",
+    ]
     assert found == {
         "test_images_with_albedo_with_keywords.csv": [header],
         "train_images_with_albedo_with_keywords.csv": [header, row],
@@ -104,7 +117,9 @@ def test_each_split_has_its_table_with_the_columns_in_order(tmp_path):
 
 
 def test_photographs_that_nothing_was_done_to_have_one_table_of_what_there_is(tmp_path):
-    found = collect(tmp_path, [{"key": "a", "image_path": "/photos/a.jpg", "lighting_keywords": "soft light, low contrast"}])
+    found = collect(
+        tmp_path, [{"key": "a", "image_path": "/photos/a.jpg", "lighting_keywords": "soft light, low contrast"}]
+    )
     assert found == {
         "images_with_albedo_with_keywords.csv": [
             ["image_path", "lighting_keywords"], ["/photos/a.jpg", "soft light, low contrast"],

@@ -77,6 +77,13 @@ def test_the_same_photograph_is_flattened_to_the_same_bytes():
     assert flatten(photograph).log_shading.tobytes() == flatten(photograph).log_shading.tobytes()
 
 
+def test_blades_that_rise_slowly_and_fall_sharply_make_no_slope_across_the_frame():
+    ramp = np.tile(np.r_[np.linspace(60, 200, 11), 60], 16)[np.newaxis].repeat(192, 0)
+    grass = ramp[..., np.newaxis].repeat(3, -1).astype(np.uint8)
+    log_shading = flatten(grass).log_shading
+    assert abs(log_shading[:, :24].mean() - log_shading[:, -24:].mean()) < 0.2
+
+
 def test_steps_are_put_together_to_the_picture_they_came_from():
     picture = np.random.default_rng(3).random((20, 30)).astype(np.float32)
     found = integrate(np.diff(picture, axis=1), np.diff(picture, axis=0))

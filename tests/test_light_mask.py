@@ -3,7 +3,8 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from shared.light.mask import people
+from shared.light import mask
+from shared.light.mask import Face, find_faces, people
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +30,22 @@ def test_no_person_is_seen_in_patches():
     from shared.light.scenes import FAMILIES, render
 
     assert [family for family in FAMILIES if people(render(family, 1, 256).image) is not None] == []
+
+
+def test_a_face_that_only_some_views_see_is_a_chance_likeness(monkeypatch):
+    photograph = np.full((200, 200, 3), (200, 150, 120), np.uint8)
+    seen = [[Face(50, 50, 60, 60)], [], [Face(52, 50, 60, 60)], [Face(50, 51, 60, 60)], [], []]
+    views = iter(seen)
+    monkeypatch.setattr(mask, "_look", lambda *_, **__: next(views))
+    assert find_faces(photograph) == []
+    views = iter([*seen[:4], [Face(48, 50, 60, 60)], []])
+    assert find_faces(photograph) == [Face(50, 50.25, 60, 60)]
+
+
+def test_what_has_not_the_colour_of_skin_is_no_face(monkeypatch):
+    monkeypatch.setattr(mask, "_look", lambda *_, **__: [Face(50, 50, 60, 60)])
+    assert find_faces(np.full((200, 200, 3), (200, 150, 120), np.uint8)) == [Face(50, 50, 60, 60)]
+    assert find_faces(np.full((200, 200, 3), (60, 120, 200), np.uint8)) == []
 
 
 def test_both_of_two_people_are_cut_out():

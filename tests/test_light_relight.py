@@ -42,7 +42,9 @@ def test_a_lower_light_makes_more_contrast():
 
 
 def test_ambient_light_fills_the_shadows():
-    darkest = [relight(GREY, EVEN, None, replace(LIGHT, elevation_degrees=10, ambient=a)).gain.min() for a in (0.1, 0.5, 1.0)]
+    darkest = [
+        relight(GREY, EVEN, None, replace(LIGHT, elevation_degrees=10, ambient=a)).gain.min() for a in (0.1, 0.5, 1.0)
+    ]
     assert darkest[0] < darkest[1] < darkest[2]
     assert darkest[2] == pytest.approx(1, abs=0.01)
 
@@ -55,14 +57,18 @@ def test_the_colour_of_the_light_is_on_what_it_reaches():
 
 
 def test_daylight_leaves_grey_grey():
-    gain = relight(GREY, EVEN, disc(), replace(LIGHT, pattern_type="fence", pattern_opacity=0.6, pattern_blur=0.005)).gain
+    gain = relight(
+        GREY, EVEN, disc(), replace(LIGHT, pattern_type="fence", pattern_opacity=0.6, pattern_blur=0.005)
+    ).gain
     assert np.ptp(gain, axis=-1).max() < 1e-4
 
 
 def test_a_pattern_darkens_in_proportion_to_its_opacity():
     plain = relight(GREY, EVEN, None, LIGHT).gain
     weak, strong = (
-        relight(GREY, EVEN, None, replace(LIGHT, pattern_type="venetian_blind", pattern_opacity=o, pattern_blur=0.004)).gain
+        relight(
+            GREY, EVEN, None, replace(LIGHT, pattern_type="venetian_blind", pattern_opacity=o, pattern_blur=0.004)
+        ).gain
         for o in (0.3, 0.6)
     )
     assert (strong <= plain + 1e-6).all()
@@ -89,7 +95,12 @@ def test_a_hard_light_leaves_a_bump_dark_behind_it():
 
 
 def test_a_light_from_the_camera_throws_no_shadow():
-    assert cast_shadow(np.random.default_rng(0).random((40, 40)).astype(np.float32), replace(LIGHT, elevation_degrees=90)).min() == 1
+    assert (
+        cast_shadow(
+            np.random.default_rng(0).random((40, 40)).astype(np.float32), replace(LIGHT, elevation_degrees=90)
+        ).min()
+        == 1
+    )
 
 
 @pytest.mark.parametrize("stops", [-1.5, -0.5, 0.0])
@@ -110,6 +121,7 @@ def test_each_kind_of_light_is_drawn_by_its_weight_and_differs_from_the_others(k
     weights = dict.fromkeys(("soft_shading", "hard_shadow", "specular", "advanced_shading"), 0.0)
     light = sample(Degradation(**{**weights, kind: 1.0}), LightSampling(), np.random.default_rng(0))
     assert light.degradation_type == kind
+    assert (light.softness == 0) == (kind == "hard_shadow")
     relief = np.random.default_rng(1).normal(0, 0.3, EVEN.shape).astype(np.float32)
     images = {
         other: relight(GREY, relief, disc(), replace(light, degradation_type=other, pattern_type=None)).shade(GREY)
@@ -120,7 +132,9 @@ def test_each_kind_of_light_is_drawn_by_its_weight_and_differs_from_the_others(k
 
 
 def test_shares_of_drawn_lights_follow_the_weights():
-    degradation = Degradation(soft_shading=0.5, hard_shadow=0.5, pattern_probability=0.25, pattern_weights={"fence": 3, "cloud": 1})
+    degradation = Degradation(
+        soft_shading=0.5, hard_shadow=0.5, pattern_probability=0.25, pattern_weights={"fence": 3, "cloud": 1}
+    )
     lights = [sample(degradation, LightSampling(), np.random.default_rng(seed)) for seed in range(2000)]
     kinds = [light.degradation_type for light in lights]
     patterns = [light.pattern_type for light in lights if light.pattern_type]
@@ -132,7 +146,8 @@ def test_shares_of_drawn_lights_follow_the_weights():
 
 def test_every_number_is_drawn_from_its_range():
     degradation = Degradation(
-        softness_range=(0.2, 0.3), pattern_probability=1.0, pattern_opacity_range=(0.4, 0.5), pattern_blur_range=(0.01, 0.02),
+        softness_range=(0.2, 0.3), pattern_probability=1.0, pattern_opacity_range=(0.4, 0.5),
+        pattern_blur_range=(0.01, 0.02),
         specular=1.0, soft_shading=0.0, specular_intensity_range=(0.2, 0.3), shininess_range=(30, 40),
     )  # fmt: skip
     sampling = LightSampling(

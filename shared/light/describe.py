@@ -37,9 +37,7 @@ class Light:
         }
 
 
-def describe(
-    photograph: np.ndarray, mask: np.ndarray | None = None, log_shading: np.ndarray | None = None
-) -> Light:
+def describe(photograph: np.ndarray, mask: np.ndarray | None = None, log_shading: np.ndarray | None = None) -> Light:
     """Measure the light of a uint8 RGB photograph (HxWx3).
 
     `mask` (HxW uint8, 0..255) is the subject, whose contour tells the direction best. `log_shading` saves the
@@ -52,7 +50,7 @@ def describe(
     if subject is not None and not subject.any():
         subject = None
 
-    found = direction_of(log_shading, _usable(small), subject)
+    found = direction_of(log_shading, small, subject)
     y = luminance(srgb_to_linear(small))
     dark, bright = np.percentile(y, (2, 98)) + 1 / 4096
     mean_lightness = float(lightness(y).mean())
@@ -69,22 +67,23 @@ def describe(
 
 
 def hardness_of(log_shading: np.ndarray) -> float:
-    """0 (soft) to 1 (hard): how steep the steepest shading is, as a share of its range, on a logistic scale.
+    """0 (soft) to 1 (hard): how much steeper the steepest shading is than its blurred copy, on a logistic scale.
 
-    0.5 stands where soft and hard light divide best on rendered scenes.
+    Blurring takes nothing from a shadow with a broad penumbra and much from one with a sharp edge. 0.5 stands
+    where soft and hard light divide best on rendered scenes; a photograph's texture blurs the line.
     """
+    sharp, blurred = (_steepness(log_shading, sigma) for sigma in (2, 6))
+    steepest = blurred >= np.percentile(blurred, 97)
+    if float(blurred[steepest].mean()) < 2e-4:
+        return 0.0  # even light has no edge, only noise
+    ratio = float((sharp[steepest] / (blurred[steepest] + 1e-6)).mean())
+    return float(1 / (1 + np.exp(-(ratio - 1.47) / 0.11)))
+
+
+def _steepness(log_shading: np.ndarray, sigma: float) -> np.ndarray:
     import cv2
 
-    smooth = cv2.GaussianBlur(log_shading, (0, 0), 0.8)
-    across = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, ksize=1) / 2
-    down = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, ksize=1) / 2
-    low, high = np.percentile(log_shading, (2, 98))
-    if high - low < 0.02:
-        return 0.0  # even light has no edge, only noise
-    steepest = np.percentile(np.hypot(across, down), 99.5) / (high - low)
-    return float(1 / (1 + np.exp(-(steepest - 0.14) / 0.04)))
-
-
-def _usable(photograph: np.ndarray) -> np.ndarray:
-    """The pixels (HxW bool) that are neither clipped nor black: the others bend any fit."""
-    return (photograph.max(axis=-1) < 250) & (photograph.max(axis=-1) > 8)
+    smooth = cv2.GaussianBlur(log_shading, (0, 0), sigma)
+    across = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, ksize=1)
+    down = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, ksize=1)
+    return np.hypot(across, down) / 2

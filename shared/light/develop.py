@@ -22,6 +22,7 @@ class Photograph:
     mask: np.ndarray | None  # HxW uint8, 0..255; None where the whole image is the subject
     blend: float = 0.0  # share of the photograph that stays in the flattened image, 0..1
     optics_size: int = 768  # the long side at which the new light is computed, in pixels
+    found: tuple[np.ndarray, np.ndarray] | None = None  # a small copy (uint8) and its log shading (hxwx3), by a model
 
     @property
     def size(self) -> tuple[int, int]:
@@ -30,6 +31,8 @@ class Photograph:
 
     @cached_property
     def _small(self) -> tuple[np.ndarray, np.ndarray]:
+        if self.found is not None:
+            return self.found
         small = shrink(self.pixels, WORKING_SIZE)
         return small, shading_of(small)
 
@@ -52,7 +55,7 @@ class Photograph:
         linear = np.maximum(srgb_to_linear(optics), DARKEST)
         flattened = self._blended(linear, shading)
         mask = None if self.mask is None else shrink(self.mask, self.optics_size)
-        relighting = relight(flattened, shading, mask, light)
+        relighting = relight(flattened, shading if shading.ndim == 2 else shading.mean(axis=-1), mask, light)
         return Relit(self, expose(relighting, flattened, linear, mask, light.exposure_ev)), light
 
     def flattened(self) -> np.ndarray:
@@ -68,17 +71,19 @@ class Photograph:
         return self._blended(linear, self._log_shading.rows(self.pixels, rows))
 
     def shading(self) -> np.ndarray:
-        """The light that was in the photograph, HxW uint8, as a grey picture: brightest where it was strongest."""
+        """The light that was in the photograph, HxW uint8 (HxWx3 by a model): brightest where it was strongest."""
         _, log_shading = self._small
         strongest = np.float32(np.percentile(log_shading, 99.5))
-        developed = np.empty(self.size, np.uint8)
+        developed = np.empty((*self.size, *log_shading.shape[2:]), np.uint8)
         for rows in bands(*self.size):
             developed[rows] = linear_to_srgb(np.exp(self._log_shading.rows(self.pixels, rows) - strongest))
         return developed
 
     def _blended(self, linear: np.ndarray, log_shading: np.ndarray) -> np.ndarray:
         share = np.float32(self.blend)
-        return linear * (share + (1 - share) * np.exp(-log_shading)[..., np.newaxis])
+        if log_shading.ndim == 2:
+            log_shading = log_shading[..., np.newaxis]
+        return linear * (share + (1 - share) * np.exp(-log_shading))
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,7 @@ class Relit:
 def composite(front: np.ndarray, back: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """`front` over `back` (both HxWx3 uint8) by the opacity `mask` (HxW uint8), blended in linear light.
 
-    Where the mask is 0 the result has the very bytes of `back`, and where it is 255 those of `front`.
+    Where the mask is 0 the result has the very bytes of `back`: linear light and back is lossless for bytes.
     """
     result = np.empty_like(front)
     height, width = mask.shape
@@ -112,8 +117,6 @@ def composite(front: np.ndarray, back: np.ndarray, mask: np.ndarray) -> np.ndarr
         opacity = (mask[rows].astype(np.float32) / 255)[..., np.newaxis]
         below = srgb_to_linear(back[rows])
         result[rows] = linear_to_srgb(below + opacity * (srgb_to_linear(front[rows]) - below))
-        result[rows][mask[rows] == 0] = back[rows][mask[rows] == 0]
-        result[rows][mask[rows] == 255] = front[rows][mask[rows] == 255]
     return result
 
 

@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Slopes (in log shading) above which a direction is claimed; at the gate the confidence is 0.5.
-CONTOUR_GATE = 0.04
-PLANE_GATE = 0.10
+# A direction is claimed where the shading is steep enough (natural logarithms) and the fit explains enough of it.
+CONTOUR_SLOPE, CONTOUR_FIT = 0.15, 0.40
+PLANE_SLOPE, PLANE_FIT = 0.20, 0.70
+BLACK, CLIPPED = 8, 250  # stored values of the brightest channel from which shading can and cannot be told
 FRONTAL_FALL = 0.12  # fall of the log shading from the subject's middle to its rim that frontal light leaves
 
 WORDS = ("right", "upper right", "above", "upper left", "left", "lower left", "below", "lower right")
@@ -20,69 +21,69 @@ class Direction(NamedTuple):
     confidence: float  # 0..1; 0.5 is the gate
 
 
-def direction_of(log_shading: np.ndarray, usable: np.ndarray, mask: np.ndarray | None) -> Direction:
-    """Direction of the light over a log shading (HxW), from the pixels that are `usable` (HxW bool).
+class Fit(NamedTuple):
+    """A linear fit of the shading: its slope to the right and upward, its constant, and the share it explains."""
+
+    across: float
+    up: float
+    constant: float
+    explained: float
+
+
+def direction_of(log_shading: np.ndarray, photograph: np.ndarray, mask: np.ndarray | None) -> Direction:
+    """Direction of the light over the log shading (HxW) of a uint8 RGB photograph of that size.
 
     With a subject's mask (HxW bool) from its occluding contour; without one, or where the contour is too
-    short, from the plane that fits the whole image best. Abstains when the slope is below its gate.
+    short, from the plane that fits the whole image best. Abstains when the light is flat or the fit is poor.
     """
-    if mask is not None:
-        fit = fit_contour(log_shading, usable, mask)
-        if fit is not None:
-            across, up, fall = fit
-            claim = _claim(across, up, CONTOUR_GATE)
-            if claim.azimuth_degrees is None and fall > FRONTAL_FALL:
-                return Direction(None, "front", min(1.0, fall / (fall + FRONTAL_FALL)))
-            return claim
-    across, up = fit_plane(log_shading, usable)
-    return _claim(across, up, PLANE_GATE)
+    brightest = photograph.max(axis=-1)
+    usable, clipped = brightest > BLACK, brightest >= CLIPPED
+    fit = None if mask is None else fit_contour(log_shading, usable, clipped, mask)
+    if mask is None or fit is None:
+        return _claim(fit_plane(log_shading, usable, clipped), PLANE_SLOPE, PLANE_FIT)
+    claim = _claim(fit, CONTOUR_SLOPE, CONTOUR_FIT)
+    if claim.azimuth_degrees is None and np.hypot(fit.across, fit.up) < CONTOUR_SLOPE / 2:
+        fall = _fall_to_the_rim(log_shading, usable, mask, fit)
+        if fall > FRONTAL_FALL:
+            return Direction(None, "front", fall / (fall + FRONTAL_FALL))
+    return claim
 
 
-def fit_contour(
-    log_shading: np.ndarray, usable: np.ndarray, mask: np.ndarray
-) -> tuple[float, float, float] | None:
-    """Slope of the shading on the outward normal just inside the silhouette: across, up, and the fall to the rim.
+def fit_contour(log_shading: np.ndarray, usable: np.ndarray, clipped: np.ndarray, mask: np.ndarray) -> Fit | None:
+    """The shading just inside the silhouette over its outward normal; None when too little contour is seen.
 
     At an occluding contour the surface's normal lies in the image's plane and points outward, so shading =
-    a . n + b gives the light's direction a (Nillius and Eklundh, 2001). None when too little contour is seen.
+    a . n + b gives the light's direction a (Nillius and Eklundh, 2001).
     """
     import cv2
 
     size = max(mask.shape)
-    inside = mask.astype(np.uint8)
-    distance = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
-    normals = cv2.GaussianBlur(distance, (0, 0), 2)
     # What the frame cuts off is no contour: there the distance is not to the subject's own edge.
+    distance = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
+    smooth = cv2.GaussianBlur(distance, (0, 0), 2)
     band = (distance > size * 0.008) & (distance < size * 0.024) & usable
-    across = -cv2.Sobel(normals, cv2.CV_32F, 1, 0, ksize=1)[band]
-    up = cv2.Sobel(normals, cv2.CV_32F, 0, 1, ksize=1)[band]
+    across = -cv2.Sobel(smooth, cv2.CV_32F, 1, 0, ksize=1)[band]
+    up = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, ksize=1)[band]
     length = np.hypot(across, up)
-    good = length > 1e-3
-    if good.sum() < 60:
+    clear = length > 1e-3
+    if clear.sum() < 60:
         return None
-    across, up, length = across[good], up[good], length[good]
-    design = np.stack([across / length, up / length, np.ones_like(length)], axis=1).astype(np.float64)
-    covered = np.linalg.eigvalsh(np.cov(design[:, :2].T))[0]
-    if covered < 0.05:
+    normals = np.stack([across[clear], up[clear]], axis=1) / length[clear, np.newaxis]
+    if np.linalg.eigvalsh(np.cov(normals.T))[0] < 0.05:
         return None  # a straight edge has one normal only; the light's direction cannot be told from it
-    solution = _least_squares(design, log_shading[band][good].astype(np.float64))
-    middle = (distance > 0.5 * distance.max()) & usable
-    fall = float(np.median(log_shading[middle]) - solution[2]) if middle.any() else 0.0
-    return float(solution[0]), float(solution[1]), fall
+    return _fit(normals, log_shading[band][clear], clipped[band][clear])
 
 
-def fit_plane(log_shading: np.ndarray, usable: np.ndarray) -> tuple[float, float]:
-    """Slope across and up of the plane through the shading, per long side of the image."""
+def fit_plane(log_shading: np.ndarray, usable: np.ndarray, clipped: np.ndarray) -> Fit:
+    """The plane through the shading of the whole image; slopes per long side."""
     height, width = log_shading.shape
     rows, columns = np.nonzero(usable)
     if len(rows) < 60:
-        return 0.0, 0.0
-    size = max(height, width)
-    x = (columns - (width - 1) / 2) / size
-    y = ((height - 1) / 2 - rows) / size
-    design = np.stack([x, y, np.ones_like(x)], axis=1)
-    solution = _least_squares(design, log_shading[rows, columns].astype(np.float64))
-    return float(solution[0]), float(solution[1])
+        return Fit(0.0, 0.0, 0.0, 0.0)
+    x = columns - (width - 1) / 2
+    y = (height - 1) / 2 - rows
+    positions = np.stack([x, y], axis=1) / max(height, width)
+    return _fit(positions, log_shading[rows, columns], clipped[rows, columns])
 
 
 def word_of(azimuth_degrees: float) -> str:
@@ -90,15 +91,36 @@ def word_of(azimuth_degrees: float) -> str:
     return WORDS[round(azimuth_degrees / 45) % 8]
 
 
-def _claim(across: float, up: float, gate: float) -> Direction:
-    slope = float(np.hypot(across, up))
-    confidence = slope / (slope + gate)
+def _claim(fit: Fit, least_slope: float, least_explained: float) -> Direction:
+    slope = float(np.hypot(fit.across, fit.up))
+    explained = max(0.0, fit.explained)
+    confidence = min(slope / (slope + least_slope), explained / (explained + least_explained))
     if confidence < 0.5:
         return Direction(None, None, confidence)
-    azimuth = float(np.degrees(np.arctan2(up, across)) % 360)
+    azimuth = float(np.degrees(np.arctan2(fit.up, fit.across)) % 360)
     return Direction(azimuth, word_of(azimuth), confidence)
 
 
-def _least_squares(design: np.ndarray, values: np.ndarray) -> np.ndarray:
+def _fit(places: np.ndarray, shading: np.ndarray, clipped: np.ndarray) -> Fit:
+    """Least squares in which a clipped value is one that was at least so high (Tobin, 1958)."""
+    design = np.column_stack([places, np.ones(len(places))])
     # Normal equations: three unknowns, and a hundred times quicker than lstsq on a hundred thousand rows.
-    return np.linalg.solve(design.T @ design + 1e-9 * np.eye(design.shape[1]), design.T @ values)
+    solver = np.linalg.solve(design.T @ design + 1e-9 * np.eye(3), design.T)
+    values = shading.astype(np.float64)
+    found = solver @ values
+    if clipped.any():
+        for _ in range(8):
+            values[clipped] = np.maximum(shading[clipped], design[clipped] @ found)
+            found = solver @ values
+    rest = values - design @ found
+    # Shading that hardly varies is noise, and a fit to noise explains nothing.
+    explained = 1 - float((rest**2).mean()) / (float(values.var()) + 1e-4)
+    return Fit(float(found[0]), float(found[1]), float(found[2]), explained)
+
+
+def _fall_to_the_rim(log_shading: np.ndarray, usable: np.ndarray, mask: np.ndarray, rim: Fit) -> float:
+    import cv2
+
+    distance = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
+    middle = (distance > 0.5 * distance.max()) & usable
+    return float(np.median(log_shading[middle]) - rim.constant) if middle.any() else 0.0

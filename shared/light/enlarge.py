@@ -43,7 +43,7 @@ def enlarge(small: np.ndarray, height: int, width: int, rows: slice) -> np.ndarr
 
 
 class GuidedMap:
-    """A map found on a small photograph that follows the edges of the large one.
+    """A map (hxw or hxwx3) found on a small photograph that follows the edges of the large one.
 
     The linear model of a guided filter is fitted at the small size and applied at the large one (fast guided
     filter, He and Sun, 2015); the guide is the logarithm of luminance.
@@ -52,13 +52,16 @@ class GuidedMap:
     def __init__(self, values: np.ndarray, small: np.ndarray, height: int, width: int, radius: int = 4):
         self.height, self.width = height, width
         self.values: np.ndarray | None = values
-        if values.shape == (height, width):
+        if values.shape[:2] == (height, width):
             return
         self.values = None
         guide = log_luminance(small)
         mean_guide, mean_values = _mean(guide, radius), _mean(values, radius)
+        variance = _mean(guide * guide, radius) - mean_guide**2 + np.float32(0.01)
+        if values.ndim == 3:
+            guide, mean_guide, variance = guide[..., np.newaxis], mean_guide[..., np.newaxis], variance[..., np.newaxis]
         covariance = _mean(guide * values, radius) - mean_guide * mean_values
-        slope = covariance / (_mean(guide * guide, radius) - mean_guide**2 + np.float32(0.01))
+        slope = covariance / variance
         self.slope = _mean(slope, radius)
         self.offset = _mean(mean_values - slope * mean_guide, radius)
 
@@ -67,7 +70,10 @@ class GuidedMap:
         if self.values is not None:
             return self.values[rows]
         slope = enlarge(self.slope, self.height, self.width, rows)
-        return slope * log_luminance(photograph[rows]) + enlarge(self.offset, self.height, self.width, rows)
+        guide = log_luminance(photograph[rows])
+        if slope.ndim == 3:
+            guide = guide[..., np.newaxis]
+        return slope * guide + enlarge(self.offset, self.height, self.width, rows)
 
 
 def log_luminance(photograph: np.ndarray) -> np.ndarray:

@@ -4,10 +4,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared.light.colour import srgb_to_linear
+from shared.light.colour import rgb_of_cct, srgb_to_linear
 from shared.light.enlarge import DARKEST, GuidedMap, bands, shrink
 
 WORKING_SIZE = 384  # the long side at which shading is found, in pixels; the constants below belong to it
+
+# The axis of chromaticity along which light goes from cool to warm, a unit vector in log RGB.
+WARM = np.log(rgb_of_cct(3000)) - np.log(rgb_of_cct(9000))
+WARM -= WARM.mean()
+WARM /= np.linalg.norm(WARM)
 
 
 class Flattened(NamedTuple):
@@ -35,25 +40,33 @@ def shading_map(photograph: np.ndarray) -> GuidedMap:
 def shading_of(photograph: np.ndarray) -> np.ndarray:
     """Natural logarithm of the shading, HxW float32 with median 0, of a small uint8 RGB photograph.
 
-    Colour Retinex (0.7) and the illumination map of LIME (0.3) averaged in the logarithm, then smoothed by
-    a guided filter that keeps the shading's own edges.
+    The mean of two colour Retinexes, a strict and a lenient one, smoothed, and the illumination map of LIME. Each errs
+    where the others do not, and their average, which takes out a little less than all, errs least. The weights
+    were fitted on rendered scenes (tests/benchmarks/light.py).
     """
-    import cv2
-
-    logarithm = np.log(np.maximum(srgb_to_linear(photograph), DARKEST))
-    shading = np.float32(0.7) * retinex_shading(logarithm) + np.float32(0.3) * lime_shading(photograph)
-    shading = cv2.ximgproc.guidedFilter(shading, shading, 6, 0.02)
+    linear = np.maximum(srgb_to_linear(photograph), DARKEST)
+    shading = np.float32(0.82) * without_grain(retinex_shading(np.log(linear)))
+    shading += np.float32(0.18) * lime_shading(linear)
     return shading - np.median(shading)
 
 
-def retinex_shading(
-    logarithm: np.ndarray, chroma_step: float = 0.04, brightness_step: float = 0.3
-) -> np.ndarray:
-    """Log shading by colour Retinex (Grosse et al., 2009): what neither colour nor a strong edge explains.
+def retinex_shading(logarithm: np.ndarray) -> np.ndarray:
+    """Log shading (HxW, mean 0) of the logarithm of a linear RGB image (HxWx3 float32), by two colour Retinexes."""
+    brightness = logarithm.mean(axis=-1)
+    strict, lenient = (
+        within_the_picture(colour_retinex(logarithm, chroma_step, brightness_step), brightness)
+        for chroma_step, brightness_step in ((0.03, 0.2), (0.08, 0.5))
+    )
+    return np.float32(0.5) * (strict + lenient)
 
-    `logarithm` is the natural logarithm of linear RGB, HxWx3. A step between neighbours belongs to the
-    reflectance if the chromaticity changes by more than `chroma_step` or the brightness by more than
-    `brightness_step`; the reflectance is put together again from those steps alone (Poisson, Neumann border).
+
+def colour_retinex(logarithm: np.ndarray, chroma_step: float, brightness_step: float) -> np.ndarray:
+    """Log shading by colour Retinex (Grosse et al., 2009): what neither a change of colour nor a strong edge explains.
+
+    A step between neighbours belongs to the reflectance if the chromaticity changes by more than `chroma_step` or the
+    brightness by more than `brightness_step` (natural logarithms); the reflectance is put together again from those
+    steps alone. Where the darker side is also the cooler one, most of the change of colour is that of a warm light's
+    shadow, which the sky fills, and does not count.
     """
     import cv2
 
@@ -63,21 +76,50 @@ def retinex_shading(
     chroma = smooth - smooth_brightness[..., np.newaxis]
     steps = []
     for axis in (1, 0):
-        colour_change = np.sqrt((np.diff(chroma, axis=axis) ** 2).sum(axis=-1))
-        brightness_change = np.abs(np.diff(smooth_brightness, axis=axis))
-        is_reflectance = (colour_change > chroma_step) | (brightness_change > brightness_step)
+        colour_change = np.diff(chroma, axis=axis)
+        brightness_change = np.diff(smooth_brightness, axis=axis)
+        warming = colour_change @ WARM
+        counted = np.where(warming * brightness_change > 0, np.float32(0.1) * warming, warming)
+        squared = (colour_change**2).sum(axis=-1) - warming**2 + counted**2
+        is_reflectance = (squared > chroma_step**2) | (np.abs(brightness_change) > brightness_step)
         steps.append(np.diff(brightness, axis=axis) * is_reflectance)
     shading = brightness - integrate(*steps)
     return shading - shading.mean()
 
 
-def lime_shading(photograph: np.ndarray) -> np.ndarray:
-    """Log shading by the illumination map of LIME (Guo, Li and Ling, 2017): the brightest channel, refined."""
+def within_the_picture(shading: np.ndarray, brightness: np.ndarray) -> np.ndarray:
+    """The log shading with each of its frequencies between nothing and what the picture itself has there.
+
+    Shading and reflectance add up to the picture and know nothing of each other, so the expected share of either
+    in a frequency is between 0 and 1 (Wiener, 1949). Thresholded steps break that: on grass, whose blades rise
+    slowly and fall sharply, they add up to a slope across the frame that the picture does not have.
+    """
+    from scipy.fft import dctn, idctn
+
+    found = dctn(shading, norm="ortho")
+    whole = dctn(brightness - brightness.mean(), norm="ortho")
+    held = np.clip(found, np.minimum(whole, 0), np.maximum(whole, 0))
+    return idctn(held, norm="ortho").astype(np.float32, copy=False)
+
+
+def without_grain(shading: np.ndarray) -> np.ndarray:
+    """The shading (HxW) without the reflectance's grain: a guided filter as strong as the grain (He et al., 2013)."""
     import cv2
 
-    linear = np.maximum(srgb_to_linear(photograph), DARKEST)
+    smooth = cv2.medianBlur(shading, 5)
+    for _ in range(2):
+        mean = cv2.blur(smooth, (17, 17))
+        variance = np.maximum(cv2.blur(smooth * smooth, (17, 17)) - mean * mean, 0)
+        smooth = cv2.ximgproc.guidedFilter(smooth, smooth, 8, 2 * float(np.median(variance)) + 0.002)
+    return smooth
+
+
+def lime_shading(linear: np.ndarray) -> np.ndarray:
+    """Log shading (HxW, mean 0) by the map of LIME (Guo, Li and Ling, 2017): the brightest channel, refined."""
+    import cv2
+
     brightest = cv2.dilate(linear.max(axis=-1), np.ones((15, 15), np.uint8))
-    shading = np.log(np.clip(cv2.ximgproc.guidedFilter(linear, brightest, 30, 1e-3), 0.02, 1))
+    shading = np.log(np.clip(cv2.ximgproc.guidedFilter(linear, brightest, 30, 0.01), 0.02, 1))
     return shading - shading.mean()
 
 

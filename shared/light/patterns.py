@@ -108,10 +108,9 @@ def curtain(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     """Folds of thin cloth: soft, uneven, nearly upright bands."""
     _, across = _frame(height, width, rng.uniform(-0.12, 0.12), rng)
     across = across + 0.03 * (_noise(height, width, 0.2, rng) - 0.5)
-    folds = sum(
-        strength * np.sin(2 * np.pi * (across / pitch + rng.random()))
-        for pitch, strength in ((rng.uniform(0.1, 0.2), 1.0), (rng.uniform(0.04, 0.09), 0.5))
-    )
+    folds = np.zeros_like(across)
+    for pitch, strength in ((rng.uniform(0.1, 0.2), 1.0), (rng.uniform(0.04, 0.09), 0.5)):
+        folds += strength * np.sin(2 * np.pi * (across / pitch + rng.random()))
     return 0.5 + folds / 3
 
 
@@ -175,9 +174,7 @@ PATTERNS: dict[str, Callable[[int, int, np.random.Generator], np.ndarray]] = {
 }
 
 
-def _frame(
-    height: int, width: int, angle: float, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+def _frame(height: int, width: int, angle: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates (down, across), turned by `angle`, in long sides from a centre near the image's."""
     size = max(height, width)
     centre = rng.uniform(-0.12, 0.12, 2)

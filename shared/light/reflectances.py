@@ -52,7 +52,7 @@ def textured(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def painted(rng: np.random.Generator, size: int) -> np.ndarray:
-    """A picture taken without shade of its own (a stained slide, a retina, brickwork), as a print, size x size x 3."""
+    """A picture taken in even light (a stained slide, brickwork, grass, gravel), as a print, size x size x 3."""
     import cv2
 
     prints = _prints()
@@ -75,5 +75,5 @@ def plain(rng: np.random.Generator, size: int) -> np.ndarray:
 def _prints() -> list[np.ndarray]:
     from skimage import data
 
-    grey = [np.repeat(picture[..., np.newaxis], 3, axis=-1) for picture in (data.brick(), data.grass())]
-    return [data.immunohistochemistry(), data.retina()[250:1150, 250:1150], data.colorwheel()[..., :3], *grey]
+    walls = (data.brick(), data.grass(), data.gravel())
+    return [data.immunohistochemistry(), *(np.repeat(wall[..., np.newaxis], 3, axis=-1) for wall in walls)]

@@ -24,9 +24,7 @@ class Relighting(NamedTuple):
         return lit if self.highlights is None else lit + self.highlights
 
 
-def relight(
-    flattened: np.ndarray, log_shading: np.ndarray, mask: np.ndarray | None, light: NewLight
-) -> Relighting:
+def relight(flattened: np.ndarray, log_shading: np.ndarray, mask: np.ndarray | None, light: NewLight) -> Relighting:
     """The effect of `light` on a flattened linear image (hxwx3 float32).
 
     There is no depth to shade by, so the surface is a stand-in: the subject's silhouette blown up like a balloon
@@ -43,10 +41,10 @@ def relight(
     if light.degradation_type == "hard_shadow":
         direct = direct * cast_shadow(surface, light)
     if light.pattern_type is not None:
-        shape = cast(
-            light.pattern_type, height, width, light.pattern_blur, np.random.default_rng(light.pattern_seed)
+        shape = cast(light.pattern_type, height, width, light.pattern_blur, np.random.default_rng(light.pattern_seed))
+        direct = direct * (
+            1 - np.float32(light.pattern_opacity) * (1 - _draped(shape, detail if mask is None else surface, light))
         )
-        direct = direct * (1 - np.float32(light.pattern_opacity) * (1 - _draped(shape, detail if mask is None else surface, light)))
 
     key_colour = rgb_of_cct(light.colour_temperature) / rgb_of_cct(DAYLIGHT)
     # The sky fills a warm key's shadows with cool light and the other way round, at a third of the shift.
@@ -55,7 +53,9 @@ def relight(
     if light.degradation_type == "advanced_shading":
         across = direction * np.array([-1, -1, 1], np.float32)
         fill = _lambert(normals, across, 0.8)[..., np.newaxis] * ambient_colour
-        gain = (gain + FILL_SHARE * (1 - ambient) * fill) * _occlusion(surface)[..., np.newaxis]
+        # The dome is lower at the frame, which is no hollow: without a mask the detail alone occludes.
+        occlusion = _occlusion(surface if mask is not None else detail)
+        gain = (gain + FILL_SHARE * (1 - ambient) * fill) * occlusion[..., np.newaxis]
 
     highlights = None
     if light.specular_intensity > 0:
@@ -112,7 +112,7 @@ def cast_shadow(surface: np.ndarray, light: NewLight) -> np.ndarray:
     highest = np.full_like(surface, -np.inf)
     reach = 0.3 * max(height, width)
     for step in np.linspace(2, reach, 40):
-        move = np.float32([[1, 0, -step * right / flat], [0, 1, step * up / flat]])
+        move = np.array([[1, 0, -step * right / flat], [0, 1, step * up / flat]], np.float32)
         pushed = cv2.warpAffine(surface, move, (width, height), borderMode=cv2.BORDER_REPLICATE)
         highest = np.maximum(highest, pushed - np.float32(step * toward / flat))
     sigma = 0.004 * max(height, width)
@@ -134,7 +134,7 @@ def _form(mask: np.ndarray | None, height: int, width: int) -> np.ndarray:
     distance = cv2.distanceTransform(np.pad(inside, 1, mode="edge"), cv2.DIST_L2, 5)[1:-1, 1:-1]
     radius = min(float(distance.max()), 0.25 * size)
     distance = np.minimum(distance, radius)
-    balloon = 0.8 * np.sqrt(np.maximum(2 * radius * distance - distance**2, 0))
+    balloon = 1.2 * np.sqrt(np.maximum(2 * radius * distance - distance**2, 0))
     return cv2.GaussianBlur(balloon.astype(np.float32), (0, 0), 0.06 * radius + 2)
 
 
@@ -158,7 +158,8 @@ def _draped(shape: np.ndarray, surface: np.ndarray, light: NewLight) -> np.ndarr
 
     height, width = shape.shape
     right, up, toward = light.direction
-    slant = np.float32(min(1 / max(toward, 1e-3), 2.0))
+    # A stand-in relief as steep as the light is low would tear the pattern to shreds.
+    slant = np.float32(min(0.5 / max(toward, 1e-3), 1.0))
     raised = surface - surface.mean()
     columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     columns += raised * slant * np.float32(right)

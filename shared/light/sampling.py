@@ -54,9 +54,7 @@ class Degradation:
 
     def __post_init__(self) -> None:
         if not self.soft_shading + self.hard_shadow + self.specular + self.advanced_shading > 0:
-            raise ValueError(
-                "soft_shading, hard_shadow, specular and advanced_shading are all 0; one needs a weight"
-            )
+            raise ValueError("soft_shading, hard_shadow, specular and advanced_shading are all 0; one needs a weight")
 
 
 @dataclass
@@ -65,7 +63,7 @@ class LightSampling:
 
     elevation_range: Annotated[tuple[Elevation, Elevation], AfterValidator(_ordered)] = (10.0, 80.0)  # degrees
     azimuth_range: Annotated[tuple[float, float], AfterValidator(_ordered)] = (0.0, 360.0)  # 0 right, 90 above
-    ambient_range: ShareRange = (0.3, 0.6)  # share of the light that comes from everywhere
+    ambient_range: ShareRange = (0.25, 0.5)  # share of the light that comes from everywhere
     colour_temperature_range: Annotated[tuple[Kelvin, Kelvin], AfterValidator(_ordered)] = (3800.0, 9000.0)
     exposure_range: Annotated[tuple[Stops, Stops], AfterValidator(_ordered)] = (-0.9, 0.1)  # against the photo
 

@@ -22,7 +22,7 @@ class Scene:
     shading: np.ndarray  # HxWx3 float32; image = reflectance * shading, exposed, with noise, in sRGB
     mask: np.ndarray | None  # HxW uint8, the subject where there is one
     azimuth_degrees: float | None  # of the light; None for light that comes from nowhere
-    is_hard: bool
+    is_hard: bool | None  # None where nothing in the scene shows it
     cct_kelvin: float  # of the light in the mean
     has_cast_shadows: bool
 
@@ -74,7 +74,9 @@ def cast_relief(rng: np.random.Generator, size: int) -> Scene:
     """A rolling surface with bumps that throw shadows on it."""
     light = _Light(rng)
     heights = _height_field(rng, size, bumps=4)
-    lit = _cast_shadow(heights, light, softness=rng.uniform(0.7, 3) * size / 384)
+    light.is_hard = bool(rng.random() < 0.5)
+    softness = rng.uniform(0.5, 1.5) if light.is_hard else rng.uniform(6, 12)
+    lit = _cast_shadow(heights, light, softness * size / 384)
     return _expose(rng, textured(rng, size), _lambert(heights, light) * lit, light, has_cast_shadows=True)
 
 
@@ -87,9 +89,10 @@ def solids(rng: np.random.Generator, size: int) -> Scene:
     reflectance = paint[seen.solid]
     wall = plain(rng, size)
     reflectance = np.where((seen.solid == 0)[..., np.newaxis], wall, reflectance)
-    sizes = np.bincount(seen.solid.ravel())
-    subject = 2 + int(sizes[2:].argmax())
-    mask = np.where(seen.solid == subject, 255, 0).astype(np.uint8)
+    visible = np.bincount(seen.solid.ravel(), minlength=len(seen.is_round)) * np.array(seen.is_round)
+    mask = None
+    if visible.max() > 0.03 * size * size:
+        mask = np.where(seen.solid == visible.argmax(), 255, 0).astype(np.uint8)
     return _expose(rng, reflectance, seen.direct, light, mask, has_cast_shadows=True)
 
 
@@ -98,7 +101,6 @@ def subject(rng: np.random.Generator, size: int) -> Scene:
     import cv2
 
     light = _Light(rng)
-    light.is_hard = bool(rng.random() < 0.5)
     rows, columns = np.mgrid[:size, :size].astype(np.float32) / size - 0.5
     y, x = rows - rng.uniform(-0.12, 0.12), columns - rng.uniform(-0.12, 0.12)
     angle = np.arctan2(y, x)
@@ -117,7 +119,6 @@ def subject(rng: np.random.Generator, size: int) -> Scene:
 def flat(rng: np.random.Generator, size: int) -> Scene:
     """Even light: nothing is to be taken away and no direction to be claimed."""
     light = _Light(rng)
-    light.is_hard = False
     reflectance: Reflectance = (mondrian, textured, painted, plain)[int(rng.integers(4))]
     even = np.full((size, size), 0.8, np.float32) + 0.04 * noise(rng, size, size / 4)
     scene = _expose(rng, reflectance(rng, size), even, light, direction_known=False)
@@ -146,7 +147,7 @@ class _Light:
             np.float32,
         )
         self.ambient = rng.uniform(0.12, 0.35)
-        self.is_hard = False
+        self.is_hard: bool | None = None
         key, fill = 1 / rng.uniform(1 / 9000, 1 / 2800), None
         if coloured:
             key, fill = 1 / rng.uniform(1 / 5000, 1 / 2800), rng.uniform(6000, 9000)
@@ -198,7 +199,9 @@ def _height_field(rng: np.random.Generator, size: int, bumps: int = 2) -> np.nda
     import cv2
 
     scale = size / 384
-    field = sum(noise(rng, size, sigma * scale) * height * scale for sigma, height in ((70, 90), (35, 35), (14, 6)))
+    field = np.zeros((size, size), np.float32)
+    for sigma, height in ((70, 90), (35, 35), (14, 6)):
+        field += noise(rng, size, sigma * scale) * height * scale
     rows, columns = np.mgrid[:size, :size]
     for _ in range(int(rng.integers(1, bumps + 2))):
         radius = rng.uniform(0.12, 0.3) * size

@@ -18,18 +18,17 @@ class Traced(NamedTuple):
     solid: np.ndarray  # HxW int: 0 wall, 1 ground, 2.. solids
     normals: np.ndarray  # HxWx3 float32: right, up, towards the camera
     direct: np.ndarray  # HxW float32: Lambert's cosine times what the cast shadows let through
-    position: np.ndarray  # HxWx3 float32
+    is_round: list[bool]  # of each number in `solid`: a box has no contour at which its surface turns away
 
 
-def trace(
-    rng: np.random.Generator, size: int, light: np.ndarray, sharpness: float, has_shadows: bool = True
-) -> Traced:
+def trace(rng: np.random.Generator, size: int, light: np.ndarray, sharpness: float, has_shadows: bool = True) -> Traced:
     """Trace three to six random solids, size x size pixels, under a directional light (unit vector).
 
     `sharpness` is that of the penumbra (Quilez, 2010): 4 is a window, 60 the sun.
     """
     shapes: list[Distance] = [lambda p: p[:, 2], lambda p: p[:, 1] - GROUND]
-    shapes += [_solid(rng) for _ in range(int(rng.integers(3, 7)))]
+    solids = [_solid(rng) for _ in range(int(rng.integers(3, 7)))]
+    shapes += [shape for shape, _ in solids]
     rows, columns = np.mgrid[:size, :size].astype(np.float32)
     x, y = (columns + 0.5) / size * 2 - 1, 1 - (rows + 0.5) / size * 2
     rays = np.stack([x, y, np.full_like(x, -3.2)], axis=-1).reshape(-1, 3)
@@ -57,9 +56,11 @@ def trace(
     if has_shadows:
         direct = direct * _let_through(shapes, position + 4e-3 * normals, direct > 0, light, sharpness)
     return Traced(
-        solid.reshape(size, size), normals.reshape(size, size, 3), direct.reshape(size, size),
-        position.reshape(size, size, 3),
-    )  # fmt: skip
+        solid.reshape(size, size),
+        normals.reshape(size, size, 3),
+        direct.reshape(size, size),
+        [False, False, *(is_round for _, is_round in solids)],
+    )
 
 
 def _let_through(
@@ -86,12 +87,13 @@ def _nearest(shapes: list[Distance], points: np.ndarray) -> np.ndarray:
     return nearest
 
 
-def _solid(rng: np.random.Generator) -> Distance:
+def _solid(rng: np.random.Generator) -> tuple[Distance, bool]:
+    """A sphere, a box or a capsule somewhere before the wall, and whether it is round."""
     kind = int(rng.integers(3))
     size = rng.uniform(0.18, 0.42)
     centre = np.array([rng.uniform(-0.8, 0.8), rng.uniform(-0.7, 0.6), rng.uniform(0.3, 1.2)], np.float32)
     if kind == 0:
-        return lambda p: np.linalg.norm(p - centre, axis=1) - np.float32(size)
+        return (lambda p: np.linalg.norm(p - centre, axis=1) - np.float32(size)), True
     turn = _rotation(rng)
     if kind == 1:
         half = (size * rng.uniform(0.5, 1.0, 3)).astype(np.float32)
@@ -100,7 +102,7 @@ def _solid(rng: np.random.Generator) -> Distance:
             outside = np.abs((p - centre) @ turn) - half
             return np.linalg.norm(np.maximum(outside, 0), axis=1) + np.minimum(outside.max(axis=1), 0) - 0.02
 
-        return box
+        return box, False
     length, radius = np.float32(size * rng.uniform(0.6, 1.2)), np.float32(size * rng.uniform(0.4, 0.7))
 
     def capsule(p: np.ndarray) -> np.ndarray:
@@ -108,7 +110,7 @@ def _solid(rng: np.random.Generator) -> Distance:
         local[:, 0] -= np.clip(local[:, 0], -length, length)
         return np.linalg.norm(local, axis=1) - radius
 
-    return capsule
+    return capsule, True
 
 
 def _rotation(rng: np.random.Generator) -> np.ndarray:

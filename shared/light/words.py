@@ -4,7 +4,7 @@ import numpy as np
 
 from shared.light.describe import Light
 
-HARD, SOFT = 0.6, 0.4  # hardness above and below which a quality is claimed
+HARD, SOFT = 0.8, 0.1  # hardness above and below which a quality is claimed
 WARM, COOL = 4300.0, 8000.0  # kelvin below and above which a colour is claimed
 FLAT, STRONG = 3.5, 8.0  # stops of contrast below and above which it is named
 DARK, BRIGHT = -2.0, 0.8  # stops from middle grey below and above which it is named
