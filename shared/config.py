@@ -13,7 +13,7 @@ import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 ALIASES = {"ImageCaptioner": "caption", "ImageGenerator": "generate", "TextGenerator": "text"}
-RUN_KEYS = ("meta_path", "meta_folder", "image_key", "key_column", "seed", "steps")
+RUN_KEYS = ("meta_path", "meta_folder", "image_key", "key_column", "seed", "folder", "steps")
 STEP_KEYS = ("type", "name", "config")
 RUN_CALL = re.compile(r"^    run\((\w+)\)$", re.MULTILINE)
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,6 +31,7 @@ class StepConfig:
     type: str
     name: str
     worker: Any
+    folder: str | None = None  # "." is the run's own folder
 
     @property
     def label(self) -> str:
@@ -38,7 +39,7 @@ class StepConfig:
 
     @property
     def folder_name(self) -> str:
-        return f"step_{self.number}_{self.type}" + (f"_{self.name}" if self.name else "")
+        return self.folder or f"step_{self.number}_{self.type}" + (f"_{self.name}" if self.name else "")
 
 
 @dataclass
@@ -49,6 +50,7 @@ class RunConfig:
     image_key: str | None = "image"
     key_column: str = "key"
     seed: int = 42
+    folder: Literal["."] | None = None  # ".": the only step's files lie in the run's folder itself
     steps: list[StepConfig] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # what a person should be told: steps passed over, overrides unused
 
@@ -74,6 +76,8 @@ def load_config(path: Path, meta_path: str | None = None, overrides: dict[str, A
         step = load_step(number, entry, config, overrides or {}, unused)
         if step:
             config.steps.append(step)
+    if config.folder and len(config.steps) > 1:
+        raise ConfigError(f"{path}: folder is {config.folder!r}, which only a config of one step may say")
     config.notes += [f"{name} has no effect: no step of {path} takes it" for name in unused]
     return config
 
@@ -102,7 +106,7 @@ def load_step(number: int, entry: Any, config: RunConfig, overrides: dict, unuse
     check_keys(options, option_names(worker_class), label, "option")
     worker = checked(worker_class, options, label)
     worker.check(label)
-    return StepConfig(number, entry["type"], name, worker)
+    return StepConfig(number, entry["type"], name, worker, config.folder)
 
 
 def find_worker(type_name: str, where: str) -> type:
@@ -159,7 +163,7 @@ def checked(kind: type, values: dict, where: str) -> Any:
 def adapter(kind: type) -> TypeAdapter:
     for section in (kind, *kind.__mro__):
         if is_dataclass(section) and "__pydantic_config__" not in section.__dict__:
-            section.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[union-attr]
+            setattr(section, "__pydantic_config__", ConfigDict(extra="forbid"))  # noqa: B010 - mypy knows no such field
     return TypeAdapter(kind)
 
 
@@ -198,7 +202,9 @@ class StrictLoader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, str) and key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice", key_node.start_mark
+                )
             if isinstance(key, str):
                 seen.add(key)
         return super().construct_mapping(node, deep)

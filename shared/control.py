@@ -33,6 +33,10 @@ class Control:
             self.reason = self._look()
         return bool(self.reason)
 
+    def stop(self, reason: str) -> None:
+        """Ask from within this process, also from a signal handler."""
+        self.reason = self.reason or reason
+
     def _look(self) -> str:
         for path in self.kill_files:
             try:

@@ -70,7 +70,9 @@ def note_crash(folder: Path, records: Records) -> None:
     lines = [orjson.dumps(line) for key, line in begun.items() if not records.is_settled(key)]
     if lines:
         # One write with O_APPEND, so that two workers that recover at once do not mix their lines.
-        descriptor = os.open(records.folder / "crashes.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(
+            records.folder / "crashes.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644
+        )
         os.write(descriptor, b"".join(line + b"\n" for line in lines))
         os.close(descriptor)
     shutil.rmtree(folder, ignore_errors=True)

@@ -22,13 +22,16 @@ class ImageError(ValueError):
     """A photograph that cannot be used; the message is one sentence that names it."""
 
 
-def open_image(source: dict | str | os.PathLike, longest_side: int | None = None) -> Image.Image:
+def open_image(
+    source: dict | str | os.PathLike, longest_side: int | None = None, shorter_side: int | None = None
+) -> Image.Image:
     """Open an item's photograph, or a path, as RGB of 8 bit, upright by its EXIF tag.
 
-    An ICC profile is converted to sRGB, transparency is laid over white, 16 bit are scaled to 8, and of an animation the
-    first frame is taken. With `longest_side` the image is made no larger than that, which for a JPEG is done while it is
-    decoded (DCT scaling) and several times quicker. `image.info["full_size"]` is the upright (width, height) as stored.
-    Raises ImageError.
+    An ICC profile is converted to sRGB, transparency is laid over white, 16 bit are scaled to 8, and of an animation
+    the first frame is taken. With `longest_side` the image is made no larger than that, which for a JPEG is done while
+    it is decoded (DCT scaling) and several times quicker. With `shorter_side` it is made smaller by a whole factor, as
+    long as its shorter side stays at least that: for a resize to come, which then costs little and looks the same.
+    `image.info["full_size"]` is the upright (width, height) as stored. Raises ImageError.
     """
     name = describe(source)
     try:
@@ -37,6 +40,9 @@ def open_image(source: dict | str | os.PathLike, longest_side: int | None = None
             sides = image.size[::-1] if image.getexif().get(0x0112) in (5, 6, 7, 8) else image.size
             if longest_side:
                 image.draft(None, (min(image.width, longest_side), min(image.height, longest_side)))
+            elif shorter_side:
+                factor = max(1, min(image.size) // shorter_side)
+                image.draft(None, (image.width // factor, image.height // factor))
             image.load()
             opened = to_rgb(ImageOps.exif_transpose(image) or image)
     except ImageError:
@@ -47,6 +53,8 @@ def open_image(source: dict | str | os.PathLike, longest_side: int | None = None
         raise ImageError(f"{name} is damaged: {error}") from error
     if longest_side:
         opened.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS)
+    elif shorter_side and (factor := min(opened.size) // shorter_side) > 1:
+        opened = opened.reduce(factor)
     opened.info = {"full_size": sides}
     return opened
 

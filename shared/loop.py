@@ -132,7 +132,9 @@ class Loop:
         """Hand an item's outcome to the thread that records it."""
         self._raise_if_broken()
         if item["key"] not in self.in_flight:
-            raise RuntimeError(f"the worker's stream gave a result for {item['key']!r}, which it was not given or gave before")
+            raise RuntimeError(
+                f"the worker's stream gave a result for {item['key']!r}, which it was not given or gave before"
+            )
         self.unanswered.pop(item["key"], None)
         self.outcomes.put((item["key"], found))
 
@@ -179,7 +181,9 @@ class Loop:
             [(index, item)] = block.items
             if item["key"] in deadly:
                 self.in_flight[item["key"]] = (index, block)
-                self.answer(item, WorkerCrash("the worker's process died each time this item was in flight, at last alone"))
+                self.answer(
+                    item, WorkerCrash("the worker's process died each time this item was in flight, at last alone")
+                )
             else:
                 self.claims.release(block.start, block.stop)
         self.outcomes.join()
@@ -187,7 +191,7 @@ class Loop:
 
     def _set_up(self) -> None:
         self.progress.state = "setup"
-        self.worker.gpu = self.control.gpu
+        self.worker.gpu, self.worker.cores = self.control.gpu, self.cores
         started = time.monotonic()
         self.worker.setup()
         if "cv2" in sys.modules:
@@ -235,6 +239,14 @@ class Feed(Iterator[Loaded]):
             self.loop.unanswered[item["key"]] = item
             return Loaded(item, data)
         raise StopIteration
+
+    def ready(self) -> bool:
+        """Whether the next item, or the end, comes without waiting for it to be loaded."""
+        if self.loop.control.stop_requested():
+            return True
+        self._fill()
+        future = self.loading[0][1] if self.loading else None
+        return future is None or future.done()
 
     def close(self) -> None:
         """Let go of what was claimed and not given out."""

@@ -18,7 +18,7 @@ def file_name(key: str, ending: str) -> str:
 
 
 def escape(part: str, ending: str, taken: str = "") -> str:
-    """One part of a path; a folder has no ending of its own, and must not take that of files (`taken`): `a.json/b`, `a`."""
+    """One part of a path; a folder has no ending, and must not end like a file (`taken`): `a.json/b` beside `a`."""
     if part == "":
         return "%_" + ending
     if set(part) == {"."} and len(part) <= 2 and not ending:

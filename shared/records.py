@@ -219,13 +219,12 @@ class RecordWriter:
         failure = {
             "key": outcome.key,
             "error": type(error).__name__,
-            "message": str(error) or type(error).__name__,
+            "message": (str(error) or type(error).__name__).encode("utf-8", "replace").decode(),
             "step": self.records.folder.name,
             "attempts": (before["attempts"] if before else 0) + 1,
             "host": socket.gethostname(),
             "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         }
-        failure["message"] = failure["message"].encode("utf-8", "replace").decode()
         part = self.parts / f"{number}"
         write_synced(part, orjson.dumps(failure, option=JSON_OPTIONS))
         outcome.parts.append((part, self.records.failure_path(outcome.key)))

@@ -62,6 +62,11 @@ class Run:
         position = self.steps.index(step) + 1 if step else 0
         return self.steps[position] if position < len(self.steps) else None
 
+    def check_begun(self) -> None:
+        """Raises RunError where there is no run yet."""
+        if not self.input_folder.is_dir():
+            raise RunError(f"{self.folder} holds no run yet; start it with ./launcher.sh")
+
     @contextmanager
     def locked(self, say: Callable[[str], None]) -> Iterator[None]:
         """One process at a time prepares and collects; the kernel lets go when it dies."""

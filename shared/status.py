@@ -17,9 +17,9 @@ from shared.table import Table
 
 def print_status(run: Run) -> int:
     """Print a line a step and a line a living worker; returns the exit status of the run as it stands."""
-    if not run.input_folder.is_dir():
-        raise RunError(f"{run.folder} holds no run yet; start it with ./launcher.sh")
-    print(f"{run.folder}  ({run.config.path} over {read_json(run.input_folder / 'step.json')['settings']['input']})")
+    run.check_begun()
+    settings = read_json(run.input_folder / "step.json").get("settings") or {}  # none yet while the input is read
+    print(f"{run.folder}  ({run.config.path} over {settings.get('input', run.config.meta_path)})")
     left = failed = 0
     for step in run.steps:
         line, step_left, step_failed = describe(step)
@@ -30,7 +30,9 @@ def print_status(run: Run) -> int:
             done = shard["recorded"] + shard["failed"]
             opened = shard["items"] - done
             eta = f", {clock(opened / worker['rate'])} left" if worker["rate"] and opened else ""
-            print(f"    GPU {worker['gpu']}: {worker['state']}, {done}/{shard['items']} of its shard, {worker['rate']:.1f}/s{eta}")
+            print(
+                f"    GPU {worker['gpu']}: {worker['state']}, {done}/{shard['items']} of its shard, {worker['rate']:.1f}/s{eta}"
+            )
     if left:
         return 4
     return 3 if failed else 0
@@ -49,7 +51,11 @@ def describe(step: Step) -> tuple[str, int, int]:
     counts = np.bincount(item_states(table, Records(step.folder, step.worker.records_name)), minlength=3)
     left, recorded, failed = (int(counts[state]) for state in (OPEN, RECORDED, FAILED))
     state = "complete" if not left and step.result_path.exists() else "running" if is_alive(step) else "not complete"
-    return f"{name} {state}: {recorded} of {len(table)} recorded, {failed} failed, {left} left", left or state == "running", failed
+    return (
+        f"{name} {state}: {recorded} of {len(table)} recorded, {failed} failed, {left} left",
+        left or state == "running",
+        failed,
+    )
 
 
 def living_workers(step: Step) -> list[dict]:

@@ -31,7 +31,7 @@ def write_csv(path: Path, columns: Mapping[str, str], rows: Iterable[Mapping], r
 
 
 class UnixLines:
-    """Lines that end as Unix has it, from a csv.writer that quotes a lone carriage return only where its own have one."""
+    """Lines that end as Unix has it; csv.writer quotes a lone carriage return only where its own lines have one."""
 
     def __init__(self, file: IO[str]):
         self.file = file

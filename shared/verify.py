@@ -27,8 +27,7 @@ def verify_run(run: Run, repair: bool, say: Callable[[str], None]) -> int:
     With `repair`: torn records go, so that the next run makes them again; foreign ones are kept aside; parts that dead
     workers left and end files that say too much go.
     """
-    if not run.input_folder.is_dir():
-        raise RunError(f"{run.folder} holds no run yet; start it with ./launcher.sh")
+    run.check_begun()
     problems = list(check_table(run.input_folder / "result.jsonl"))
     for _, path, sentence in problems:
         say(f"the input: torn: {sentence}")
@@ -166,5 +165,3 @@ def mend(step: Step, kind: str, path: Path) -> None:
         return  # recover() takes note of what was in flight before it removes them
     else:
         path.unlink(missing_ok=True)
-
-

@@ -5,11 +5,16 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shared.control import PROGRESS_FILE, matching
 from shared.progress import clock
 from shared.run import Step, read_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 SECONDS_BETWEEN_LINES = 60
 SECONDS_TO_DUMP = 3  # between asking a worker for its stacks and ending it
@@ -21,6 +26,7 @@ class Watch:
     def __init__(self, step: Step, left: int, parent: int, messages: Path):
         self.step, self.left, self.parent = step, left, parent
         self.messages = messages
+        self.console: Console | None = None  # of the live table
         self.told = messages.stat().st_size if messages.exists() else 0
         self.finished: dict[int, tuple[int, int]] = {}  # recorded and failed of processes, by pid: a restart begins at zero
         self.moved: dict[int, tuple[int, float]] = {}  # the last count of each pid and when it changed
@@ -72,22 +78,23 @@ class Watch:
         from rich.live import Live
 
         with Live(self._table([]), refresh_per_second=2, transient=True) as live:
+            self.console = live.console
             try:
                 while not self._is_orphan():
                     live.update(self._table(self.look()))
-                    self._tell(live.console)
+                    self._tell()
                     time.sleep(0.5)
             finally:
-                self._tell(live.console)
+                self._tell()
 
-    def _tell(self, console) -> None:
+    def _tell(self) -> None:
         """What the launcher has said since, above the table."""
         with open(self.messages, "rb") as file:
             file.seek(self.told)
             said = file.read()
         self.told += len(said)
         for line in said.decode(errors="replace").splitlines():
-            console.print(line[len("2026-01-01 00:00:00 ") :], highlight=False, markup=False, soft_wrap=True)
+            self._say(line[len("2026-01-01 00:00:00 launcher: ") :])
 
     def _table(self, workers: list[dict]):
         from rich.table import Table
@@ -114,11 +121,18 @@ class Watch:
         if count != last or worker["state"] != "running":
             self.moved[pid] = (count, now)
         elif now - since > worker["stall_seconds"] and worker["host"] == os.uname().nodename and is_our_worker(pid):
-            print(f"launcher: GPU {worker['gpu']}: nothing finished for {clock(now - since)}; its stacks go to its log", flush=True)
-            os.kill(pid, signal.SIGUSR1)
-            time.sleep(SECONDS_TO_DUMP)
-            os.killpg(pid, signal.SIGKILL)
+            self._say(f"GPU {worker['gpu']}: nothing finished for {clock(now - since)}; its stacks go to its log")
             del self.moved[pid]
+            with suppress(ProcessLookupError):  # it may end by itself meanwhile
+                os.kill(pid, signal.SIGUSR1)
+                time.sleep(SECONDS_TO_DUMP)
+                os.killpg(pid, signal.SIGKILL)
+
+    def _say(self, text: str) -> None:
+        if self.console is None:
+            print(f"launcher: {text}", flush=True)
+        else:
+            self.console.print(f"launcher: {text}", highlight=False, markup=False, soft_wrap=True)
 
 
 def is_our_worker(pid: int) -> bool:

@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from pydantic import NonNegativeInt, PositiveInt
 
 if TYPE_CHECKING:
+    from shared.forecast import Forecast
     from shared.run import Step
     from shared.table import Table
 
@@ -36,9 +37,10 @@ class Worker:
     load_threads: NonNegativeInt = 0  # threads that decode ahead; 0 is this worker's share of the cores
     stall_seconds: PositiveInt = 900  # a worker that finishes nothing for so long is started again
 
-    seed: int = field(init=False, default=0)  # these three are set before setup() and collect()
+    seed: int = field(init=False, default=0)  # these are set before setup() and collect()
     folder: Path = field(init=False, default=Path())
     gpu: int = field(init=False, default=0)
+    cores: int = field(init=False, default=1)  # this worker's share of the CPU, for threads of its own
 
     speed_options: ClassVar[frozenset[str]] = frozenset({"batch_size", "max_attempts", "load_threads", "stall_seconds"})
     collect_options: ClassVar[frozenset[str]] = frozenset()  # those that only collect() reads: records stay as they are
@@ -47,6 +49,12 @@ class Worker:
 
     def check(self, label: str) -> None:
         """Raise ConfigError for options that contradict each other; the types are checked before."""
+
+    def forecast(self) -> "Forecast":
+        """The models that setup() will load, and what the step will leave; nothing is loaded for it."""
+        from shared.forecast import Forecast
+
+        return Forecast()
 
     def setup(self) -> None:
         """Import what is heavy and load models. Called once, and only if there is something to do."""
@@ -81,9 +89,10 @@ class Worker:
         """
         return None
 
-    def _process(self, batch: list[Loaded]) -> Iterator[tuple[dict, dict | Exception]]:
+    def _process(self, batch: list[Loaded], process: Callable | None = None) -> Iterator[tuple[dict, Any]]:
+        process = process or self.process
         try:
-            found = self.process(batch)
+            found = process(batch)
             if len(found) != len(batch):
                 raise RuntimeError(f"{type(self).__name__}.process gave {len(found)} results for {len(batch)} items")
         except Exception as error:
@@ -105,7 +114,7 @@ class Worker:
             yield from zip((one.item for one in batch), found, strict=True)
             return
         for start in range(0, len(batch), size):
-            yield from self._process(batch[start : start + size])
+            yield from self._process(batch[start : start + size], process)
 
 
 def run(worker_class: type[Worker]) -> None:
@@ -124,7 +133,9 @@ def run(worker_class: type[Worker]) -> None:
     try:
         config = load_config(arguments.config, arguments.input, dict(arguments.set))
         step = Run(config, arguments.output_dir).step_of(type_name(), arguments.step)
-        status = Loop(step, arguments).run()
+        loop = Loop(step, arguments)
+        signal.signal(signal.SIGTERM, lambda *_: loop.control.stop("a TERM signal asked for it"))
+        status = loop.run()
     except (ConfigError, RunError) as error:
         log.error("%s", error)
         sys.exit(2)

@@ -1,6 +1,7 @@
 """What a run has to do next, also after a kill at the worst moment."""
 
 import argparse
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,16 +128,22 @@ def test_the_input_may_grow_shrink_and_be_put_in_another_order(bench):
         os.utime(bench.input, ns=(0, hash(keys) & 0xFFFFFF))
         bench.complete(run)
         assert [row["key"] for row in bench.rows(run)] == list(keys)
-    assert sorted(path.name for path in (run.steps[0].folder / "records").iterdir()) == [f"{key}.json" for key in "abcde"]
+    assert sorted(path.name for path in (run.steps[0].folder / "records").iterdir()) == [
+        f"{key}.json" for key in "abcde"
+    ]
     assert bench.said[-1] == "step 1 (s1): 4 items, 4 recorded, 0 failed, 1 foreign, 4 rows"
 
 
 def test_a_cutdown_may_come_and_go(bench):
     run = bench.run(Upper(), Upper())
-    assert bench.complete(run, at_most=2) and [row["key"] for row in bench.rows(run, 2)] == ["a", "b"]
-    assert bench.complete(run) and [row["key"] for row in bench.rows(run, 2)] == ["a", "b", "c"]
-    assert bench.complete(run, at_most=1) and [row["key"] for row in bench.rows(run, 2)] == ["a"]
-    assert bench.complete(run, at_most=10**9) and [row["key"] for row in bench.rows(run, 2)] == ["a", "b", "c"]
+    assert bench.complete(run, at_most=2)
+    assert [row["key"] for row in bench.rows(run, 2)] == ["a", "b"]
+    assert bench.complete(run)
+    assert [row["key"] for row in bench.rows(run, 2)] == ["a", "b", "c"]
+    assert bench.complete(run, at_most=1)
+    assert [row["key"] for row in bench.rows(run, 2)] == ["a"]
+    assert bench.complete(run, at_most=10**9)
+    assert [row["key"] for row in bench.rows(run, 2)] == ["a", "b", "c"]
 
 
 class Killed(BaseException):
@@ -164,10 +171,8 @@ def test_a_run_that_is_killed_while_its_input_changes_back_and_forth_ends_right(
     bench.complete(run)
     with monkeypatch.context() as patch:
         dies_at(patch, name, call)
-        try:
+        with contextlib.suppress(Killed):
             bench.complete(run, at_most=2)
-        except Killed:
-            pass
     bench.complete(run)
     assert [row["key"] for row in bench.rows(run, 2)] == ["a", "b", "c"]
 
@@ -190,7 +195,9 @@ def test_a_torn_record_with_any_name_is_made_again(bench):
     assert [row["value"] for row in bench.rows(run)] == ["B%C", "NEW\nLINE", "X" * 300]
 
 
-@pytest.mark.parametrize("content", ["[]", '{"key": "a", "files": []}', '{"key": "a", "files": {"x": 1}}', '{"key": "a", "files": 1}'])
+@pytest.mark.parametrize(
+    "content", ["[]", '{"key": "a", "files": []}', '{"key": "a", "files": {"x": 1}}', '{"key": "a", "files": 1}']
+)
 def test_a_record_of_another_form_is_made_again(bench, content):
     run = bench.run(Upper())
     bench.complete(run)
@@ -201,16 +208,21 @@ def test_a_record_of_another_form_is_made_again(bench, content):
 
 def test_a_step_that_needs_a_table_that_is_not_there_says_which(bench):
     run = bench.run(Upper(), Upper())
-    with pytest.raises(RunError, match=r"^step 2 \(s2\) needs .*step_1_upper_s1/result.jsonl, which the step before it makes;"):
+    with pytest.raises(
+        RunError, match=r"^step 2 \(s2\) needs .*step_1_upper_s1/result.jsonl, which the step before it makes;"
+    ):
         bench.advance(run, only=[run.steps[1]])
 
 
 def test_two_rows_with_one_key_stop_the_run_before_any_step_begins(bench):
     bench.items("a", "b", "a")
     run = bench.run(Upper())
-    with pytest.raises(DatasetError, match='^rows 1 and 3 of items.jsonl both have the key "a"; keys name the records'):
+    with pytest.raises(
+        DatasetError, match=r'^rows 1 and 3 of items\.jsonl both have the key "a"; keys name the records'
+    ):
         bench.advance(run)
-    assert not run.steps[0].folder.exists() and not (run.input_folder / "result.jsonl").exists()
+    assert not run.steps[0].folder.exists()
+    assert not (run.input_folder / "result.jsonl").exists()
 
 
 def test_an_option_that_only_collects_makes_the_tables_anew_and_nothing_else(bench):
@@ -253,7 +265,8 @@ def test_a_redo_that_is_killed_half_way_is_finished_by_the_next(bench, monkeypat
         with pytest.raises(Killed):
             check_changes(run, "redo", bench.said.append)
     check_changes(run, "redo", bench.said.append)
-    assert not run.steps[1].folder.exists() and not run.steps[2].folder.exists()
+    assert not run.steps[1].folder.exists()
+    assert not run.steps[2].folder.exists()
 
 
 def test_keep_goes_on_with_what_is_there(bench):

@@ -77,7 +77,8 @@ def test_a_block_is_taken_whole_or_not_at_all(tmp_path, other):
 def test_the_locks_of_a_process_that_has_ended_are_free_at_once(tmp_path, other, how):
     claims = Claims(tmp_path / "claims")
     holder = other("take", 0, 1_000_000)
-    assert holder.answer == "True" and not claims.take(999_999, 1_000_000)
+    assert holder.answer == "True"
+    assert not claims.take(999_999, 1_000_000)
     holder.end(how)
     assert claims.take(0, 1_000_000)
 
@@ -90,13 +91,15 @@ def test_each_living_worker_has_a_slot_of_its_own_and_a_dead_ones_is_given_again
     assert claims.has_living_workers()
     assert not claims.is_slot_free(0)
     first.end("kill")
-    assert claims.is_slot_free(0) and claims.has_living_workers()
+    assert claims.is_slot_free(0)
+    assert claims.has_living_workers()
     assert other("slot").answer == "0"
 
 
 def test_asking_for_living_workers_takes_no_lock(tmp_path, other):
     claims = Claims(tmp_path / "claims")
-    assert claims.is_slot_free(0) and not claims.has_living_workers()
+    assert claims.is_slot_free(0)
+    assert not claims.has_living_workers()
     assert claims.holder(0, 10) is None
     worker = other("slot")
     assert worker.answer == "0"  # the first: nothing stood in its way

@@ -1,4 +1,4 @@
-"""A config is checked whole, and what is wrong with it is one sentence with the step, the key and the nearest right one."""
+"""A config is checked whole; what is wrong is one sentence with the step, the key and the nearest right one."""
 
 import pytest
 
@@ -43,7 +43,9 @@ def test_a_config_becomes_workers_with_checked_options(load):
     config = load(WHOLE)
     assert (config.meta_path, config.image_key, config.key_column, config.seed) == ("photographs", "image", "id", 7)
     first, second = config.steps
-    assert first.worker == Template(batch_size=3) and second.worker == Filter(num_images=10)
+    assert first.worker == Template(batch_size=3)
+    assert isinstance(second.worker, Filter)
+    assert second.worker.num_images == 10
     assert (first.label, first.folder_name) == ("step 1 (template)", "step_1_template")
     assert (second.label, second.folder_name) == ("step 2 (best)", "step_2_filter_best")
     assert config.notes == []
@@ -57,14 +59,14 @@ TYPES = ", ".join(step_types())
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", "run.yaml should hold keys and values; the keys are meta_path, meta_folder, image_key, key_column, seed, steps"),
+        ("", "run.yaml should hold keys and values; the keys are meta_path, meta_folder, image_key, key_column, seed, folder, steps"),  # noqa: E501
         ("- a\n- b\n", "run.yaml should hold keys and values; the keys are"),
         ("meta_path: p\n", "run.yaml has no steps; it needs a list `steps:` of entries with a `type:`"),
         ("meta_path: p\nsteps: {type: filter}\n", "run.yaml has no steps;"),
         ("meta_path: p\nsteps: []\n", "run.yaml has no steps;"),
-        ("steps:\n  - type: template\n", "run.yaml has no meta_path; it names a folder of photographs or a table, or set INPUT"),
+        ("steps:\n  - type: template\n", "run.yaml has no meta_path; it names a folder of photographs or a table, or set INPUT"),  # noqa: E501
         ("meta_path: [a]\nsteps:\n  - type: template\n", "run.yaml has no meta_path;"),
-        ("mata_path: p\nsteps: []\n", "run.yaml: no key 'mata_path'; did you mean 'meta_path'? (meta_path, meta_folder,"),
+        ("mata_path: p\nsteps: []\n", "run.yaml: no key 'mata_path'; did you mean 'meta_path'? (meta_path, meta_folder,"),  # noqa: E501
         ("1: p\nsteps: []\n", "run.yaml: no key 1; (meta_path, meta_folder,"),
         ("seed: many\n" + STEP + "type: template", "run.yaml: seed is 'many'; input should be a valid integer"),
         ("image_key: [a]\n" + STEP + "type: template", "run.yaml: image_key is ['a']; input should be a valid string"),
@@ -74,11 +76,11 @@ TYPES = ", ".join(step_types())
         (STEP + "type: fliter", "step 1 of run.yaml: no type 'fliter'; did you mean 'filter'? ("),
         (STEP + "type: launch", "step 1 of run.yaml: no type 'launch'; ("),
         (STEP + "type: ../shared/run", "step 1 of run.yaml: no type '../shared/run'; ("),
-        (STEP + "type: filter\n    confg: {}", "step 1 of run.yaml: no key 'confg'; did you mean 'config'? (type, name, config)"),
-        (STEP + "type: filter\n    config: [a]", "step 1 of run.yaml: config is ['a']; it should be a mapping of options"),
-        (STEP + "type: filter\n    name: a/b", "step 1 of run.yaml: the name 'a/b' names a folder; use letters, digits, - and _"),
-        (STEP + "type: filter\n    name: ../x", "step 1 of run.yaml: the name '../x' names a folder; use letters, digits, - and _"),
-        (STEP + "type: filter\n    name: 5", "step 1 of run.yaml: the name 5 names a folder; use letters, digits, - and _"),
+        (STEP + "type: filter\n    confg: {}", "step 1 of run.yaml: no key 'confg'; did you mean 'config'? (type, name, config)"),  # noqa: E501
+        (STEP + "type: filter\n    config: [a]", "step 1 of run.yaml: config is ['a']; it should be a mapping of options"),  # noqa: E501
+        (STEP + "type: filter\n    name: a/b", "step 1 of run.yaml: the name 'a/b' names a folder; use letters, digits, - and _"),  # noqa: E501
+        (STEP + "type: filter\n    name: ../x", "step 1 of run.yaml: the name '../x' names a folder; use letters, digits, - and _"),  # noqa: E501
+        (STEP + "type: filter\n    name: 5", "step 1 of run.yaml: the name 5 names a folder; use letters, digits, - and _"),  # noqa: E501
         (OPTIONS + "num_image: 5", "step 1 (filter): no option 'num_image'; did you mean 'num_images'? (batch_size, "),
         (OPTIONS + "seed: 5", "step 1 (filter): no option 'seed'; (batch_size, "),
         (OPTIONS + "num_images: lots", "step 1 (filter): num_images is 'lots'; input should be a valid integer"),
@@ -87,7 +89,7 @@ TYPES = ", ".join(step_types())
         (OPTIONS + "method: best", "step 1 (filter): method is 'best'; "),
         (OPTIONS + "split_ratios: [1, 2]", "step 1 (filter): the option 'split_ratios.2' is needed"),
         (OPTIONS + "split_ratios: [0, 0, 0]", "step 1 (filter): split_ratios is [0.0, 0.0, 0.0]; one of train"),
-        (OPTIONS + "split_ratios: [0.8, half, 0]", "step 1 (filter): split_ratios.1 is 'half'; input should be a valid number"),
+        (OPTIONS + "split_ratios: [0.8, half, 0]", "step 1 (filter): split_ratios.1 is 'half'; input should be a valid number"),  # noqa: E501
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_one_sentence(load, tmp_path, text, expected):
@@ -99,7 +101,10 @@ def test_what_is_wrong_is_one_sentence(load, tmp_path, text, expected):
     [
         ("meta_path: p\nsteps:\n  - type: [a\n", "run.yaml line 4 is not valid YAML: expected ',' or ']'"),
         ("meta_path: p\n  seed: 3\n", "run.yaml line 2 is not valid YAML: mapping values are not allowed here"),
-        ("meta_path: p\nseed: 1\nmeta_path: q\n", "run.yaml line 3 is not valid YAML: the key 'meta_path' stands twice"),
+        (
+            "meta_path: p\nseed: 1\nmeta_path: q\n",
+            "run.yaml line 3 is not valid YAML: the key 'meta_path' stands twice",
+        ),
         (OPTIONS + "cutoff: 1\n      cutoff: 2", "run.yaml line 6 is not valid YAML: the key 'cutoff' stands twice"),
         ("meta_path: @p\n", "run.yaml line 1 is not valid YAML: found character '@' that cannot start any token"),
         ("? [a]\n: b\n", "run.yaml line 1 is not valid YAML: found unhashable key"),
@@ -123,7 +128,7 @@ def test_a_file_that_is_not_there_is_named_with_those_that_are(tmp_path):
 
 
 def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path):
-    with pytest.raises(ConfigError, match="cannot be read: .*Is a directory"):
+    with pytest.raises(ConfigError, match=r"cannot be read: .*Is a directory"):
         load_config(tmp_path)
     (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\xff")
     with pytest.raises(ConfigError, match=r"bytes.yaml cannot be read: .*can't decode byte 0xff"):

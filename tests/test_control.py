@@ -19,7 +19,8 @@ def places(tmp_path):
 
 def test_nobody_asked(places):
     control = Control(places[0], 0, places, os.getppid())
-    assert not control.stop_requested() and control.reason == ""
+    assert not control.stop_requested()
+    assert control.reason == ""
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
@@ -51,7 +52,8 @@ def test_it_does_not_look_at_the_disk_for_every_item(places):
 
 def test_a_worker_whose_launcher_is_gone_stops(places):
     control = Control(places[0], 0, places, parent=2**22 + 1)  # larger than any pid
-    assert control.stop_requested() and control.reason == "the launcher is gone"
+    assert control.stop_requested()
+    assert control.reason == "the launcher is gone"
 
 
 def test_an_end_file_is_one_line_with_the_time_and_the_counts(places):
@@ -70,7 +72,16 @@ def test_progress_is_replaced_whole(places):
 
 @pytest.mark.parametrize("pattern", [KILL_FILE, END_FILE, PROGRESS_FILE])
 def test_only_whole_names_match(tmp_path, pattern):
-    names = ["kill0.txt", "kill12.txt", "xkill0.txt", "kill0.txt~", "kill.txt", "end0.txt", "bend0.txt", "progress0.json"]
+    names = [
+        "kill0.txt",
+        "kill12.txt",
+        "xkill0.txt",
+        "kill0.txt~",
+        "kill.txt",
+        "end0.txt",
+        "bend0.txt",
+        "progress0.json",
+    ]
     for name in [*names, ".progress0.json.12-ab.part", "progressX.json"]:
         (tmp_path / name).touch()
     expected = {KILL_FILE: ["kill0.txt", "kill12.txt"], END_FILE: ["end0.txt"], PROGRESS_FILE: ["progress0.json"]}

@@ -46,6 +46,31 @@ def test_the_longest_side_bounds_the_upright_picture(save, orientation):
     assert close_to(image, awkward.photograph(120, 80))
 
 
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize(
+    ("shorter_side", "sizes"),
+    [  # a JPEG is decoded at a half, a quarter or an eighth; what is left of the factor is averaged
+        (800, {"JPEG": (1200, 800), "PNG": (1200, 800)}),
+        (500, {"JPEG": (1200, 800), "PNG": (1200, 800)}),
+        (400, {"JPEG": (600, 400), "PNG": (600, 400)}),
+        (250, {"JPEG": (600, 400), "PNG": (400, 267)}),
+        (100, {"JPEG": (150, 100), "PNG": (150, 100)}),
+        (30, {"JPEG": (50, 34), "PNG": (47, 31)}),
+    ],
+)
+def test_the_shorter_side_is_kept_by_a_picture_that_is_made_smaller_by_a_whole_factor(
+    save, kind, orientation, shorter_side, sizes
+):
+    stored = Image.open(io.BytesIO(awkward.with_orientation(orientation, awkward.photograph(1200, 800))))
+    stream = io.BytesIO()
+    stored.save(stream, kind, exif=stored.getexif(), quality=95)
+    image = open_image(save(stream.getvalue()), shorter_side=shorter_side)
+    assert image.size == sizes[kind]
+    assert image.info == {"full_size": (1200, 800)}
+    assert close_to(image, awkward.photograph(*image.size))
+
+
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
 def test_an_orientation_that_there_is_not_is_upright(save, orientation):
     image = open_image(save(awkward.with_orientation(orientation)))
@@ -81,7 +106,8 @@ def test_16_bit_is_scaled_to_8(save):
     grey = open_image(save(awkward.grey_of_16_bit(), "g.png"))
     assert (grey.getpixel((0, 0)), grey.getpixel((15, 3))) == ((64, 64, 64), (191, 191, 191))
     red, green, blue = open_image(save(awkward.rgb_of_16_bit(), "c.png")).getpixel((1, 1))
-    assert (red, blue) == (255, 0) and abs(green - 128) <= 1
+    assert (red, blue) == (255, 0)
+    assert abs(green - 128) <= 1
 
 
 def test_floats_are_scaled_by_their_range(save):
@@ -92,7 +118,9 @@ def test_floats_are_scaled_by_their_range(save):
 
 def test_cmyk_becomes_rgb(save):
     red, green, blue = open_image(save(awkward.cmyk())).getpixel((3, 3))
-    assert red > 200 and green < 60 and blue > 100
+    assert red > 200
+    assert green < 60
+    assert blue > 100
 
 
 def test_grey_and_one_bit_become_rgb(save):
@@ -135,7 +163,8 @@ def test_what_is_no_whole_image_is_one_sentence(save, data, sentence):
     path = save(data)
     with pytest.raises(ImageError) as caught:
         open_image(path)
-    assert str(caught.value).startswith(f"{path} {sentence}") and "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"{path} {sentence}")
+    assert "\n" not in str(caught.value)
 
 
 def test_a_path_that_is_no_readable_file_is_one_sentence(tmp_path):
@@ -168,7 +197,10 @@ except ImageError as error:
 
 
 def test_a_file_that_may_not_be_read_is_one_sentence(save):
-    path, other = save(awkward.jpeg(awkward.photograph()), "secret.jpg"), save(awkward.jpeg(awkward.photograph()), "open.jpg")
+    path, other = (
+        save(awkward.jpeg(awkward.photograph()), "secret.jpg"),
+        save(awkward.jpeg(awkward.photograph()), "open.jpg"),
+    )
     path.chmod(0)
     if os.getuid() == 0:
         for folder in [path.parent, *path.parents][:3]:
@@ -194,7 +226,8 @@ def test_a_photograph_inside_a_tar_is_named_with_its_container(tmp_path):
     data = awkward.jpeg(awkward.photograph())
     (tmp_path / "a.tar").write_bytes(b"x" * 512 + data + b"y" * 512)
     item = {"key": "a", "image_path": str(tmp_path / "a.tar"), "image_member": {"offset": 512, "size": len(data)}}
-    assert read_bytes(item) == data and open_image(item).size == (60, 40)
+    assert read_bytes(item) == data
+    assert open_image(item).size == (60, 40)
     item["image_member"]["offset"] = 0
     with pytest.raises(ImageError) as caught:
         open_image(item)

@@ -107,8 +107,7 @@ def test_a_second_ctrl_c_does_not_wait(project):
     process = project.launch()
     wait_until(lambda: len(project.computed()) == 2)
     process.send_signal(signal.SIGINT)
-    wait_until(lambda: (project.step / "kill0.txt").exists())
-    time.sleep(0.5)
+    time.sleep(1)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=20)
     assert process.returncode == 4, output
@@ -308,7 +307,7 @@ def test_variables_override_the_config(project):
     assert done.returncode == 0, done.stdout
     assert f"note: TEMPERATURE has no effect: no step of {project.config} takes it" in done.stdout
     assert sorted(project.recorded()) == keys[:10]
-    assert sorted(path.name for path in (project.folder / "logs").iterdir()) == ["gpu4.log", "gpu7.log"]
+    assert sorted(path.name for path in (project.folder / "logs").iterdir()) == ["gpu4.log", "gpu7.log", "launcher.log"]
     assert json.loads((project.step / "progress4.json").read_text())["batch_size"] == 5
 
 
@@ -324,7 +323,7 @@ def test_status_stop_and_verify(project):
     project.items(40)
     project.write_config({"seconds": 0.3, "batch_size": 1})
     process = project.launch()
-    wait_until(lambda: (project.step / "progress0.json").exists() and (project.step / "progress1.json").exists())
+    wait_until(lambda: {gpu for gpu, _, _ in project.computed()} == {"0", "1"})
     seen = project.run("status")
     assert seen.returncode == 4 and "1 toy          running" in seen.stdout and "GPU 1: running" in seen.stdout
     assert project.run("stop", "1").returncode == 0
@@ -354,6 +353,18 @@ def test_two_steps_hand_items_on_and_only_one_can_be_run(project):
     done = project.run()
     assert done.returncode == 3
     assert [row["key"] for row in project.rows("step_2_toy_again")] == [key for key in keys if key != "item0002"]
+
+
+def test_a_config_of_one_step_may_lie_in_the_runs_own_folder(project):
+    keys = project.items(6)
+    project.write_config({}, folder=".")
+    assert project.run().returncode == 0
+    assert sorted(path.stem for path in (project.output / "records").iterdir()) == keys
+    assert (project.output / "end0.txt").exists() and (project.output / "result.jsonl").exists()
+    assert "nothing to do" in project.run().stdout
+    project.write_config({}, {}, folder=".")
+    done = project.run()
+    assert (done.returncode, "which only a config of one step may say" in done.stdout) == (2, True)
 
 
 def test_the_launcher_passes_shellcheck():

@@ -10,18 +10,26 @@ from hypothesis import strategies as st
 
 from shared.names import LONGEST, file_name
 
-awkward = st.sampled_from(["", ".", "..", "/", "%", "%2E", "%_", "%~", ".json", "a", "A", "é", "\n", "\0", "\udcff", "x" * 300])
+awkward = st.sampled_from(
+    ["", ".", "..", "/", "%", "%2E", "%_", "%~", ".json", "a", "A", "é", "\n", "\0", "\udcff", "x" * 300]
+)
 keys = st.one_of(st.text(min_size=1), st.lists(awkward, min_size=1, max_size=8).map("".join).filter(bool))
 
 
 @given(keys)
 def test_a_name_never_leaves_the_folder_and_fits_every_file_system(key):
     name = file_name(key, ".json")
-    assert os.path.normpath(name) == name and not os.path.isabs(name)
+    assert os.path.normpath(name) == name
+    assert not os.path.isabs(name)
     parts = name.split("/")
-    assert ".." not in parts and "." not in parts and "" not in parts
+    assert ".." not in parts
+    assert "." not in parts
+    assert "" not in parts
     assert all(len(part.encode()) <= LONGEST for part in parts)
-    assert len(name.encode()) < 2000 and "\0" not in name and "\n" not in name and name.endswith(".json")
+    assert len(name.encode()) < 2000
+    assert "\0" not in name
+    assert "\n" not in name
+    assert name.endswith(".json")
 
 
 @given(st.lists(keys, unique=True, max_size=20), st.sampled_from([".json", "_output.png"]))
@@ -70,7 +78,8 @@ def test_what_is_safe_stays_readable_and_what_is_not_is_escaped(key, name):
 def test_a_name_that_is_too_long_keeps_its_beginning():
     first, second = file_name("a" * 250 + "1", ".json"), file_name("a" * 250 + "2", ".json")
     assert first[:200] == second[:200] == "a" * 200
-    assert first != second and len(first) == len(second) == LONGEST
+    assert first != second
+    assert len(first) == len(second) == LONGEST
 
 
 def test_a_key_longer_than_any_path_still_has_a_name():
@@ -88,7 +97,9 @@ def test_a_folder_never_takes_the_name_of_a_file(ending):
 
 def test_a_folder_as_long_as_can_be_that_ends_like_a_record_fits():
     folder, name = file_name("a" * 250 + ".json/b", ".json").split("/")
-    assert len(folder) <= LONGEST and not folder.endswith(".json") and name == "b.json"
+    assert len(folder) <= LONGEST
+    assert not folder.endswith(".json")
+    assert name == "b.json"
 
 
 def test_a_name_may_have_no_ending():

@@ -190,7 +190,9 @@ def test_more_workers_than_items(tmp_path):
     assert all(sorted(taken(picker, 9) + taken(picker, 9)) == [0, 1] for picker in pickers)
 
 
-keys = st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12), unique=True, min_size=1, max_size=12)
+keys = st.lists(
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12), unique=True, min_size=1, max_size=12
+)
 
 
 @settings(deadline=None, max_examples=60)

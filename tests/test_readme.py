@@ -12,10 +12,10 @@ LAUNCHER = (ROOT / "launcher.sh").read_text()
 
 def test_every_command_of_the_launcher_is_there():
     [commands] = re.findall(r"^        (run \| .*)\) ;;$", LAUNCHER, re.MULTILINE)
-    known = set(commands.split(" | ")) | {"serve"}
+    known = set(commands.split(" | "))
     used = set(re.findall(r"^\./launcher\.sh ([a-z]+)", README, re.MULTILINE))
     assert used <= known
-    assert known - used == {"run", "serve"}
+    assert known - used == {"run"}
 
 
 def test_every_variable_is_in_the_readme_and_in_the_launcher():

@@ -56,7 +56,12 @@ def test_a_record_holds_the_key_what_was_found_and_the_fingerprint(records, writ
 
 
 def test_an_image_is_in_place_and_its_record_has_its_size_and_checksum(records, write):
-    write(a={"output_image_path": ImageFile("data-train/a_output.png", PIXELS), "mask_path": ImageFile("m/a.png", b"as it is")})
+    write(
+        a={
+            "output_image_path": ImageFile("data-train/a_output.png", PIXELS),
+            "mask_path": ImageFile("m/a.png", b"as it is"),
+        }
+    )
     drawn = (records.folder / "data-train" / "a_output.png").read_bytes()
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(drawn))), PIXELS)
     assert records.read("a") == {
@@ -76,7 +81,9 @@ def test_every_image_is_renamed_and_its_folder_synced_before_any_record(records,
     happened = []
     replace, fsync = os.replace, os.fsync
     monkeypatch.setattr(os, "replace", lambda part, path: (happened.append(str(path)), replace(part, path)))
-    monkeypatch.setattr(os, "fsync", lambda fd: (happened.append("sync " + os.readlink(f"/proc/self/fd/{fd}")), fsync(fd)))
+    monkeypatch.setattr(
+        os, "fsync", lambda fd: (happened.append("sync " + os.readlink(f"/proc/self/fd/{fd}")), fsync(fd))
+    )
     write(**{key: {"image_path": ImageFile(f"drawn/{key}.png", PIXELS)} for key in "abc"})
     folder = str(records.folder)
     first_record = happened.index(f"{folder}/records/a.json")
@@ -84,7 +91,8 @@ def test_every_image_is_renamed_and_its_folder_synced_before_any_record(records,
         assert happened.index(f"{folder}/drawn/{key}.png") < happened.index(f"sync {folder}/drawn") < first_record
     assert happened[-1] == f"sync {folder}/records"
     parts = [place for place in happened if "/parts/" in place]
-    assert len(parts) == 6 and happened[:6] == parts  # each file's bytes are on the disk before it gets its name
+    assert len(parts) == 6
+    assert happened[:6] == parts
 
 
 # Ends the process at the n-th write, sync or rename of a group of records with images.
@@ -142,10 +150,19 @@ def test_whenever_the_process_is_killed_each_record_is_whole_with_its_image_or_a
 
 def test_a_failure_says_what_when_and_where_and_is_no_record(records, write):
     [outcome] = write(**{"a/b": ValueError("it is broken")})
-    assert not outcome.recorded and not records.is_recorded("a/b") and records.is_settled("a/b")
+    assert not outcome.recorded
+    assert not records.is_recorded("a/b")
+    assert records.is_settled("a/b")
     failure = orjson.loads((records.folder / "failures" / "a" / "b.json").read_bytes())
-    assert failure.pop("time")[-6:] == "+00:00" and failure.pop("host")
-    assert failure == {"key": "a/b", "error": "ValueError", "message": "it is broken", "step": "step_1_toy", "attempts": 1}
+    assert failure.pop("time")[-6:] == "+00:00"
+    assert failure.pop("host")
+    assert failure == {
+        "key": "a/b",
+        "error": "ValueError",
+        "message": "it is broken",
+        "step": "step_1_toy",
+        "attempts": 1,
+    }
     assert names(records.folder) == ["failures/a/b.json"]
 
 
@@ -185,7 +202,8 @@ def test_an_item_that_succeeds_at_last_leaves_no_failure(records, write):
     write(a=ValueError("no"))
     records.retry_failures(3)
     write(a={"value": 1})
-    assert records.read_failure("a") is None and names(records.folder) == ["records/a.json"]
+    assert records.read_failure("a") is None
+    assert names(records.folder) == ["records/a.json"]
 
 
 @pytest.mark.parametrize("content", ["", '{"key": "a"', "[]", "{}", '{"attempts": "x"}', "null"])
@@ -245,7 +263,9 @@ def test_the_digest_changes_with_every_record_and_only_then(records, write):
 
 def test_a_folder_that_cannot_be_written_is_no_items_fault(records, write):
     records.records.write_text("in the way")
-    with pytest.raises(DiskError, match=r"cannot write under .*: .*; mend that and run again, nothing recorded is lost"):
+    with pytest.raises(
+        DiskError, match=r"cannot write under .*: .*; mend that and run again, nothing recorded is lost"
+    ):
         write(a={"value": 1})
     assert not records.failures.exists()
 
@@ -253,8 +273,10 @@ def test_a_folder_that_cannot_be_written_is_no_items_fault(records, write):
 def test_a_full_disk_is_told_from_an_items_own_error():
     full = OSError(errno.ENOSPC, "No space left on device")
     sentence = "cannot write under /x: No space left on device; free some space and run again, nothing recorded is lost"
-    assert is_disk_error(full) and str(disk_error(full, "/x")) == sentence
-    assert not is_disk_error(FileNotFoundError(errno.ENOENT, "gone")) and not is_disk_error(ValueError())
+    assert is_disk_error(full)
+    assert str(disk_error(full, "/x")) == sentence
+    assert not is_disk_error(FileNotFoundError(errno.ENOENT, "gone"))
+    assert not is_disk_error(ValueError())
 
 
 def test_images_are_encoded_without_loss():

@@ -81,7 +81,9 @@ def test_paths_inside_the_run_are_relative_to_the_tables_folder_and_others_are_n
         tmp_path / "run2" / "c.png",
         tmp_path / "photographs" / "d.png",
     ]
-    write_csv(table, {"input": "image_path", "image": "image"}, [{"image_path": str(p), "image": str(p)} for p in paths], run)
+    write_csv(
+        table, {"input": "image_path", "image": "image"}, [{"image_path": str(p), "image": str(p)} for p in paths], run
+    )
     assert [row["input"] for row in read_csv(table)] == [
         "../../step_2/data-train/a.png", "b.png", str(paths[2]), str(paths[3]),
     ]  # fmt: skip
@@ -97,7 +99,8 @@ def test_the_same_rows_leave_the_file_untouched(tmp_path, write):
     os.utime(tmp_path / "t", ns=(1, 1))
     before = (tmp_path / "t").stat()
     write(tmp_path / "t", COLUMNS, rows, tmp_path)
-    assert (tmp_path / "t").stat().st_mtime_ns == 1 and (tmp_path / "t").stat().st_ino == before.st_ino
+    assert (tmp_path / "t").stat().st_mtime_ns == 1
+    assert (tmp_path / "t").stat().st_ino == before.st_ino
     write(tmp_path / "t", COLUMNS, rows * 2, tmp_path)
     assert (tmp_path / "t").stat().st_mtime_ns > 1
     assert [path.name for path in tmp_path.iterdir()] == ["t"]
@@ -144,6 +147,9 @@ def test_small_files_are_whole_and_untouched_when_equal(tmp_path):
     assert write_json(tmp_path / "folder" / "a.json", {"ü": [1, 2]})
     assert (tmp_path / "folder" / "a.json").read_text() == '{\n  "ü": [\n    1,\n    2\n  ]\n}\n'
     assert not write_json(tmp_path / "folder" / "a.json", {"ü": [1, 2]})
-    assert write_text(tmp_path / "a.txt", "ü\udcff") and (tmp_path / "a.txt").read_bytes() == b"\xc3\xbc\xff"
-    assert write_bytes(tmp_path / "a", b"1") and not write_bytes(tmp_path / "a", b"1") and write_bytes(tmp_path / "a", b"2")
+    assert write_text(tmp_path / "a.txt", "ü\udcff")
+    assert (tmp_path / "a.txt").read_bytes() == b"\xc3\xbc\xff"
+    assert write_bytes(tmp_path / "a", b"1")
+    assert not write_bytes(tmp_path / "a", b"1")
+    assert write_bytes(tmp_path / "a", b"2")
     assert (tmp_path / "a").read_bytes() == b"2"

@@ -102,7 +102,9 @@ def test_what_is_wrong_is_said_and_mended(bench, run, kind):
     assert status == BROKEN
     label = "the input: " if kind == "input" else "step 1 (s1): "
     assert lines[0].startswith(label + FOUND[kind]), lines
-    count = 2 if FOUND[kind].startswith(("torn: records", "torn: failures")) else 1  # its end file says too much as well
+    count = (
+        2 if FOUND[kind].startswith(("torn: records", "torn: failures")) else 1
+    )  # its end file says too much as well
     assert lines[-1] == f"{count} things found; ./launcher.sh verify --repair mends them, then run again"
     assert verify(run)[1] == lines  # looking changes nothing
     status, lines = verify(run, repair=True)
@@ -128,7 +130,9 @@ def test_an_end_file_goes_with_the_torn_record_that_it_counted(run):
 def test_foreign_records_are_kept_aside_with_their_folders(run):
     spoil("foreign", run.steps[0])
     verify(run, repair=True)
-    assert orjson.loads((run.steps[0].folder / "foreign" / "records" / "gone" / "z.json").read_bytes()) == {"key": "gone/z"}
+    assert orjson.loads((run.steps[0].folder / "foreign" / "records" / "gone" / "z.json").read_bytes()) == {
+        "key": "gone/z"
+    }
 
 
 def test_what_a_dead_worker_had_in_flight_is_noted_when_its_half_is_cleared(run):

@@ -35,6 +35,9 @@ class Noting(Worker):
     room: int = 1000
     speed_options: ClassVar[frozenset[str]] = Worker.speed_options | {"batches", "load_errors", "errors", "room"}
 
+    def seen(self) -> list[str]:
+        return [key for batch in self.batches[1:] for key in batch]
+
     def setup(self):
         self.batches.append("setup")
 
@@ -55,7 +58,7 @@ class Noting(Worker):
 
 
 class Bench:
-    """A run of one step over items that are named by letters; run() is one worker process's part in it, in this process."""
+    """A run of one step over items named by letters; run() is a worker's part in it, in this process."""
 
     def __init__(self, folder: Path, keys: str | list[str]):
         self.folder, self.keys = folder, list(keys)
@@ -90,9 +93,15 @@ def test_every_item_is_loaded_processed_once_and_recorded(bench):
     worker = Noting(batch_size=3)
     assert bench.run(worker) == 0
     assert worker.batches[0] == "setup"
-    assert sum(worker.batches[1:], []) == bench.keys and all(len(batch) <= 3 for batch in worker.batches[1:])
+    assert worker.seen() == bench.keys
+    assert all(len(batch) <= 3 for batch in worker.batches[1:])
     assert bench.values() == {key: key.upper() for key in bench.keys}
-    assert sorted(path.name for path in bench.step.folder.iterdir()) == ["claims", "end0.txt", "progress0.json", "records"]
+    assert sorted(path.name for path in bench.step.folder.iterdir()) == [
+        "claims",
+        "end0.txt",
+        "progress0.json",
+        "records",
+    ]
 
 
 def test_the_worker_knows_its_place_before_setup(bench):
@@ -126,7 +135,8 @@ def test_one_bad_item_costs_itself_alone(bench, caplog):
     assert bench.run(worker) == 0
     assert bench.failures() == {"c": "no c"}
     assert sorted(bench.values()) == [key for key in bench.keys if key != "c"]
-    assert ["a"] in worker.batches and ["c"] in worker.batches  # its batch was tried one by one
+    assert ["a"] in worker.batches
+    assert ["c"] in worker.batches
     assert "a batch of 4 failed (no c): trying its items one by one" in caplog.text
 
 
@@ -134,7 +144,8 @@ def test_an_item_that_cannot_be_loaded_never_reaches_process(bench):
     worker = Noting(load_errors={"b": OSError("gone"), "c": MemoryError()}, batch_size=8)
     assert bench.run(worker) == 0
     assert bench.failures() == {"b": "gone", "c": "MemoryError"}
-    assert "b" not in sum(worker.batches[1:], []) and sorted(bench.values()) == list("adefgh")
+    assert "b" not in worker.seen()
+    assert sorted(bench.values()) == list("adefgh")
 
 
 def test_an_item_that_the_reader_could_not_make_sense_of_is_its_failure(tmp_path):
@@ -148,12 +159,15 @@ def test_an_item_that_the_reader_could_not_make_sense_of_is_its_failure(tmp_path
 def test_the_batch_is_halved_when_memory_runs_out_and_stays_so(bench):
     worker = Noting(batch_size=8, room=2)
     loop = bench.loop(worker)
-    assert [found["value"] for _, found in worker.stream(iter(Loaded({"key": key}, key) for key in "abcdefgh"))] == list("abcdefgh")
+    assert [
+        found["value"] for _, found in worker.stream(iter(Loaded({"key": key}, key) for key in "abcdefgh"))
+    ] == list("abcdefgh")
     assert [len(batch) for batch in worker.batches] == [8, 4, 2, 2, 4, 2, 2]
     assert worker.batch_size == 2
     worker.batches.clear()
     assert loop.run() == 0
-    assert all(len(batch) <= 2 for batch in worker.batches[1:]) and len(bench.values()) == 8
+    assert all(len(batch) <= 2 for batch in worker.batches[1:])
+    assert len(bench.values()) == 8
 
 
 def test_an_item_that_does_not_fit_the_memory_alone_is_its_failure(bench):
@@ -221,10 +235,11 @@ def test_a_stop_finishes_what_has_begun_and_leaves_the_rest(bench):
     worker = Stopping(batch_size=2)
     loop = bench.loop(worker)
     assert loop.run() == STOPPED
-    assert sorted(bench.values()) == sorted(sum(worker.batches[1:], [])) == ["a", "b"]
+    assert sorted(bench.values()) == sorted(worker.seen()) == ["a", "b"]
     assert sorted(path.name for path in bench.step.folder.iterdir()) == ["claims", "progress0.json", "records"]
     assert orjson.loads((bench.step.folder / "progress0.json").read_bytes())["state"] == "stopped"
-    assert bench.run(Noting()) == 0 and sorted(bench.values()) == bench.keys
+    assert bench.run(Noting()) == 0
+    assert sorted(bench.values()) == bench.keys
 
 
 def test_a_stop_before_the_first_item_does_not_load_the_model(bench):
@@ -262,15 +277,18 @@ def test_never_more_is_loaded_than_is_soon_needed(tmp_path):
             return [{} for _ in batch]
 
     assert bench.run(Counting(batch_size=4)) == 0
-    assert len(loaded) == 600 and max(ahead) <= 2 * 64 + 4
+    assert len(loaded) == 600
+    assert max(ahead) <= 2 * 64 + 4
 
 
 def test_torchs_own_error_is_known_by_its_name_with_its_subclasses():
     class Special(OutOfMemoryError):
         pass
 
-    assert is_out_of_memory(OutOfMemoryError()) and is_out_of_memory(Special())
-    assert not is_out_of_memory(MemoryError()) and not is_out_of_memory(RuntimeError("out of memory"))
+    assert is_out_of_memory(OutOfMemoryError())
+    assert is_out_of_memory(Special())
+    assert not is_out_of_memory(MemoryError())
+    assert not is_out_of_memory(RuntimeError("out of memory"))
 
 
 @pytest.mark.parametrize(
@@ -298,13 +316,27 @@ def test_a_setting_without_a_value_is_misuse():
 
 
 def test_the_share_of_the_cores():
-    assert share_of_cores(3) == 3 and share_of_cores(0) == len(os.sched_getaffinity(0))
+    assert share_of_cores(3) == 3
+    assert share_of_cores(0) == len(os.sched_getaffinity(0))
 
 
 def test_a_rank_that_there_is_not_is_misuse():
-    command = [sys.executable, "-m", "workers.template", "--config", "x", "--output-dir", "y", "--rank", "2", "--world-size", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "workers.template",
+        "--config",
+        "x",
+        "--output-dir",
+        "y",
+        "--rank",
+        "2",
+        "--world-size",
+        "2",
+    ]
     asked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert asked.returncode == 2 and "--rank 2 should be from 0 to 1 (--world-size less one)" in asked.stderr
+    assert asked.returncode == 2
+    assert "--rank 2 should be from 0 to 1 (--world-size less one)" in asked.stderr
 
 
 @pytest.fixture(autouse=True)

@@ -25,10 +25,16 @@ def main() -> None:
     except (ConfigError, RunError, DatasetError) as error:
         say(f"error: {error}", sys.stderr)
         sys.exit(MISUSE)
+    except PermissionError as error:
+        say(f"error: {error.filename} may not be written by this user; mend that and run again", sys.stderr)
+        sys.exit(BROKEN)
     except OSError as error:
         if not is_disk_error(error):
             raise
-        say(f"error: cannot write under {arguments.output_dir}: {error.strerror}; free some space and run again", sys.stderr)
+        say(
+            f"error: cannot write under {arguments.output_dir}: {error.strerror}; free some space and run again",
+            sys.stderr,
+        )
         sys.exit(BROKEN)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -50,16 +56,22 @@ def tell_notes(config: RunConfig) -> None:
 
 
 def next_step(arguments: argparse.Namespace, run: Run) -> int:
-    """Do what needs no worker, and answer on descriptor 3 which step needs them: number, module, name, items left, folder."""
+    """Do what needs no worker, and answer on descriptor 3 which step needs them: number, module, name, items left."""
     only = [run.find(selector) for selector in arguments.steps.replace(",", " ").split()]
     if arguments.first:
+        check_writable("OUTPUT_DIR", run.folder)
+        check_writable("LOG_DIR", arguments.log_dir)
         next(run.source.items())  # raises when there is nothing to read, before anything is created
-        check_changes(run, arguments.on_change, say)
+        if arguments.on_change != "redo":
+            check_changes(run, arguments.on_change, say)
     with run.locked(say):
         if arguments.first:
+            check_changes(run, arguments.on_change, say)
             remove_old_kill_files(arguments, run)
         begun = frozenset(int(number) for number in arguments.begun.split())
-        reached = advance(run, say, sorted(only, key=lambda step: step.number), begun, arguments.at_most, arguments.again)
+        reached = advance(
+            run, say, sorted(only, key=lambda step: step.number), begun, arguments.at_most, arguments.again
+        )
         if reached.is_complete and (reached.collected or not (run.folder / "report.html").exists()):
             write_report(run)
     if arguments.log_dir:
@@ -69,11 +81,23 @@ def next_step(arguments: argparse.Namespace, run: Run) -> int:
     return 0
 
 
+def check_writable(variable: str, folder: Path | None) -> None:
+    """Raises RunError where a folder cannot be made or written, before anything is created."""
+    if folder is None:
+        return
+    folder = Path(os.path.abspath(folder))
+    place = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not place.is_dir():
+        raise RunError(f"{variable} is {folder}, but {place} is no folder; take another one")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise RunError(f"{variable} is {folder}, but {place} may not be written by this user; take another one")
+
+
 def answer(reached: Advance) -> str:
     if reached.step is None:
         return f"complete\t{reached.failed}\t{reached.collected}\n"
     step = reached.step
-    return f"work\t{step.number}\t{step.module}\t{step.config.name or step.config.type}\t{reached.left}\t{step.folder}\n"
+    return f"work\t{step.number}\t{step.module}\t{step.config.name or step.config.type}\t{reached.left}\n"
 
 
 def remove_old_kill_files(arguments: argparse.Namespace, run: Run) -> None:
@@ -117,11 +141,13 @@ def stop(arguments: argparse.Namespace, run: Run) -> int:
 def verify(arguments: argparse.Namespace, run: Run) -> int:
     from shared.verify import verify_run
 
+    run.check_begun()
     with run.locked(say):
         return verify_run(run, arguments.repair, say)
 
 
 def report(arguments: argparse.Namespace, run: Run) -> int:
+    run.check_begun()
     with run.locked(say):
         write_report(run)
     return 0
@@ -134,9 +160,16 @@ def write_report(run: Run) -> None:
 
 
 def doctor(arguments: argparse.Namespace, run: Run) -> int:
-    from shared.doctor import examine
+    from shared.doctor.examination import examine
 
-    return examine(run)
+    return examine(run, arguments.workers, arguments.steps, arguments.at_most)
+
+
+def serve(arguments: argparse.Namespace, run: Run) -> int:
+    from shared.serve import serve as become_server
+
+    become_server(run, arguments.more)
+    return 0
 
 
 def say(text: str, file=None) -> None:
@@ -166,13 +199,20 @@ def parse_arguments() -> argparse.Namespace:
             one.add_argument("--messages", type=Path, required=True, help="where the launcher says what it does")
         elif command is stop:
             one.add_argument("gpu", nargs="?", type=int)
+        elif command is doctor:
+            one.add_argument("--workers", default="", help="each worker's GPUs: '0,1 2,3'; empty: one worker per GPU or core")
+            one.add_argument("--steps", default="", help="only these, by number, name or type")
+            one.add_argument("--at-most", type=int, help="items of the input")
+        elif command is serve:
+            one.add_argument("more", nargs="*", help="arguments of vllm serve, after --")
         elif command is verify:
             one.add_argument("--repair", action="store_true", help="remove what is not whole, so that it is made again")
     return parser.parse_args()
 
 
 COMMANDS = {
-    "next": next_step, "watch": watch, "status": status, "stop": stop, "verify": verify, "report": report, "doctor": doctor,
+    "next": next_step, "watch": watch, "status": status, "stop": stop, "verify": verify, "report": report,
+    "doctor": doctor, "serve": serve,
 }  # fmt: skip
 
 if __name__ == "__main__":
