@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
@@ -14,6 +14,7 @@ from shared.splits import SPLITS, assign_by_counts, assign_by_ratios, split_draw
 from shared.worker import Loaded, Worker, run
 
 if TYPE_CHECKING:
+    from shared.forecast import Forecast
     from shared.run import Step
     from shared.table import Table
 
@@ -22,6 +23,17 @@ log = logging.getLogger("worker")
 Shares = tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat]
 Counts = tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt]
 Side = Annotated[int, Field(ge=1, le=20)]
+Text = Annotated[str, Field(min_length=1)]
+Texts = Annotated[list[Text], Field(min_length=1)]
+Pairs = Annotated[list[tuple[Text, Text]], Field(min_length=1)]
+
+CLIP_METHODS = ("clip", "clip_antonym")
+METHODS_OF_OPTION = {
+    "prompts": ("clip",),
+    "prompt_pairs": ("clip_antonym",),
+    "describe_light": CLIP_METHODS,
+    "save_embeddings": CLIP_METHODS,
+}
 
 SCORE_COLUMNS = {"image_path": "image_path", "lighting_score": "lighting_score"}
 
@@ -30,7 +42,15 @@ SCORE_COLUMNS = {"image_path": "image_path", "lighting_score": "lighting_score"}
 class Filter(Worker):
     """Score each photograph's light; keep the best and split them into train, val and test."""
 
-    method: Literal["photometric"] = "photometric"  # how the score is made; photometric is from pixels alone
+    method: Literal["photometric", "clip", "clip_antonym"] = "photometric"  # photometric: from pixels, without a model
+    batch_size: NonNegativeInt = 0  # 0 is what suits the method: 1, and 32 for CLIP
+    model_name: str = "ViT-B/32"  # CLIP: this, ViT-B/16, ViT-L/14 or any of open_clip
+    checkpoint: str = "openai"  # CLIP: a pretrained tag, a file of weights, or a folder from the Hub
+    prompts: Texts | None = None  # clip: what well-lit photographs are called, instead of the seven built in
+    prompt_pairs: Pairs | None = None  # clip_antonym: each with its opposite, instead of those built in
+    describe_light: bool = False  # CLIP: measure the light too, as photometric does; 0.1 s of a CPU core a photograph
+    save_embeddings: bool = False  # CLIP: keep the vectors, in embeddings/
+    compile_model: bool = False  # CLIP on a GPU: torch.compile; pays for a large model and many photographs
     num_images: PositiveInt = 50000  # keep this many, best first
     min_size: NonNegativeInt = 0  # keep none whose shorter side is less, in pixels
     no_save_scores: bool = False  # write no all_scores.csv
@@ -42,8 +62,22 @@ class Filter(Worker):
     grid_size: tuple[Side, Side] = (4, 4)  # rows, columns
     cutoff: PositiveInt | None = None  # verify a cut after this many instead of after those kept
 
+    rater: Any = field(init=False, default=None)  # what the method is done with, made by setup()
+
+    speed_options: ClassVar[frozenset[str]] = Worker.speed_options | {"compile_model"}
     collect_options: ClassVar[frozenset[str]] = frozenset(
-        "num_images min_size no_save_scores copy_images split_ratios split_counts split_seed create_grid grid_size cutoff".split()
+        [
+            "num_images",
+            "min_size",
+            "no_save_scores",
+            "copy_images",
+            "split_ratios",
+            "split_counts",
+            "split_seed",
+            "create_grid",
+            "grid_size",
+            "cutoff",
+        ]
     )
 
     def check(self, label: str) -> None:
@@ -53,45 +87,55 @@ class Filter(Worker):
             if shares is not None and not sum(shares) > 0:
                 message = f"{label}: {name} is {list(shares)}; one of train, val and test must be above 0"
                 raise ConfigError(message)
+        for name, methods in METHODS_OF_OPTION.items():
+            if getattr(self, name) and self.method not in methods:
+                raise ConfigError(f"{label}: {name} is for method: {' or '.join(methods)}, and method is {self.method}")
+        if self.method in CLIP_METHODS:
+            from shared.neural.clip_weights import is_path
+
+            if is_path(self.checkpoint) and not Path(self.checkpoint).exists():
+                way_out = "it should be a file of weights or a folder from the Hub"
+                raise ConfigError(f"{label}: the checkpoint {self.checkpoint} does not exist; {way_out}")
+        if not self.batch_size:
+            self.batch_size = 32 if self.method in CLIP_METHODS else 1
+
+    def forecast(self) -> "Forecast":
+        from shared.forecast import Forecast, Model
+        from shared.neural.clip_weights import is_path
+
+        models = []
+        if self.method in CLIP_METHODS:
+            packages = ("torch", "torchvision", "open_clip_torch", "huggingface_hub")
+            name, tag, option = self.model_name, self.checkpoint, "model_name"
+            if is_path(self.checkpoint):
+                name, tag, option = self.checkpoint, "", "checkpoint"
+            models = [Model(name, option, "clip", packages, tag=tag, is_halved=True)]
+        return Forecast(models, min(self.num_images, sum(self.split_counts or (self.num_images,))), int(self.copy_images))
 
     def setup(self) -> None:
-        # Imported here once, and not by the first item of each decoding thread.
-        import cv2  # noqa: F401
-        import imagehash  # noqa: F401
+        if self.method == "photometric":
+            from shared.light.rater import PhotometricRater
 
-        import shared.light.describe
-        import shared.light.score  # noqa: F401
+            self.rater = PhotometricRater()
+            return
+        from shared.neural.clip_rater import ClipRater
+
+        texts = self.prompts if self.method == "clip" else self.prompt_pairs
+        self.rater = ClipRater(self.method, self.model_name, self.checkpoint, texts, self.compile_model)
+        self.rater.describes_light, self.rater.saves_embeddings = self.describe_light, self.save_embeddings
 
     def load(self, item: dict) -> Any:
-        from shared.images import open_image
-        from shared.light.score import WORKING_SIZE
-
-        return open_image(item, longest_side=WORKING_SIZE)
+        return self.rater.load(item)
 
     def process(self, batch: list[Loaded]) -> list[dict]:
-        return [self.rate(image) for _, image in batch]
+        return self.rater.rate(batch)
 
-    def rate(self, image: Any) -> dict:
-        """What the record says of a photograph (PIL, RGB, `full_size` in its info)."""
-        from imagehash import phash
-        from PIL import ImageOps
+    def stream(self, loaded: Iterator[Loaded]) -> Iterator[tuple[dict, dict | Exception]]:
+        if self.method == "photometric" or not self.rater.is_queued:
+            return super().stream(loaded)
+        from shared.neural.overlap import overlapped
 
-        from shared.light.describe import describe
-        from shared.light.score import rate_light
-
-        pixels = np.asarray(image)
-        score = rate_light(pixels)
-        width, height = image.info["full_size"]
-        return {
-            "lighting_score": score.lighting_score,
-            "method": self.method,
-            "light": describe(pixels).as_dict(),
-            "light_ratings": {name: round(rating, 4) for name, rating in score._asdict().items()},
-            "phash": str(phash(image)),
-            "phash_mirrored": str(phash(ImageOps.mirror(image))),
-            "width": width,
-            "height": height,
-        }
+        return overlapped(self, loaded, lambda batch: self.rater.begin(batch, self.batch_size))
 
     def collect(self, rows: "Table", step: "Step") -> Iterable[dict]:
         from shared.selection import Verification, rank, statistics

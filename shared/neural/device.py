@@ -1,0 +1,38 @@
+"""Which device a model runs on: the worker's GPU, and the CPU only where there is none."""
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+from shared.run import RunError
+
+if TYPE_CHECKING:
+    import torch
+
+log = logging.getLogger("worker")
+
+
+def find_device(what: str) -> "torch.device":
+    """The worker's GPU; on a machine without one the CPU, which is said in the log.
+
+    `what` names the model in messages. Raises RunError where there is a GPU that torch cannot use: hours on the CPU are
+    no answer to a driver that is too old.
+    """
+    import torch
+
+    from shared.watch import gpu_use
+
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.version.cuda and gpu_is_meant() and (gpus := gpu_use()):
+        raise RunError(
+            f"there are {len(gpus)} NVIDIA GPUs and torch {torch.__version__} cannot use them; it needs a driver for "
+            f"CUDA {torch.version.cuda}, or set CUDA_VISIBLE_DEVICES=-1 to run {what} on the CPU"
+        )
+    log.info("no GPU: %s runs on the CPU, many times slower", what)
+    return torch.device("cpu")
+
+
+def gpu_is_meant() -> bool:
+    """False where a person hides the GPUs: CUDA_VISIBLE_DEVICES is empty or -1."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "all") not in ("", "-1")

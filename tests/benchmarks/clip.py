@@ -1,0 +1,169 @@
+"""How near the CLIP filter comes to its two limits: the model alone and the decoder alone, measured in one run.
+
+    python -m tests.benchmarks.clip                                   # ViT-B/32 with random weights
+    python -m tests.benchmarks.clip --model tiny --photographs 2000   # so quick that all else shows
+    python -m tests.benchmarks.clip --model ViT-L/14 --batch-size 64 --compile
+
+On a GPU the step should come near the smaller of the two. So it should on the CPU where there is a core for each thread
+of both (--threads and --model-threads). Where they share the cores, the limit is 1 / (1 / model + 1 / decoder).
+"""
+
+import argparse
+import itertools
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from PIL import Image
+
+from shared.config import RunConfig, StepConfig, checked
+from shared.loop import Loop
+from shared.neural.overlap import overlapped
+from shared.run import Run
+from shared.table import Table
+from shared.worker import Loaded
+from tests.conftest import ROOT
+from tests.tiny_clip import TINY, known_architecture, write_clip
+from workers.filter import Filter
+
+
+def write_photographs(folder: Path, count: int, side: int, suffix: str) -> list[dict]:
+    """The bundled photographs at a longest side of `side`, as `count` items."""
+    paths = []
+    for path in sorted((ROOT / "configs" / "samples").glob("*.jpg")):
+        with Image.open(path) as image:
+            scale = side / max(image.size)
+            image = image.convert("RGB").resize([round(length * scale) for length in image.size])
+            paths.append(folder / f"{path.stem}{suffix}")
+            image.save(paths[-1], quality=92)
+    names = zip(range(count), itertools.cycle(paths), strict=False)
+    return [{"key": f"{number:06d}", "image_path": str(path)} for number, path in names]
+
+
+def make(folder: Path, arguments: argparse.Namespace) -> Filter:
+    architecture = TINY if arguments.model == "tiny" else known_architecture(arguments.model.replace("/", "-"))
+    checkpoint = write_clip(folder / arguments.model.replace("/", "-"), architecture)
+    options = {"method": "clip", "checkpoint": str(checkpoint), "compile_model": arguments.compile}
+    worker = checked(Filter, {**options, "batch_size": arguments.batch_size}, "step 1 (filter)")
+    worker.check("step 1 (filter)")
+    return worker
+
+
+def decoder_alone(worker: Filter, items: list[dict], threads: int) -> float:
+    """Photographs a second."""
+    with ThreadPoolExecutor(threads) as pool:
+        started = time.perf_counter()
+        for _ in pool.map(worker.load, items):
+            pass
+        return len(items) / (time.perf_counter() - started)
+
+
+def model_alone(worker: Filter, items: list[dict], seconds: float = 10) -> float:
+    """Photographs a second, of views that lie ready: the batches of one size, one in flight."""
+    views = [Loaded(item, worker.load(item)) for item in items[: 4 * worker.batch_size]]
+    batches = len(views) // worker.batch_size * worker.batch_size
+    begin = lambda batch: worker.rater.begin(batch, worker.batch_size)  # noqa: E731
+
+    def rounds(until: float, least: int) -> int:
+        count = 0
+        while count < least or time.perf_counter() < until:
+            count += sum(1 for _ in overlapped(worker, iter(views[:batches]), begin))
+        return count
+
+    rounds(0, 2 * worker.batch_size)  # warm
+    started = time.perf_counter()
+    count = rounds(started + seconds, worker.batch_size)
+    return count / (time.perf_counter() - started)
+
+
+def busy_seconds(worker: Filter) -> Callable[[], float]:
+    """From now on count the seconds in which the model works; what is returned says how many."""
+    import torch
+
+    clip = worker.rater.clip
+    embed, spans = clip.embed, []
+
+    def now():
+        if clip.device.type != "cuda":
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def counted(*given):
+        start = now()
+        vectors = embed(*given)
+        spans.append((start, now()))
+        return vectors
+
+    def total() -> float:
+        if clip.device.type != "cuda":
+            return sum(end - start for start, end in spans)
+        torch.cuda.synchronize()
+        return sum(start.elapsed_time(end) for start, end in spans) / 1e3
+
+    clip.embed = counted
+    return total
+
+
+def step(worker: Filter, items: list[dict], folder: Path, threads: int) -> tuple[float, float]:
+    """Photographs a second through the loop, claims and durable records included; the model's share of that time."""
+    config = RunConfig(ROOT / "configs" / "relight.yaml", "samples", steps=[StepConfig(1, "filter", "", worker)])
+    run = Run(config, folder)
+    Table.write(run.input_folder / "result.jsonl", items, folder)
+    run.steps[0].folder.mkdir()
+    worker.setup = lambda: None  # it is set up; loading the model is not measured
+    arguments = argparse.Namespace(cores=threads, gpu=0, rank=0, world_size=1, parent=None, kill_folder=None)
+    busy = busy_seconds(worker)
+    started = time.perf_counter()
+    status = Loop(run.steps[0], arguments).run()
+    seconds = time.perf_counter() - started
+    assert status == 0
+    assert len(list((run.steps[0].folder / "records").iterdir())) == len(items)
+    return len(items) / seconds, busy() / seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="ViT-B/32", help="tiny, or a name of open_clip's; the weights are random")
+    parser.add_argument("--photographs", type=int, default=600)
+    parser.add_argument("--side", type=int, default=1024, help="their longest side, in pixels")
+    parser.add_argument("--suffix", default=".jpg", help=".jpg or .png")
+    parser.add_argument("--batch-size", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="that decode")
+    parser.add_argument("--model-threads", type=int, default=len(os.sched_getaffinity(0)), help="that compute")
+    parser.add_argument("--compile", action="store_true")
+    arguments = parser.parse_args()
+    import torch
+
+    torch.set_num_threads(arguments.model_threads)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        worker = make(folder, arguments)
+        items = write_photographs(folder, arguments.photographs, arguments.side, arguments.suffix)
+        (folder / "run" / "step_0_preprocess_format").mkdir(parents=True)
+        worker.setup()
+        model = model_alone(worker, items)
+        decoder = decoder_alone(worker, items, arguments.threads)
+        rate, busy = step(worker, items, folder / "run", arguments.threads)
+    cores = len(os.sched_getaffinity(0))
+    on_cpu = f"{arguments.model_threads} threads compute, {cores} cores"
+    device = torch.cuda.get_device_name() if worker.rater.is_queued else on_cpu
+    is_apart = worker.rater.is_queued or arguments.threads + arguments.model_threads <= cores
+    limit = min(model, decoder) if is_apart else 1 / (1 / model + 1 / decoder)
+    print(
+        f"{arguments.model} in batches of {worker.batch_size}, {arguments.photographs} photographs of "
+        f"{arguments.side} px ({arguments.suffix}), {arguments.threads} threads decode; {device}"
+    )
+    print(f"{'model alone':<28}{model:>10.1f} images/s")
+    print(f"{'decoder alone':<28}{decoder:>10.1f} images/s")
+    print(f"{'limit of the two':<28}{limit:>10.1f} images/s ({'the smaller' if is_apart else 'they share the cores'})")
+    print(f"{'the step':<28}{rate:>10.1f} images/s {rate / limit:>7.2f} of the limit")
+    print(f"{'the model is busy':<28}{busy:>10.0%} of the time")
+
+
+if __name__ == "__main__":
+    main()
