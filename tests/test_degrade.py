@@ -123,12 +123,16 @@ def test_masks_may_have_any_image_suffix_and_half_the_size(photograph, tmp_path)
     assert ((found["mask_path"].image > 127) == (mask > 127)).mean() > 0.98
 
 
+def save_black(folder, width):
+    Image.new("L", (width, 200)).save(folder / "indoor/a.png")
+
+
 @pytest.mark.parametrize(
     ("make", "key", "sentence"),
     [
         (lambda folder: None, "indoor/a.png", "there is no mask for indoor/a.png in"),
-        (lambda folder: Image.new("L", (50, 200)).save(folder / "indoor/a.png"), "indoor/a.png", "is 50 x 200 pixels; its photograph is 240 x 200"),
-        (lambda folder: Image.new("L", (240, 200)).save(folder / "indoor/a.png"), "indoor/a.png", "the mask takes 0.0% of the image"),
+        (lambda folder: save_black(folder, 50), "indoor/a.png", "is 50 x 200 pixels; its photograph is 240 x 200"),
+        (lambda folder: save_black(folder, 240), "indoor/a.png", "the mask takes 0.0% of the image"),
         (lambda folder: None, "../a.png", "leaves the folder of masks"),
     ],
 )  # fmt: skip
@@ -253,8 +257,10 @@ def test_a_degraded_image_out_of_bounds_fails_its_item(photograph, quality, sent
 
 def test_an_image_that_went_black_fails_its_item(photograph):
     with pytest.raises(ValueError, match="lost 100% of its pixels to black or white"):
-        degrade(worker(light_sampling={"exposure_range": [-6, -6]}, quality={"least_psnr": 0}, blend_with_original=[0, 0]),
-                item_of(linear_dark(photograph)))  # fmt: skip
+        degrade(
+            worker(light_sampling={"exposure_range": [-6, -6]}, quality={"least_psnr": 0}, blend_with_original=[0, 0]),
+            item_of(linear_dark(photograph)),
+        )
 
 
 def linear_dark(photograph):
@@ -330,7 +336,9 @@ def test_there_is_a_table_for_each_split_and_the_legacy_copy(tmp_path):
             header, ["/photos/b.jpg", "0.25", "../data-train/b.jpg_output.png"],
             ["/photos/a.jpg", "0.75", "../data-train/a.jpg_output.png"],
         ],
-        "albedo_csv_files/val_images_with_albedo.csv": [header, ["/photos/c.jpg", "0.5", "../data-train/c.jpg_output.png"]],
+        "albedo_csv_files/val_images_with_albedo.csv": [
+            header, ["/photos/c.jpg", "0.5", "../data-train/c.jpg_output.png"],
+        ],
         "albedo_csv_files/test_images_with_albedo.csv": [header],
         "train_images_with_relighting_outputs.csv": [
             header, ["/photos/b.jpg", "0.25", "data-train/b.jpg_output.png"],

@@ -1,31 +1,43 @@
 """Step 2 of relighting: put each photograph's subject into another light; that is the training input."""
 
-import io
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
+from shared.degraded_files import Kept, file_of, files_of, split_of
 from shared.light.quality import Quality
 from shared.light.sampling import Degradation, LightSampling, ShareRange, sample
-from shared.names import file_name
-from shared.records import ImageFile
 from shared.seeding import item_rng
-from shared.splits import SPLITS
+from shared.segment.automatic import AutomaticMasks
 from shared.worker import Loaded, Worker, run
 
 if TYPE_CHECKING:
-    from shared.light.develop import Photograph
+    from shared.forecast import Forecast
+    from shared.intrinsic import Layers
     from shared.run import Step
+    from shared.segment.instance import Instance
     from shared.table import Table
 
-MASK_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 COLUMNS = {"image_path": "image_path", "lighting_score": "lighting_score", "output_image_path": "output_image_path"}
-Kept = Literal["input", "albedo", "mask", "foreground", "background", "shading", "degraded_fg", "metadata"]
+Share = Annotated[float, Field(ge=0, le=1)]
+MODELS = {
+    "sam3": "facebook/sam3",
+    "sam2": "facebook/sam2.1-hiera-large",
+    "marigold": "prs-eth/marigold-iid-appearance-v1-1",
+}
+SAM, MARIGOLD = ("sam3", "sam2"), ("marigold",)
+BELONGS_TO = {  # an option that is set where nothing reads it is a misunderstanding
+    "mask_folder": ("mask", ("user",)),
+    "mask_model": ("mask", SAM),
+    "prompt_file": ("mask", ("sam2",)),
+    "albedo_model": ("method", MARIGOLD),
+    "steps": ("method", MARIGOLD),
+    "resolution": ("method", MARIGOLD),
+}
 
 
 class Source(NamedTuple):
@@ -34,15 +46,38 @@ class Source(NamedTuple):
     pixels: np.ndarray  # HxWx3 uint8, upright
     mask: np.ndarray | None  # HxW uint8
     stored: bytes | None
+    for_segmenter: Any = None  # as the models want it
+    for_albedo: np.ndarray | None = None
+
+
+class Sight(NamedTuple):
+    """What the models see in a photograph."""
+
+    source: Source
+    instances: "list[Instance]"
+    layers: "Layers | None"
 
 
 @dataclass
 class Degrade(Worker):
     """Put each photograph's subject into another light: flatten, relight, cast a shadow, recombine."""
 
-    method: Literal["flatten"] = "flatten"  # how the light is taken out
-    mask: Literal["face", "user", "none"] = "face"  # people found by their faces, masks from mask_folder, or none
+    batch_size: NonNegativeInt = 0  # photographs that the models see together; 0 is 8, and 1 without models
+    method: Literal["flatten", "marigold"] = "flatten"  # how the light is taken out: from pixels alone, or by a model
+    albedo_model: str | None = None  # marigold: a Hub id or a folder, instead of that in MODELS
+    steps: PositiveInt | None = None  # marigold: of denoising; None is the model's own number
+    resolution: Annotated[int, Field(ge=64)] | None = None  # marigold: long side in pixels; None is the model's own
+    ensemble: PositiveInt = 1  # marigold: the median of so many answers
+    mask: Literal["face", "user", "sam3", "sam2", "none"] = "face"  # people by their faces, yours, by a model, or none
     mask_folder: Path | None = None  # masks under the photographs' relative names, with any image suffix
+    mask_model: str | None = None  # sam3, sam2: a Hub id or a folder, instead of that in MODELS
+    mask_required: bool = False  # a photograph in which nothing is found fails; else it is relit as a whole
+    text_prompt: Annotated[str, Field(min_length=1)] = "person"  # sam3: what the subject is called
+    detection_threshold: Share = 0.5  # sam3: how sure it must be of an instance
+    mask_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5  # sam3: and of a pixel
+    instances: Literal["all", "best"] = "all"  # sam3, sam2: everybody, or only the one found most surely
+    prompt_file: Path | None = None  # sam2: JSONL or CSV of boxes or points by key; a face is used where it has none
+    automatic: AutomaticMasks = field(default_factory=AutomaticMasks)  # sam2, where there is neither prompt nor face
     background: Literal["keep", "grey", "whole"] = "keep"  # behind the subject; whole: everything is relit
     blend_with_original: ShareRange = (0.15, 0.25)  # share of the photograph left in the flattened image
     degradation: Degradation = field(default_factory=Degradation)
@@ -51,46 +86,146 @@ class Degrade(Worker):
     keep: tuple[Kept, ...] = ()  # files to write beside the output
     max_size: Annotated[PositiveInt, Field(ge=64)] = 768  # long side at which the new light is computed, in pixels
 
+    segmenter: Any = field(init=False, default=None)  # Sam3, Sam2 or nothing; made by setup()
+    intrinsic: Any = field(init=False, default=None)  # Marigold or nothing
+
     def check(self, label: str) -> None:
         from shared.config import ConfigError
 
         if self.mask == "user" and self.mask_folder is None:
             raise ConfigError(f"{label}: mask is user; mask_folder must say where the masks are")
-        if self.mask != "user" and self.mask_folder is not None:
-            raise ConfigError(f"{label}: mask_folder is used with mask: user only, and mask is {self.mask}")
+        for name, (option, values) in BELONGS_TO.items():
+            value, wanted = getattr(self, option), " or ".join(values)
+            if getattr(self, name) is not None and value not in values:
+                raise ConfigError(f"{label}: {name} is used with {option}: {wanted} only, and {option} is {value}")
         if self.mask_folder is not None and not self.mask_folder.is_dir():
             raise ConfigError(f"{label}: mask_folder {self.mask_folder} is not a folder")
         if self.mask == "none" and self.background == "grey":
-            raise ConfigError(f"{label}: background is grey; without a mask (mask: none) there is nothing to put before it")
+            raise ConfigError(f"{label}: background is grey; with mask: none there is nothing to put before it")
+        if self.mask == "none" and self.mask_required:
+            raise ConfigError(f"{label}: mask_required needs a mask, and mask is none")
+        if "residual" in self.keep and self.method != "marigold":
+            raise ConfigError(f"{label}: keep has residual, which method: marigold finds, and method is {self.method}")
+        if self.prompt_file is not None:
+            from shared.segment.prompts import read_prompts
+
+            read_prompts(self.prompt_file)
+        self.mask_model = self.mask_model or MODELS.get(self.mask)
+        self.albedo_model = self.albedo_model or MODELS.get(self.method)
+        if not self.batch_size:
+            self.batch_size = 8 if self.mask in SAM or self.method in MARIGOLD else 1
+
+    def forecast(self) -> "Forecast":
+        from shared.forecast import Forecast, Model
+
+        mask, albedo = self.mask_model or MODELS.get(self.mask), self.albedo_model or MODELS.get(self.method)
+        common = ("torch", "transformers", "huggingface_hub")
+        models = []
+        if mask and self.mask in SAM:
+            kind, package = ("transformers", "torchvision") if self.mask == "sam3" else ("sam2", "sam2")
+            models.append(Model(mask, "mask_model", kind, (*common, package)))  # type: ignore[arg-type]
+        if albedo and self.method in MARIGOLD:
+            models.append(Model(albedo, "albedo_model", "diffusers", (*common, "diffusers"), is_halved=True))
+        return Forecast(models, images=1 + len(self.keep))
 
     def setup(self) -> None:
         import shared.light.develop
         import shared.light.mask  # noqa: F401
 
+        if self.mask in SAM or self.method in MARIGOLD:
+            from shared.neural.device import find_device
+
+            device = find_device("what degrades photographs")
+        if self.mask == "sam3":
+            from shared.segment.sam3 import Sam3
+
+            thresholds = (self.detection_threshold, self.mask_threshold)
+            self.segmenter = Sam3(self.mask_model, self.text_prompt, *thresholds, device)
+        if self.mask == "sam2":
+            from shared.segment.prompts import read_prompts
+            from shared.segment.sam2 import Sam2
+
+            prompts = read_prompts(self.prompt_file) if self.prompt_file else {}
+            self.segmenter = Sam2(self.mask_model, prompts, self.automatic, device)
+        if self.method == "marigold":
+            from shared.intrinsic import Marigold
+
+            needed = {"residual"} & set(self.keep)
+            self.intrinsic = Marigold(self.albedo_model, self.steps, self.resolution, self.ensemble, device, needed)
+
     def load(self, item: dict) -> Source:
         from shared.images import open_image, read_bytes
+        from shared.segment.folder import read_mask
 
         split_of(item)
         pixels = np.asarray(open_image(item))
-        mask = self.read_mask(item["key"], pixels) if self.mask == "user" else None
-        return Source(pixels, mask, read_bytes(item) if item.get("image_member") else None)
+        return Source(
+            pixels,
+            read_mask(self.mask_folder, item["key"], pixels) if self.mask_folder else None,
+            read_bytes(item) if item.get("image_member") else None,
+            self.segmenter.prepare(item["key"], pixels) if self.segmenter else None,
+            self.intrinsic.prepare(pixels) if self.intrinsic else None,
+        )
+
+    def stream(self, loaded: Iterator[Loaded]) -> Iterator[tuple[dict, dict | Exception]]:
+        """The models see batch after batch; beside them the CPU relights, on threads."""
+        from shared.finishing import finished
+        from shared.neural.overlap import batches
+
+        seen = (pair for batch in batches(self, loaded) for pair in self._process(batch, self.see))
+        return finished(seen, self.degrade, self.cores, self.batch_size + 2 * self.cores)
 
     def process(self, batch: list[Loaded]) -> list[dict]:
-        return [self.degrade(item, source) for item, source in batch]
+        return [self.degrade(item, sight) for (item, _), sight in zip(batch, self.see(batch), strict=True)]
 
-    def degrade(self, item: dict, source: Source) -> dict:
-        from shared.light.develop import GREY, Photograph, composite
-        from shared.light.fidelity import psnr, ssim
+    def see(self, batch: list[Loaded]) -> list[Sight]:
+        """What the models say of a batch: the GPU's part."""
+        sources = [source for _, source in batch]
+        instances: list = [[]] * len(batch)
+        layers: list = [None] * len(batch)
+        if self.segmenter:
+            instances = self.segmenter.find([source.for_segmenter for source in sources])
+        if self.intrinsic:
+            noise = [item_rng(self.seed, item["key"], "marigold") for item, _ in batch]
+            layers = self.intrinsic.decompose([source.for_albedo for source in sources], noise)
+        return [Sight(*one) for one in zip(sources, instances, layers, strict=True)]
+
+    def find_mask(self, sight: Sight) -> tuple[np.ndarray | None, dict[str, Any]]:
+        """The subject's mask, and what the record says of it. Raises ValueError where a required one is missing."""
         from shared.light.mask import people
+        from shared.segment.instance import chosen, mask_of
 
-        pixels, mask = source.pixels, source.mask
+        mask, scores = sight.source.mask, None
         if self.mask == "face":
-            mask = people(pixels)
+            mask = people(sight.source.pixels)
+        elif self.mask in SAM:
+            instances = chosen(sight.instances, self.instances)
+            scores = [round(instance.score, 4) for instance in instances]
+            if instances:
+                mask = mask_of(instances, *sight.source.pixels.shape[:2])
+        if mask is None and self.mask_required:
+            raise ValueError(f"no {self.text_prompt if self.mask == 'sam3' else 'person'} detected")
         if mask is not None:
             self.quality.check_mask(mask)
+        found: dict[str, Any] = {"mask": "none" if mask is None else self.mask}
+        if scores is not None:
+            found["mask_scores"] = scores
+        if self.mask == "sam2":
+            found["mask_prompt"] = sight.source.for_segmenter.source
+        return mask, found
+
+    def degrade(self, item: dict, sight: Sight) -> dict:
+        """The CPU's part."""
+        from shared.light.develop import GREY, Photograph, composite
+        from shared.light.fidelity import psnr, ssim
+
+        source, layers = sight.source, sight.layers
+        pixels = source.pixels
+        mask, said_of_mask = self.find_mask(sight)
         rng = item_rng(self.seed, item["key"], "degrade")
         blend = round(float(rng.uniform(*self.blend_with_original)), 4)
-        photograph = Photograph(pixels, mask, blend, self.max_size)
+        found_by_model = (layers.small, layers.log_shading()) if layers else None
+        photograph = Photograph(pixels, mask, blend, self.max_size, found_by_model)
         relit, light = photograph.relit(sample(self.degradation, self.light_sampling, rng))
         degraded = relit.whole()
 
@@ -102,7 +237,7 @@ class Degrade(Worker):
         self.quality.check(pixels, output, mask if background != "whole" else None)
 
         found: dict[str, Any] = {
-            "mask": "none" if mask is None else self.mask,
+            **said_of_mask,
             "background": background,
             "albedo_method": self.method,
             "blend_ratio": blend,
@@ -113,61 +248,8 @@ class Degrade(Worker):
             "width": pixels.shape[1],
             "height": pixels.shape[0],
         }
-        return {**self.files(item, source, photograph, degraded, found), **found, **self.file(item, "output", output)}
-
-    def files(self, item: dict, source: Source, photograph: "Photograph", degraded: np.ndarray, found: dict) -> dict:
-        """The files that the config asks for, and the photograph itself where it has no file of its own."""
-        made: dict[str, Any] = {}
-        pixels, mask = photograph.pixels, photograph.mask
-        if source.stored is not None:
-            # Later tables name a file, so the bytes come out of the container, as they were stored.
-            original = self.file(item, "input", source.stored, image_suffix(source.stored))
-            made = {"image_path": original["input_path"], "image_member": None}
-        opaque = mask if mask is not None else np.full(photograph.size, 255, np.uint8)
-        for name in self.keep:
-            if name == "input" and source.stored is None:
-                made |= self.file(item, name, pixels)
-            elif name == "albedo":
-                made |= self.file(item, name, photograph.flattened())
-            elif name == "mask":
-                made |= self.file(item, name, opaque)
-            elif name == "foreground":
-                made |= self.file(item, name, cut(pixels, opaque))
-            elif name == "background":
-                made |= self.file(item, name, cut(pixels, 255 - opaque))
-            elif name == "shading":
-                made |= self.file(item, name, photograph.shading())
-            elif name == "degraded_fg":
-                made |= self.file(item, name, cut(degraded, opaque))
-            elif name == "metadata":
-                text = json.dumps(found, indent=2) + "\n"
-                made |= self.file(item, name, text.encode(), ".json")
-        return made
-
-    def file(self, item: dict, name: str, content: Any, suffix: str = ".png") -> dict[str, ImageFile]:
-        """One file of an item: data-train/indoor/a.jpg_output.png, under the field output_image_path or <name>_path."""
-        split = split_of(item)
-        folder = f"data-{split}" if split else "data"
-        path = f"{folder}/{file_name(item['key'], f'_{name}{suffix}')}"
-        return {"output_image_path" if name == "output" else f"{name}_path": ImageFile(path, content)}
-
-    def read_mask(self, key: str, pixels: np.ndarray) -> np.ndarray:
-        """The person's mask of this photograph, HxW uint8. Raises ValueError where there is none or it does not fit."""
-        import cv2
-
-        from shared.images import open_image
-
-        assert self.mask_folder is not None
-        path = find_mask(self.mask_folder, key)
-        mask = np.asarray(open_image(path).convert("L"))
-        height, width = pixels.shape[:2]
-        if abs(mask.shape[1] * height - mask.shape[0] * width) > max(height, width, *mask.shape):
-            raise ValueError(
-                f"the mask {path} is {mask.shape[1]} x {mask.shape[0]} pixels; its photograph is {width} x {height}"
-            )
-        if mask.shape != (height, width):
-            mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR)
-        return mask
+        files = files_of(item, self.keep, source.stored, photograph, layers, degraded, found)
+        return {**files, **found, **file_of(item, "output", output)}
 
     def collect(self, rows: "Table", step: "Step") -> Iterable[dict] | None:
         from shared.split_tables import write_split_tables
@@ -175,42 +257,6 @@ class Degrade(Worker):
         write_split_tables(step, rows, "albedo_csv_files/{split}images_with_albedo.csv", COLUMNS)
         write_split_tables(step, rows, "{split}images_with_relighting_outputs.csv", COLUMNS)
         return None
-
-
-def split_of(item: dict) -> str | None:
-    """The item's split, or None where nothing has split the items. Raises ValueError for an unknown one."""
-    split = item.get("split")
-    if split is not None and split not in SPLITS:
-        raise ValueError(f"the split is {split!r}; it should be one of {', '.join(SPLITS)}")
-    return split
-
-
-def find_mask(folder: Path, key: str) -> Path:
-    """The mask whose name is the photograph's, its suffix exchanged for or followed by that of an image."""
-    place = folder / key
-    if not place.resolve().is_relative_to(folder.resolve()):
-        raise ValueError(f"the key {key!r} leaves the folder of masks {folder}")
-    stem = place.stem if place.suffix.lower() in MASK_SUFFIXES else place.name
-    for suffix in MASK_SUFFIXES:
-        for path in (place.with_name(stem + suffix), place.with_name(place.name + suffix)):
-            if path.is_file():
-                return path
-    raise ValueError(f"there is no mask for {key} in {folder}; it would be named {stem}.png")
-
-
-def image_suffix(stored: bytes) -> str:
-    """The usual suffix of these bytes' format."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(stored)) as image:
-        return {"JPEG": ".jpg", "TIFF": ".tif"}.get(image.format or "", f".{(image.format or 'bin').lower()}")
-
-
-def cut(pixels: np.ndarray, opacity: np.ndarray) -> Any:
-    """An RGBA picture of the pixels, transparent where `opacity` (HxW uint8) is 0."""
-    from PIL import Image
-
-    return Image.fromarray(np.dstack([pixels, opacity]))
 
 
 if __name__ == "__main__":
