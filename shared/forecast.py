@@ -1,0 +1,31 @@
+"""What a step will need and leave, said without loading anything: for ./launcher.sh doctor."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that a step will load, or a server that it will ask."""
+
+    name: str  # a Hub id, a folder or a file; of CLIP the architecture; of a server what it calls the model
+    option: str  # the config's key that names it
+    kind: Literal["transformers", "diffusers", "sam2", "clip", "server"]  # which files it consists of
+    packages: tuple[str, ...]  # distributions that are imported for it
+    tag: str = ""  # of CLIP: which weights of the architecture
+    url: str = ""  # of a server
+    key_variable: str = ""  # of a server: the environment variable with its key
+    needs_gpu: bool = False  # it does not start without one
+    is_halved: bool = False  # weights of 32 bit are loaded as 16 bit, on a GPU
+    is_split: bool = False  # its weights are spread over the worker's GPUs; others go into the first
+    may_offload: bool = False  # what does not fit into the GPU stays in the machine's memory
+    memory_share: float | None = None  # vllm: what it takes of a GPU's memory, however large its model is
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A step's needs."""
+
+    models: list[Model] = field(default_factory=list)
+    keeps: int | None = None  # at most so many items go on to the next step
+    images: int = 0  # image files of the photograph's size that an item leaves

@@ -1,0 +1,241 @@
+"""The keywords step as a person launches it: two workers, kills, a resume, engines that die, servers that misbehave."""
+
+import os
+import signal
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests import tiny_vlm
+from tests.chat_server import PHRASE, ChatServer, completion
+from tests.conftest import wait_until
+
+STEP = "step_1_caption_keywords"
+KEY = "sk-secret-of-the-test"
+
+
+def photographs(project, count):
+    folder = project.folder / "photographs"
+    folder.mkdir()
+    for number in range(count):
+        pixels = np.random.default_rng(number).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number:03}.png")
+    return [f"{number:03}.png" for number in range(count)]
+
+
+def write_config(project, **options):
+    step = {"type": "caption", "name": "keywords", "config": options}
+    project.write_config(step, meta_path=str(project.folder / "photographs"), image_key="image")
+
+
+def records(project):
+    folder = project.output / STEP / "records"
+    return sorted(str(path.relative_to(folder))[: -len(".json")] for path in folder.rglob("*.json")) if folder.exists() else []
+
+
+def failures(project):
+    return sorted(path.stem for path in (project.output / STEP / "failures").rglob("*.json"))
+
+
+def phrases(project):
+    return {row["key"]: row["lighting_keywords"] for row in project.rows(STEP)}
+
+
+def log_of(project):
+    return "".join(path.read_text() for path in sorted((project.folder / "logs").glob("gpu*.log")))
+
+
+def family(project):
+    """The processes that work in this checkout, whatever they call themselves: pid and command line."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and os.readlink(entry / "cwd") == str(project.folder):
+                if (words := (entry / "cmdline").read_bytes()):
+                    found[int(entry.name)] = words.replace(b"\0", b" ").decode(errors="replace").strip()
+        except OSError:
+            continue
+    return found
+
+
+def pid_of(project, words):
+    return next((pid for pid, line in family(project).items() if words in line), None)
+
+
+# ---- behind a server ----
+
+
+def test_two_workers_ask_a_server_and_the_tables_and_the_bill_are_written(project, monkeypatch):
+    keys = photographs(project, 20)
+    with ChatServer(models=("gpt-4o",)) as server:
+        write_config(
+            project, engine="server", vllm_url=server.url, model_path="gpt-4o", key_variable="OPENAI_API_KEY",
+            price_prompt=2.5, price_completion=10.0,
+        )  # fmt: skip
+        done = project.run(OPENAI_API_KEY=KEY)
+    assert done.returncode == 0, done.stdout + log_of(project)
+    assert phrases(project) == dict.fromkeys(keys, PHRASE)
+    assert {row["cost"] for row in project.rows(STEP)} == {0.00287}
+    assert "20 photographs, 20 questions to gpt-4o by server, 22000 + 240 tokens, 0.06 dollars" in done.stdout
+    assert len(server.requests) == 20
+    table = (project.output / STEP / "images_with_albedo_with_keywords.csv").read_text().splitlines()
+    assert table[0] == "image_path,lighting_keywords"
+    assert len(table) == 21
+    everything = [path for path in project.folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert [path for path in everything if KEY.encode() in path.read_bytes()] == []
+    assert KEY not in done.stdout
+
+
+def test_a_server_that_answers_badly_slowly_or_not_at_all_costs_time_and_no_item(project):
+    keys = photographs(project, 12)
+    troubles = {
+        0: (429, {"error": {"message": "slow down"}}, {"Retry-After": "1"}),
+        1: (500, {"error": {"message": "oops"}}),
+        2: b"<html>gateway</html>",
+        3: None,
+        4: 3.0,
+        5: completion("Sure! Here are the keywords:"),
+        6: completion(""),
+        7: completion(PHRASE, "length"),
+    }
+    with ChatServer(lambda number, body: troubles.get(number, completion())) as server:
+        write_config(project, engine="server", vllm_url=server.url, num_workers=2, request_seconds=1.5)
+        done = project.run()
+    assert done.returncode == 0, done.stdout + log_of(project)
+    assert phrases(project) == dict.fromkeys(keys, PHRASE)
+
+
+def test_a_server_that_is_not_there_is_told_in_the_terminal_and_no_item_is_blamed(project):
+    photographs(project, 4)
+    write_config(project, engine="server", vllm_url="http://127.0.0.1:9/v1", model_path="tiny")
+    done = project.run(GPU_COUNT=1)
+    assert done.returncode == 1
+    assert "no server answers at http://127.0.0.1:9/v1" in done.stdout
+    assert (records(project), failures(project)) == ([], [])
+
+
+def test_answers_that_never_pass_are_failures_with_the_answer_in_them(project):
+    keys = photographs(project, 3)
+    script = lambda number, body: completion("I'm sorry, but I can't help with that.")  # noqa: E731
+    with ChatServer(script) as server:
+        write_config(project, engine="server", vllm_url=server.url, retries=1)
+        done = project.run(GPU_COUNT=1)
+    assert done.returncode == 3
+    assert len(failures(project)) == 3
+    text = (project.output / STEP / "failures" / f"{keys[0]}.json").read_text()
+    assert "asked 2 times, and the last answer is a refusal: \\\"I'm sorry, but I can't help with that.\\\"" in text
+
+
+def test_a_stopped_and_killed_run_goes_on_where_it_was_and_asks_nothing_twice(project):
+    keys = photographs(project, 40)
+    with ChatServer(lambda number, body: 0.1) as server:
+        write_config(project, engine="server", vllm_url=server.url, num_workers=2)
+        launcher = project.launch()
+        wait_until(lambda: len(records(project)) > 4)
+        os.kill(pid_of(project, "--gpu 1"), signal.SIGKILL)
+        wait_until(lambda: len(records(project)) > 12)
+        for gpu in (0, 1):
+            (project.folder / f"kill{gpu}.txt").touch()
+        output, _ = launcher.communicate(timeout=60)
+        assert launcher.returncode == 4, output + log_of(project)
+        half = records(project)
+        assert 12 < len(half) < 40
+        asked = len(server.requests)
+        done = project.run()
+    assert done.returncode == 0, done.stdout
+    assert phrases(project) == dict.fromkeys(keys, PHRASE)
+    assert len(server.requests) - asked == 40 - len(half)
+    assert asked - len(half) <= 4  # what the killed worker had in flight
+    assert project.leftovers() == []
+
+
+# ---- with vLLM ----
+
+CPU = {"VLLM_CPU_KVCACHE_SPACE": 1, "HF_HUB_OFFLINE": 1}
+STRUCTURED = {
+    "engine": "vllm", "dtype": "float32", "max_num_seqs": 2, "max_model_len": 1024, "engine_options": {"enforce_eager": True},
+    "prompt": "What light?", "structured": True, "temperature": 1.0, "max_tokens": 300, "max_words": 30,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def random_model(tmp_path_factory):
+    pytest.importorskip("vllm")
+    return tiny_vlm.qwen3vl(tmp_path_factory.mktemp("models") / "random")
+
+
+@pytest.mark.slow
+def test_two_workers_with_an_engine_each_survive_a_kill(project, random_model):
+    keys = photographs(project, 60)
+    write_config(project, **STRUCTURED, model_path=str(random_model))
+    variables = CPU | {"VLLM_ENABLE_V1_MULTIPROCESSING": 0, "VLLM_CACHE_ROOT": project.folder / "cache"}
+    launcher = project.launch(**variables)
+    wait_until(lambda: len(records(project)) > 3, 200)
+    os.kill(pid_of(project, "--gpu 0"), signal.SIGKILL)
+    output, _ = launcher.communicate(timeout=300)
+    assert launcher.returncode == 0, output + log_of(project)[-4000:]
+    assert "the worker died (signal KILL) and is started again" in output
+    assert sorted(phrases(project)) == keys
+    assert all(row["structured"]["place"] in row["lighting_keywords"] for row in project.rows(STEP))
+
+
+@pytest.mark.slow
+def test_an_engine_process_that_dies_is_started_again_and_none_outlives_its_worker(project, random_model):
+    keys = photographs(project, 60)
+    write_config(project, **STRUCTURED, model_path=str(random_model))
+    variables = CPU | {"VLLM_CACHE_ROOT": project.folder / "cache", "GPU_COUNT": 1, "MAX_RESTARTS": 0}
+    launcher = project.launch(**variables)
+    wait_until(lambda: len(records(project)) > 3, 200)
+    os.kill(pid_of(project, "VLLM::EngineCore"), signal.SIGKILL)
+    seen = len(records(project))
+    wait_until(lambda: "it is started again" in log_of(project), 60)
+    wait_until(lambda: len(records(project)) > seen + 6, 200)
+    assert pid_of(project, "VLLM::EngineCore")
+    os.kill(pid_of(project, "--gpu 0"), signal.SIGKILL)
+    output, _ = launcher.communicate(timeout=60)
+    assert launcher.returncode == 1, output
+    wait_until(lambda: family(project) == {}, 30)
+    done = project.run(**variables, timeout=300)
+    assert done.returncode == 0, done.stdout + log_of(project)[-4000:]
+    assert sorted(phrases(project)) == keys
+    time.sleep(1)
+    assert family(project) == {}
+
+
+@pytest.mark.slow
+def test_the_server_of_vllm_itself_is_asked(project, random_model):
+    keys = photographs(project, 6)
+    port = 18000 + os.getpid() % 1000
+    options = {name: STRUCTURED[name] for name in ("prompt", "structured", "temperature", "max_tokens", "max_words")}
+    write_config(
+        project, engine="server", vllm_url=f"http://127.0.0.1:{port}/v1", model_path=str(random_model), **options
+    )
+    more = ["--port", str(port), "--max-model-len", "1024", "--dtype", "float32", "--enforce-eager"]
+    server = project.launch("serve", *more, **CPU, VLLM_CACHE_ROOT=project.folder / "cache")
+    said: list[str] = []
+    reader = threading.Thread(target=lambda: said.extend(server.stdout), daemon=True)
+    reader.start()
+    try:
+
+        def is_up():
+            assert server.poll() is None, "".join(said)[-3000:]
+            try:
+                return urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1).status == 200
+            except OSError:
+                return False
+
+        wait_until(is_up, 300)
+        done = project.run()
+        assert done.returncode == 0, done.stdout + log_of(project)
+        assert sorted(phrases(project)) == keys
+        assert all(row["prompt_tokens"] > 10 and row["structured"] for row in project.rows(STEP))
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+        reader.join()
+        server.stdout.close()
