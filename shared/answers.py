@@ -18,12 +18,15 @@ REFUSAL = re.compile(
 PREAMBLE = re.compile(
     START + r"(sure|certainly|of course|absolutely|okay|ok|great)\b\s*[,!.:]"
     r"|" + START + r"here(['’]s| is| are)\b"
-    r"|" + START + r"(the )?((edit|lighting|short|final) )*(keywords?|caption|description|answer|output|phrase|instruction)s?\s*:"
+    r"|"
+    + START
+    + r"(the )?((edit|lighting|short|final) )*(keywords?|caption|description|answer|output|phrase|instruction)s?\s*:"
     r"|" + START + r"(based on|looking at|judging by) (the|this) (image|photo|photograph|picture)\b",
     re.IGNORECASE,
 )
 SENTENCE = re.compile(  # no preamble to a description, but not how a phrase begins
-    START + r"(in )?(the|this) (image|photo|photograph|picture|scene|lighting)\b.*?\b(shows?|depicts?|features?|is|has|appears?)\b",
+    START
+    + r"(in )?(the|this) (image|photo|photograph|picture|scene|lighting)\b.*?\b(shows?|depicts?|features?|is|has|appears?)\b",
     re.IGNORECASE,
 )
 MARKUP = re.compile(r"\*\*|^\s*[-*•#]\s|^\s*\d+\.\s|`|</?\w+>", re.MULTILINE)
@@ -74,7 +77,7 @@ def problem(answer: Answer, wanted: Wanted) -> str:
         return "has more than one line"
     if wanted.is_phrase and MARKUP.search(text):
         return "has markup"
-    if text[0] in "\"“«" or text[-1] in "\"”»" or (wanted.is_phrase and re.search(r'["“”«»]', text)):
+    if text[0] in '"“«' or text[-1] in '"”»' or (wanted.is_phrase and re.search(r'["“”«»]', text)):
         return "has quotes"
     if repeats(text, wanted.is_phrase):
         return "repeats itself"

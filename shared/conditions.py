@@ -20,7 +20,9 @@ def parse_condition(text: str) -> Condition:
     """
     match = re.fullmatch(r"\s*([\w.]+)\s*(?:(==|!=|>=|<=|>|<)\s*(.+?))?\s*", text)
     if not match:
-        raise ValueError(f"{text!r} is no condition; write a field, or a field, one of {' '.join(OPERATORS)}, and a value")
+        raise ValueError(
+            f"{text!r} is no condition; write a field, or a field, one of {' '.join(OPERATORS)}, and a value"
+        )
     name, sign, value = match.groups()
     if sign is None:
         return lambda row: bool(value_of(row, name))

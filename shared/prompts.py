@@ -31,7 +31,9 @@ def hint(light: dict) -> str:
         said.append(f"the main light comes from the {light['direction']} of the picture")
     hardness = light.get("hardness")
     if hardness is not None:
-        said.append(f"its shadows are {'hard' if hardness >= 0.6 else 'soft' if hardness <= 0.4 else 'neither hard nor soft'}")
+        said.append(
+            f"its shadows are {'hard' if hardness >= 0.6 else 'soft' if hardness <= 0.4 else 'neither hard nor soft'}"
+        )
     if light.get("cct_kelvin"):
         said.append(f"its colour is about {light['cct_kelvin']:.0f} K")
     if light.get("key"):

@@ -11,14 +11,23 @@ from shared.watch import gpu_use
 def serve(run: Run, more: list[str]) -> None:
     """Become vLLM's OpenAI-compatible server; returns only by RunError.
 
-    The model is that of the config's captioning step, which MODEL_PATH overrides. `more` are arguments of vllm serve, over ours: the server
-    listens to this machine only unless they say `--host 0.0.0.0`.
+    The model is that of the config's captioning step, which MODEL_PATH overrides. `more` are arguments of vllm serve,
+    over ours: the server listens to this machine only unless they say `--host 0.0.0.0`.
     """
     if find_spec("vllm") is None:
         raise RunError("vLLM is not installed; install it with: uv pip install -r requirements.txt")
     model, gpus = model_of(run), len(gpu_use())
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", model]
-    command += ["--host", "127.0.0.1", "--port", "8000", "--gpu-memory-utilization", "0.9", "--mm-encoder-tp-mode", "data"]
+    command += [
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "8000",
+        "--gpu-memory-utilization",
+        "0.9",
+        "--mm-encoder-tp-mode",
+        "data",
+    ]
     command += ["--tensor-parallel-size", str(max(gpus, 1)), *more]
     print("launcher: " + " ".join(command), flush=True)
     os.execv(sys.executable, command)

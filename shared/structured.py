@@ -1,6 +1,7 @@
 """Light as six named fields: the JSON schema that a model is held to, and the phrase that they make."""
 
 import json
+from typing import Any
 
 DIRECTION = {
     "left": "from the left", "right": "from the right", "above": "from above", "below": "from below",
@@ -17,7 +18,7 @@ COLOUR = ("warm", "cool", "neutral", "golden", "white", "blue", "green", "red", 
 # A pattern instead of a length: servers that take a schema know patterns, and not all know lengths.
 FREE_TEXT = {"type": "string", "pattern": "^[a-z][a-z]{1,11}( [a-z]{2,12}){0,2}$"}
 
-SCHEMA = {
+SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
         "direction": {"type": "string", "enum": list(DIRECTION)},

@@ -28,7 +28,9 @@ class Watch:
         self.messages = messages
         self.console: Console | None = None  # of the live table
         self.told = messages.stat().st_size if messages.exists() else 0
-        self.finished: dict[int, tuple[int, int]] = {}  # recorded and failed of processes, by pid: a restart begins at zero
+        self.finished: dict[
+            int, tuple[int, int]
+        ] = {}  # recorded and failed of processes, by pid: a restart begins at zero
         self.moved: dict[int, tuple[int, float]] = {}  # the last count of each pid and when it changed
         self.started = time.monotonic()
 

@@ -39,7 +39,10 @@ class ChatServer:
             def do_GET(self):
                 outer.headers.append(dict(self.headers))
                 if isinstance(models, int):
-                    self.reply(models, {"error": {"message": "Incorrect API key provided: " + self.headers["Authorization"][7:]}})
+                    self.reply(
+                        models,
+                        {"error": {"message": "Incorrect API key provided: " + self.headers["Authorization"][7:]}},
+                    )
                 else:
                     self.reply(200, {"object": "list", "data": [{"id": name, "object": "model"} for name in models]})
 
@@ -70,7 +73,11 @@ class ChatServer:
                 data = content if isinstance(content, bytes) else json.dumps(content).encode()
                 try:
                     self.send_response(status)
-                    for name, value in {"Content-Type": "application/json", "Content-Length": str(len(data)), **(headers or {})}.items():
+                    for name, value in {
+                        "Content-Type": "application/json",
+                        "Content-Length": str(len(data)),
+                        **(headers or {}),
+                    }.items():
                         self.send_header(name, value)
                     self.end_headers()
                     self.wfile.write(data)

@@ -43,7 +43,9 @@ class Project:
 
     def write_config(self, *steps: dict, **top) -> None:
         entries = [{"type": "toy", "config": step} if "type" not in step else step for step in steps]
-        self.config.write_text(yaml.safe_dump({"meta_path": str(self.input), "image_key": None, "steps": entries} | top))
+        self.config.write_text(
+            yaml.safe_dump({"meta_path": str(self.input), "image_key": None, "steps": entries} | top)
+        )
 
     def environment(self, variables: dict) -> dict:
         kept = {name: value for name, value in os.environ.items() if name not in VARIABLES}

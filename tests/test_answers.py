@@ -91,7 +91,7 @@ def test_phrases_of_the_right_kind_pass(text):
 
 
 def test_a_description_may_be_long_and_begin_like_one():
-    text = "The image shows a cat on a mat. It looks at us. \"Sit\" says a sign.\n\nThe light is soft, the wall is white."
+    text = 'The image shows a cat on a mat. It looks at us. "Sit" says a sign.\n\nThe light is soft, the wall is white.'
     assert problem(said(text), TEXT) == ""
 
 
@@ -101,4 +101,12 @@ def test_a_description_that_goes_round_in_circles_does_not_pass():
 
 
 def test_words_are_counted_as_people_count_them():
-    assert words("low-key light, 5.5 K; it's soft – mostly") == ["low-key", "light", "5.5", "K", "it's", "soft", "mostly"]
+    assert words("low-key light, 5.5 K; it's soft – mostly") == [
+        "low-key",
+        "light",
+        "5.5",
+        "K",
+        "it's",
+        "soft",
+        "mostly",
+    ]

@@ -35,7 +35,11 @@ def write_config(project, **options):
 
 def records(project):
     folder = project.output / STEP / "records"
-    return sorted(str(path.relative_to(folder))[: -len(".json")] for path in folder.rglob("*.json")) if folder.exists() else []
+    return (
+        sorted(str(path.relative_to(folder))[: -len(".json")] for path in folder.rglob("*.json"))
+        if folder.exists()
+        else []
+    )
 
 
 def failures(project):
@@ -55,9 +59,9 @@ def family(project):
     found = {}
     for entry in Path("/proc").iterdir():
         try:
-            if entry.name.isdigit() and os.readlink(entry / "cwd") == str(project.folder):
-                if (words := (entry / "cmdline").read_bytes()):
-                    found[int(entry.name)] = words.replace(b"\0", b" ").decode(errors="replace").strip()
+            is_here = entry.name.isdigit() and os.readlink(entry / "cwd") == str(project.folder)
+            if is_here and (words := (entry / "cmdline").read_bytes()):
+                found[int(entry.name)] = words.replace(b"\0", b" ").decode(errors="replace").strip()
         except OSError:
             continue
     return found

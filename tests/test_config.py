@@ -59,14 +59,14 @@ TYPES = ", ".join(step_types())
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", "run.yaml should hold keys and values; the keys are meta_path, meta_folder, image_key, key_column, seed, folder, steps"),  # noqa: E501
+        ("", "run.yaml should hold keys and values; the keys are meta_path, meta_folder, image_key, key_column, seed, folder, steps"),
         ("- a\n- b\n", "run.yaml should hold keys and values; the keys are"),
         ("meta_path: p\n", "run.yaml has no steps; it needs a list `steps:` of entries with a `type:`"),
         ("meta_path: p\nsteps: {type: filter}\n", "run.yaml has no steps;"),
         ("meta_path: p\nsteps: []\n", "run.yaml has no steps;"),
-        ("steps:\n  - type: template\n", "run.yaml has no meta_path; it names a folder of photographs or a table, or set INPUT"),  # noqa: E501
+        ("steps:\n  - type: template\n", "run.yaml has no meta_path; it names a folder of photographs or a table, or set INPUT"),
         ("meta_path: [a]\nsteps:\n  - type: template\n", "run.yaml has no meta_path;"),
-        ("mata_path: p\nsteps: []\n", "run.yaml: no key 'mata_path'; did you mean 'meta_path'? (meta_path, meta_folder,"),  # noqa: E501
+        ("mata_path: p\nsteps: []\n", "run.yaml: no key 'mata_path'; did you mean 'meta_path'? (meta_path, meta_folder,"),
         ("1: p\nsteps: []\n", "run.yaml: no key 1; (meta_path, meta_folder,"),
         ("seed: many\n" + STEP + "type: template", "run.yaml: seed is 'many'; input should be a valid integer"),
         ("image_key: [a]\n" + STEP + "type: template", "run.yaml: image_key is ['a']; input should be a valid string"),
@@ -76,11 +76,11 @@ TYPES = ", ".join(step_types())
         (STEP + "type: fliter", "step 1 of run.yaml: no type 'fliter'; did you mean 'filter'? ("),
         (STEP + "type: launch", "step 1 of run.yaml: no type 'launch'; ("),
         (STEP + "type: ../shared/run", "step 1 of run.yaml: no type '../shared/run'; ("),
-        (STEP + "type: filter\n    confg: {}", "step 1 of run.yaml: no key 'confg'; did you mean 'config'? (type, name, config)"),  # noqa: E501
-        (STEP + "type: filter\n    config: [a]", "step 1 of run.yaml: config is ['a']; it should be a mapping of options"),  # noqa: E501
-        (STEP + "type: filter\n    name: a/b", "step 1 of run.yaml: the name 'a/b' names a folder; use letters, digits, - and _"),  # noqa: E501
-        (STEP + "type: filter\n    name: ../x", "step 1 of run.yaml: the name '../x' names a folder; use letters, digits, - and _"),  # noqa: E501
-        (STEP + "type: filter\n    name: 5", "step 1 of run.yaml: the name 5 names a folder; use letters, digits, - and _"),  # noqa: E501
+        (STEP + "type: filter\n    confg: {}", "step 1 of run.yaml: no key 'confg'; did you mean 'config'? (type, name, config)"),
+        (STEP + "type: filter\n    config: [a]", "step 1 of run.yaml: config is ['a']; it should be a mapping of options"),
+        (STEP + "type: filter\n    name: a/b", "step 1 of run.yaml: the name 'a/b' names a folder; use letters, digits, - and _"),
+        (STEP + "type: filter\n    name: ../x", "step 1 of run.yaml: the name '../x' names a folder; use letters, digits, - and _"),
+        (STEP + "type: filter\n    name: 5", "step 1 of run.yaml: the name 5 names a folder; use letters, digits, - and _"),
         (OPTIONS + "num_image: 5", "step 1 (filter): no option 'num_image'; did you mean 'num_images'? (batch_size, "),
         (OPTIONS + "seed: 5", "step 1 (filter): no option 'seed'; (batch_size, "),
         (OPTIONS + "num_images: lots", "step 1 (filter): num_images is 'lots'; input should be a valid integer"),
@@ -89,7 +89,7 @@ TYPES = ", ".join(step_types())
         (OPTIONS + "method: best", "step 1 (filter): method is 'best'; "),
         (OPTIONS + "split_ratios: [1, 2]", "step 1 (filter): the option 'split_ratios.2' is needed"),
         (OPTIONS + "split_ratios: [0, 0, 0]", "step 1 (filter): split_ratios is [0.0, 0.0, 0.0]; one of train"),
-        (OPTIONS + "split_ratios: [0.8, half, 0]", "step 1 (filter): split_ratios.1 is 'half'; input should be a valid number"),  # noqa: E501
+        (OPTIONS + "split_ratios: [0.8, half, 0]", "step 1 (filter): split_ratios.1 is 'half'; input should be a valid number"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_one_sentence(load, tmp_path, text, expected):

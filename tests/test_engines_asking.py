@@ -166,7 +166,8 @@ def test_a_photograph_that_is_still_decoded_is_not_waited_for_while_an_answer_is
 
 
 @pytest.mark.parametrize(
-    ("temperature", "expected"), [(0.1, [0.1, 0.4, 0.7, 1.0]), (0.9, [0.9, 0.6, 0.3, 0.0]), (0.0, [0.0, 0.3, 0.6, 0.9]), (None, [None] * 4)]
+    ("temperature", "expected"),
+    [(0.1, [0.1, 0.4, 0.7, 1.0]), (0.9, [0.9, 0.6, 0.3, 0.0]), (0.0, [0.0, 0.3, 0.6, 0.9]), (None, [None] * 4)],
 )
 def test_each_attempt_has_a_temperature_of_its_own(temperature, expected):
     assert [temperature_of(temperature, attempt) for attempt in range(4)] == expected

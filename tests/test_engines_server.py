@@ -68,13 +68,22 @@ def test_every_photograph_is_asked_about_and_recorded_with_its_tokens(items):
     with ChatServer() as server:
         found = caption(server, items)
     assert found == {
-        item["key"]: {"lighting_keywords": PHRASE, "asked": 1, "prompt_tokens": 1100, "completion_tokens": 12} for item in items
+        item["key"]: {"lighting_keywords": PHRASE, "asked": 1, "prompt_tokens": 1100, "completion_tokens": 12}
+        for item in items
     }
 
 
 def test_the_request_is_what_the_protocol_asks_for(items):
     with ChatServer() as server:
-        caption(server, items[:1], prompt="What light?", system_prompt="Be brief.", top_p=0.9, top_k=50, repetition_penalty=1.2)
+        caption(
+            server,
+            items[:1],
+            prompt="What light?",
+            system_prompt="Be brief.",
+            top_p=0.9,
+            top_k=50,
+            repetition_penalty=1.2,
+        )
     [request] = server.requests
     image = request["messages"][1]["content"].pop(0)
     assert isinstance(request.pop("seed"), int)
@@ -101,7 +110,10 @@ def test_a_large_photograph_is_made_smaller_before_it_is_sent(tmp_path):
 
 @pytest.mark.parametrize(
     ("preset", "fields", "variable"),
-    [("openai", {"max_completion_tokens", "seed"}, "OPENAI_API_KEY"), ("mistral", {"max_tokens", "temperature", "random_seed"}, "MISTRAL_API_KEY")],
+    [
+        ("openai", {"max_completion_tokens", "seed"}, "OPENAI_API_KEY"),
+        ("mistral", {"max_tokens", "temperature", "random_seed"}, "MISTRAL_API_KEY"),
+    ],
 )
 def test_the_providers_are_spoken_to_as_they_want_it(items, monkeypatch, preset, fields, variable):
     from shared.config import read_preset
@@ -118,7 +130,9 @@ def test_the_providers_are_spoken_to_as_they_want_it(items, monkeypatch, preset,
 
 def test_a_missing_key_is_one_sentence(monkeypatch):
     monkeypatch.delenv("MISTRAL_API_KEY", raising=False)
-    with pytest.raises(RunError, match=r"MISTRAL_API_KEY is not set; the server at http\S+ needs a key: export MISTRAL_API_KEY=\.\.\."):
+    with pytest.raises(
+        RunError, match=r"MISTRAL_API_KEY is not set; the server at http\S+ needs a key: export MISTRAL_API_KEY=\.\.\."
+    ):
         Server("http://127.0.0.1:9/v1", "tiny", key_variable="MISTRAL_API_KEY").setup()
 
 
@@ -138,7 +152,10 @@ def test_a_server_that_repeats_the_key_does_not_bring_it_into_a_message(monkeypa
 
 
 def test_a_server_that_is_not_there_is_one_sentence_that_says_what_to_do():
-    with pytest.raises(RunError, match=r"no server answers at http://127.0.0.1:9/v1 \(.*\); start one with ./launcher.sh serve, .* set vllm_url"):
+    with pytest.raises(
+        RunError,
+        match=r"no server answers at http://127.0.0.1:9/v1 \(.*\); start one with ./launcher.sh serve, .* set vllm_url",
+    ):
         Server("http://127.0.0.1:9/v1", "tiny").setup()
 
 
@@ -186,7 +203,11 @@ def test_a_server_that_answers_too_slowly_is_asked_again():
 def test_retry_after_is_honoured_by_all_requests(items, value):
     def script(number, body):
         if number == 0:
-            return 429, {"error": {"message": "slow down"}}, {"Retry-After": value if isinstance(value, str) else value()}
+            return (
+                429,
+                {"error": {"message": "slow down"}},
+                {"Retry-After": value if isinstance(value, str) else value()},
+            )
         return completion()
 
     with ChatServer(script) as server:
@@ -198,7 +219,7 @@ def test_retry_after_is_honoured_by_all_requests(items, value):
 
 def test_a_server_that_asks_to_wait_for_hours_ends_the_run_with_a_sentence(items):
     script = lambda number, body: (429, {"error": {"message": "quota"}}, {"Retry-After": "7200"})  # noqa: E731
-    with ChatServer(script) as server, pytest.raises(RunError, match="asks to wait 7200 seconds .* run again then"):
+    with ChatServer(script) as server, pytest.raises(RunError, match=r"asks to wait 7200 seconds .* run again then"):
         caption(server, items)
 
 
@@ -207,7 +228,7 @@ def test_a_server_that_goes_away_ends_the_run_and_blames_no_item(items):
         engine = Server(server.url, "tiny")
         engine.setup()
     engine.ask(Question("a", (Message("user", "?"),), Sampling(), None))
-    with pytest.raises(RunError, match="has not answered 8 tries .*nothing recorded is lost"):
+    with pytest.raises(RunError, match=r"has not answered 8 tries .*nothing recorded is lost"):  # noqa: PT012
         while True:
             engine.answers(1)
     engine.close()
@@ -231,7 +252,11 @@ def test_a_server_that_fails_on_one_photograph_and_is_well_fails_that_one_alone(
 @pytest.mark.parametrize(
     ("status", "said", "message"),
     [
-        (400, {"error": {"message": "Unsupported parameter: 'max_tokens'", "param": "max_tokens"}}, "refuses what the config asks"),
+        (
+            400,
+            {"error": {"message": "Unsupported parameter: 'max_tokens'", "param": "max_tokens"}},
+            "refuses what the config asks",
+        ),
         (422, {"detail": [{"loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}]}, "seed: Extra inputs"),
         (404, {"error": {"message": "The model does not exist"}}, "refuses what the config asks"),
         (403, {"error": {"message": "no"}}, "refuses the key"),
@@ -259,7 +284,9 @@ def test_no_more_than_num_workers_requests_are_in_flight(items):
 
 
 def test_a_refusal_in_the_protocol_s_own_field_is_asked_again(items):
-    with ChatServer(lambda number, body: completion(None, refusal="I can't.") if number == 0 else completion()) as server:
+    with ChatServer(
+        lambda number, body: completion(None, refusal="I can't.") if number == 0 else completion()
+    ) as server:
         found = caption(server, items[:1])
     assert found["0.png"]["asked"] == 2
     assert [request["temperature"] for request in server.requests] == [0.1, 0.4]
@@ -289,8 +316,7 @@ def test_the_presets_have_the_contract_s_values():
     from shared.config import read_preset
 
     values = {
-        path.stem: read_preset(path.stem)
-        for path in (Path(__file__).parents[1] / "configs" / "models").glob("*.yaml")
+        path.stem: read_preset(path.stem) for path in (Path(__file__).parents[1] / "configs" / "models").glob("*.yaml")
     }
     for name in ("qwen3vl", "qwen3vl-server", "mistral", "openai"):
         checked(Caption, values[name], name)

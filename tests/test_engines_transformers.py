@@ -67,7 +67,12 @@ def test_real_models_answer_through_the_worker(models, name, tmp_path):
         photograph(number).save(tmp_path / f"{number}.png")
     worker = checked(
         Caption,
-        {"engine": "transformers", "model_path": models(name, tiny_vlm.SENTENCE), "batch_size": 2, "prompt": "What light?"},
+        {
+            "engine": "transformers",
+            "model_path": models(name, tiny_vlm.SENTENCE),
+            "batch_size": 2,
+            "prompt": "What light?",
+        },
         "step 3 (keywords)",
     )
     worker.check("step 3 (keywords)")
@@ -107,7 +112,9 @@ def test_greedy_is_the_model_s_own_greedy_answer(models):
     inputs = engine._inputs([question(1)])
     with torch.inference_mode():
         tokens = engine.model.generate(**inputs, max_new_tokens=12, do_sample=False)
-    assert found.text == engine.processor.tokenizer.decode(tokens[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+    assert found.text == engine.processor.tokenizer.decode(
+        tokens[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True
+    )
 
 
 def test_top_k_and_the_repetition_penalty_reach_the_sampler(models):
@@ -119,7 +126,9 @@ def test_top_k_and_the_repetition_penalty_reach_the_sampler(models):
 
 
 def test_an_answer_that_is_cut_says_so(models):
-    found = answers(started(models("qwen3vl", tiny_vlm.SENTENCE)), [question(1, max_tokens=4), question(2, max_tokens=40)])
+    found = answers(
+        started(models("qwen3vl", tiny_vlm.SENTENCE)), [question(1, max_tokens=4), question(2, max_tokens=40)]
+    )
     assert found["k1"] == Answer("soft window light from", "length", found["k1"].prompt_tokens, 4)
     assert found["k2"] == Answer(tiny_vlm.SENTENCE, "stop", found["k2"].prompt_tokens, 10)
 
@@ -148,14 +157,21 @@ def test_a_batch_that_does_not_fit_is_halved_and_the_size_is_kept(models, monkey
 
 def test_a_question_that_cannot_be_answered_costs_itself_alone(models):
     broken = Question("bad", (Message("user", "?"),), Sampling(max_tokens=40), image="no image")
-    found = answers(started(models("qwen3vl", tiny_vlm.SENTENCE)), [question(1, max_tokens=40), broken, question(2, max_tokens=40)])
+    found = answers(
+        started(models("qwen3vl", tiny_vlm.SENTENCE)), [question(1, max_tokens=40), broken, question(2, max_tokens=40)]
+    )
     assert isinstance(found.pop("bad"), Exception)
     assert {key: answer.text for key, answer in found.items()} == {"k1": tiny_vlm.SENTENCE, "k2": tiny_vlm.SENTENCE}
 
 
 def test_a_conversation_goes_on_with_what_was_said(models):
     first = question(1, max_tokens=40)
-    later = Question("k1", (*first.messages, Message("assistant", "A room."), Message("user", "And now?")), first.sampling, first.image)
+    later = Question(
+        "k1",
+        (*first.messages, Message("assistant", "A room."), Message("user", "And now?")),
+        first.sampling,
+        first.image,
+    )
     engine = started(models("qwen3vl", tiny_vlm.SENTENCE))
     short, long = answers(engine, [first])["k1"], answers(engine, [later])["k1"]
     assert long.text == tiny_vlm.SENTENCE
@@ -165,7 +181,10 @@ def test_a_conversation_goes_on_with_what_was_said(models):
 def test_a_schema_holds_random_weights_to_json(models):
     pytest.importorskip("xgrammar")
     engine = started(models("qwen3vl"), batch_size=2)
-    asked = [Question(f"k{n}", question(n).messages, Sampling(1.0, max_tokens=300, seed=n), photograph(n), SCHEMA) for n in range(3)]
+    asked = [
+        Question(f"k{n}", question(n).messages, Sampling(1.0, max_tokens=300, seed=n), photograph(n), SCHEMA)
+        for n in range(3)
+    ]
     found = answers(engine, [*asked, question(7)])
     assert [compose(found[f"k{n}"].text)[2] for n in range(3)] == [""] * 3
     assert set(json.loads(found["k0"].text)) == set(SCHEMA["required"])

@@ -13,7 +13,12 @@ from shared.structured import SCHEMA
 from tests import tiny_vlm
 
 ROOT = Path(__file__).parent.parent
-INSIDE = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+INSIDE = {
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "HF_HUB_OFFLINE": "1",
+    "OMP_NUM_THREADS": "1",
+}
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +91,12 @@ def test_each_worker_has_its_own_compile_cache_and_cores(monkeypatch):
     monkeypatch.setenv("VLLM_CACHE_ROOT", "/caches/vllm")
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4, 10)))
-    for name in ("VLLM_WORKER_MULTIPROC_METHOD", "VLLM_NO_USAGE_STATS", "VLLM_LOGGING_LEVEL", "VLLM_CPU_OMP_THREADS_BIND"):
+    for name in (
+        "VLLM_WORKER_MULTIPROC_METHOD",
+        "VLLM_NO_USAGE_STATS",
+        "VLLM_LOGGING_LEVEL",
+        "VLLM_CPU_OMP_THREADS_BIND",
+    ):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     vllm.set_environment(2)

@@ -96,7 +96,7 @@ def test_a_table_with_a_key_twice_stops_before_anything_begins(project):
     done = project.run()
     assert done.returncode == 2
     assert done.stdout.splitlines() == [
-        'launcher: error: rows 1 and 3 of items.csv both have the key "a"; keys name the records, so each must be its own'  # noqa: E501
+        'launcher: error: rows 1 and 3 of items.csv both have the key "a"; keys name the records, so each must be its own'
     ]
     assert not (project.output / "step_1_template").exists()
     assert [path.name for path in project.output.rglob("*") if path.is_file()] == [".lock"]
@@ -130,7 +130,7 @@ def test_a_path_that_leaves_the_folder_or_a_missing_file_fails_alone(project, tm
 
 KEYS = [
     "../../etc/x", "/abs", "a//b", "a/b", "x.json/y", "x", "x.json", "Case", "case", "CASE", ".", "..", "...", "-rf",
-    "new\nline", "tab\t", "100%", "%2E%2E", "ü", "u\u0308", "long" * 100, "deep/" * 500 + "x", " ", "a/", "con", "*", "~",  # noqa: E501
+    "new\nline", "tab\t", "100%", "%2E%2E", "ü", "u\u0308", "long" * 100, "deep/" * 500 + "x", " ", "a/", "con", "*", "~",
     "records", "end0.txt", "kill0.txt", "%_", "a\\b", "quote\"'", "\u202egpj.exe",
 ]  # fmt: skip
 

@@ -58,7 +58,11 @@ def test_a_kill_file_stops_one_worker_and_the_others_take_over(project, place):
     project.write_config({"seconds": 0.05, "batch_size": 1})
     process = project.launch(GPU_COUNT=3)
     wait_until(lambda: len(project.computed()) > 6)
-    folders = {"beside the launcher": project.folder, "in the step's folder": project.step, "in the run's folder": project.output}
+    folders = {
+        "beside the launcher": project.folder,
+        "in the step's folder": project.step,
+        "in the run's folder": project.output,
+    }
     kill = folders[place] / "kill0.txt"
     kill.touch()
     wait_until(lambda: not kill.exists())
@@ -235,7 +239,9 @@ def test_the_batch_is_halved_when_the_gpu_memory_runs_out(project):
     project.write_config({"memory_for": 3, "batch_size": 16})
     assert project.run(GPU_COUNT=1).returncode == 0
     assert sorted(project.recorded()) == keys
-    assert "out of GPU memory with 16 items: going on with batches of 8" in (project.folder / "logs/gpu0.log").read_text()
+    assert (
+        "out of GPU memory with 16 items: going on with batches of 8" in (project.folder / "logs/gpu0.log").read_text()
+    )
     assert json.loads((project.step / "progress0.json").read_text())["batch_size"] == 2
 
 

@@ -78,7 +78,9 @@ def test_rows_that_are_no_triplets_are_dropped_with_the_reason(tmp_path, rows):
         "val": (1, 0, {"whose image_path is not there": 1}),
         "test": (1, 0, {"without lighting_keywords": 1}),
     }
-    assert (folder / "val" / "metadata.jsonl").read_text() == "" and (folder / "val" / "metadata.json").read_text() == "[]\n"
+    assert (folder / "val" / "metadata.jsonl").read_text() == "" and (
+        folder / "val" / "metadata.json"
+    ).read_text() == "[]\n"
 
 
 def test_without_validation_a_missing_file_is_not_looked_for(tmp_path, rows):
@@ -137,7 +139,9 @@ def test_a_second_merge_leaves_the_files_untouched(tmp_path, rows):
     shutil.copytree(folder, kept)
     shutil.rmtree(folder)
     again, _ = merge(tmp_path, rows, {"tables": [table], "triplets": {}})
-    assert sorted(path.relative_to(folder) for path in before) == sorted(path.relative_to(again) for path in again.rglob("*"))
+    assert sorted(path.relative_to(folder) for path in before) == sorted(
+        path.relative_to(again) for path in again.rglob("*")
+    )
     for path in kept.rglob("*.*"):
         assert (again / path.relative_to(kept)).read_bytes() == path.read_bytes()
 
@@ -163,10 +167,19 @@ def test_conditions(rows, text, expected):
     ("config", "sentence"),
     [
         ({}, "step 1 (out): nothing to write; declare tables or triplets"),
-        ({"tables": [{"output": "../x.csv", "columns": {}}]}, "step 1 (out): the output '../x.csv' leaves the step's folder"),
-        ({"tables": [{"output": "x.xls", "columns": {}}]}, "'x.xls' should end in one of .csv, .json, .jsonl, .parquet"),
+        (
+            {"tables": [{"output": "../x.csv", "columns": {}}]},
+            "step 1 (out): the output '../x.csv' leaves the step's folder",
+        ),
+        (
+            {"tables": [{"output": "x.xls", "columns": {}}]},
+            "'x.xls' should end in one of .csv, .json, .jsonl, .parquet",
+        ),
         ({"tables": [{"output": "x.csv", "columns": {}, "splits": True}]}, "needs {split} in its name"),
-        ({"tables": [{"output": "x.csv", "columns": {}, "where": ["a =! b"]}]}, "where of x.csv: 'a =! b' is no condition"),
+        (
+            {"tables": [{"output": "x.csv", "columns": {}, "where": ["a =! b"]}]},
+            "where of x.csv: 'a =! b' is no condition",
+        ),
         ({"tables": [{"output": "x.csv", "columns": {}, "sorted": "a"}]}, "no option 'tables.0.sorted'"),
     ],
 )

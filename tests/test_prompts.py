@@ -15,7 +15,9 @@ def test_a_prompt_is_a_text_or_a_file(tmp_path):
     assert read_prompt("Write the phrase to\nphrase.txt") == "Write the phrase to\nphrase.txt"
 
 
-@pytest.mark.parametrize(("content", "why"), [(None, "does not exist"), ("  \n", "is empty"), (b"\xff\xfe\xfa", "cannot be read")])
+@pytest.mark.parametrize(
+    ("content", "why"), [(None, "does not exist"), ("  \n", "is empty"), (b"\xff\xfe\xfa", "cannot be read")]
+)
 def test_a_file_without_a_prompt_is_told(tmp_path, content, why):
     path = tmp_path / "ask.txt"
     if content is not None:
@@ -39,7 +41,14 @@ def test_the_structured_prompt_names_every_field_and_value():
 
 
 def test_a_hint_says_what_was_measured_and_no_direction_without_confidence():
-    light = {"direction": "left", "confidence": 0.8, "hardness": 0.7, "cct_kelvin": 3200.0, "key": "low", "contrast": 6.04}
+    light = {
+        "direction": "left",
+        "confidence": 0.8,
+        "hardness": 0.7,
+        "cct_kelvin": 3200.0,
+        "key": "low",
+        "contrast": 6.04,
+    }
     assert hint(light) == (
         "Measured from the pixels, to be trusted only where you see the same: the main light comes from the left of the "
         "picture; its shadows are hard; its colour is about 3200 K; the picture is low-key; its contrast is 6.0 stops."

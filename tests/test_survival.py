@@ -1,5 +1,6 @@
 """What must survive: kills at random moments, a full disk, and inputs that nobody should have."""
 
+import contextlib
 import os
 import random
 import signal
@@ -26,10 +27,8 @@ def worker_pids(project) -> list[int]:
 
 
 def kill(pid: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def test_fifty_kills_at_random_moments_lose_and_double_nothing(project):
@@ -64,7 +63,9 @@ def test_fifty_kills_at_random_moments_lose_and_double_nothing(project):
     assert sorted(recorded) == keys
     for key, record in recorded.items():
         assert record["value"] == key.upper()
-        assert (project.step / record["output_image_path"]).stat().st_size == record["files"][f"drawn/{key}.png"]["bytes"]
+        assert (project.step / record["output_image_path"]).stat().st_size == record["files"][f"drawn/{key}.png"][
+            "bytes"
+        ]
     assert [line for line in project.computed() if line[1] == "True"] == []  # none was computed after it was recorded
     assert kills == 50
     assert project.processes() == [] and project.leftovers() == []
@@ -89,7 +90,9 @@ def test_the_workers_of_a_killed_launcher_drain_and_leave(project):
 def small_disk(tmp_path):
     folder = tmp_path / "disk"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True, check=False
+    )
     if mounted.returncode:
         pytest.skip("needs the right to mount a small tmpfs")
     yield folder

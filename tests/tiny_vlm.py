@@ -1,5 +1,6 @@
 """Tiny vision-language models in the Hub's format: random weights, or weights that say one given sentence."""
 
+from itertools import pairwise
 from pathlib import Path
 
 QWEN_TOKENS = (
@@ -58,7 +59,7 @@ def say(model, tokenizer, sentence: str, end: str) -> None:
         head.zero_()
         chain = ["Ċ", *(piece.replace(" ", "Ġ") for piece in pieces_of(sentence)), end]
         numbers = tokenizer.convert_tokens_to_ids(chain)
-        for before, after in zip(numbers, numbers[1:], strict=False):
+        for before, after in pairwise(numbers):
             head[after] = 20 * embedding[before]
 
 

@@ -36,12 +36,21 @@ def main(folder: Path) -> None:
     found["dead again"] = dead_again(says, items)
     says._engine.close()
 
-    random = worker(folder / "random", prompt="What light?", structured=True, temperature=1.0, max_tokens=300, max_words=30)
+    random = worker(
+        folder / "random", prompt="What light?", structured=True, temperature=1.0, max_tokens=300, max_words=30
+    )
     found["structured"] = outcomes(random, items[:4])
     found["structured again"] = outcomes(random, items[:4])
-    found["cut"] = outcomes(changed(random, worker(folder / "random", setup=False, prompt="?", max_tokens=9, retries=1)), items[:1])
+    found["cut"] = outcomes(
+        changed(random, worker(folder / "random", setup=False, prompt="?", max_tokens=9, retries=1)), items[:1]
+    )
     asked = [
-        Question(item["key"], (Message("user", "Describe the light."),), Sampling(0.0, max_tokens=12), Image.open(item["image_path"]))
+        Question(
+            item["key"],
+            (Message("user", "Describe the light."),),
+            Sampling(0.0, max_tokens=12),
+            Image.open(item["image_path"]),
+        )
         for item in items[:6]
     ]
     found["greedy"] = {question.key: answer.text for question, answer in answers(random._engine, asked)}

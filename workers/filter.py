@@ -110,7 +110,9 @@ class Filter(Worker):
             if is_path(self.checkpoint):
                 name, tag, option = self.checkpoint, "", "checkpoint"
             models = [Model(name, option, "clip", packages, tag=tag, is_halved=True)]
-        return Forecast(models, min(self.num_images, sum(self.split_counts or (self.num_images,))), int(self.copy_images))
+        return Forecast(
+            models, min(self.num_images, sum(self.split_counts or (self.num_images,))), int(self.copy_images)
+        )
 
     def setup(self) -> None:
         if self.method == "photometric":

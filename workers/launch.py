@@ -200,7 +200,9 @@ def parse_arguments() -> argparse.Namespace:
         elif command is stop:
             one.add_argument("gpu", nargs="?", type=int)
         elif command is doctor:
-            one.add_argument("--workers", default="", help="each worker's GPUs: '0,1 2,3'; empty: one worker per GPU or core")
+            one.add_argument(
+                "--workers", default="", help="each worker's GPUs: '0,1 2,3'; empty: one worker per GPU or core"
+            )
             one.add_argument("--steps", default="", help="only these, by number, name or type")
             one.add_argument("--at-most", type=int, help="items of the input")
         elif command is serve:

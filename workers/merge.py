@@ -67,7 +67,9 @@ class Merge(Worker):
             if path.suffix not in FORMATS:
                 raise ConfigError(f"{label}: the output {table.output!r} should end in one of {', '.join(FORMATS)}")
             if table.splits and "{split}" not in table.output:
-                raise ConfigError(f"{label}: the output {table.output!r} needs {{split}} in its name, since splits is true")
+                raise ConfigError(
+                    f"{label}: the output {table.output!r} needs {{split}} in its name, since splits is true"
+                )
             try:
                 self.conditions[table.output] = [parse_condition(text) for text in table.where]
             except ValueError as error:
@@ -100,7 +102,11 @@ class Merge(Worker):
         """Write one split's metadata.jsonl, metadata.json and stats.json; returns the rows that became triplets."""
         roles = self.triplets
         assert roles is not None
-        columns = {"input_image": roles.input_image, "instruction": roles.instruction, "output_image": roles.output_image}
+        columns = {
+            "input_image": roles.input_image,
+            "instruction": roles.instruction,
+            "output_image": roles.output_image,
+        }
         folder = step.folder / split
         dropped: Counter[str] = Counter()
         kept, total = [], 0

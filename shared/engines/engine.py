@@ -80,5 +80,5 @@ class Engine(ABC):
         An engine that works elsewhere waits at most so many seconds for the first answer. Raises EngineError or RunError.
         """
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - an engine that holds nothing has nothing to do here
         """Let go of the model and of everything that was started for it. May be called twice."""

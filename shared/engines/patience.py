@@ -67,7 +67,9 @@ class Patience:
                 self.has_answered = True
                 return found
         if last.status == 429 or not self.is_healthy():
-            raise RunError(f"the server at {self.where} has not answered {TRIES} tries ({last}); nothing recorded is lost")
+            raise RunError(
+                f"the server at {self.where} has not answered {TRIES} tries ({last}); nothing recorded is lost"
+            )
         raise RequestError(f"no answer after {TRIES} tries, the last: {last}")
 
     def is_healthy(self) -> bool:
@@ -155,4 +157,4 @@ def reason_of(response: Any) -> tuple[str, bool]:
         return f"{'.'.join(place)}: {details[0].get('msg')}"[:300], bool(place) and place[0] != "messages"
     field = str(error.get("param") or "")
     is_spent = error.get("code") == "insufficient_quota"
-    return str(error.get("message") or said)[:300], is_spent or bool(field) and not field.startswith("messages")
+    return str(error.get("message") or said)[:300], is_spent or (bool(field) and not field.startswith("messages"))

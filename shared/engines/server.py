@@ -50,7 +50,9 @@ class Server(Engine):
         logging.getLogger("httpx").setLevel(logging.WARNING)  # it would write a line for every request
         key = os.environ.get(self.key_variable, "") if self.key_variable else ""
         if self.key_variable and not key:
-            raise RunError(f"{self.key_variable} is not set; the server at {self.url} needs a key: export {self.key_variable}=...")
+            raise RunError(
+                f"{self.key_variable} is not set; the server at {self.url} needs a key: export {self.key_variable}=..."
+            )
         self.client = httpx.Client(
             base_url=self.url + "/",
             headers={"Authorization": f"Bearer {key}"} if key else {},
@@ -132,13 +134,17 @@ class Server(Engine):
             needed = self.key_variable or "a key; name its environment variable with key_variable"
             raise RunError(f"the server at {self.url} refuses the key; check {needed}")
         if response.status_code >= 500:
-            raise RunError(f"the server at {self.url} is there and not ready (status {response.status_code}); see its log")
+            raise RunError(
+                f"the server at {self.url} is there and not ready (status {response.status_code}); see its log"
+            )
         served = models_of(response)
         if not self.model and len(served) == 1:
             [self.model] = served
             log.info("%s serves %s", self.url, self.model)
         elif not self.model:
-            raise RunError(f"the server at {self.url} has several models; name one with model_path: {', '.join(served[:20])}")
+            raise RunError(
+                f"the server at {self.url} has several models; name one with model_path: {', '.join(served[:20])}"
+            )
         elif served and self.model not in served and not any(name.endswith("/" + self.model) for name in served):
             raise RunError(f"the server at {self.url} does not serve {self.model}; it has {', '.join(served[:20])}")
 

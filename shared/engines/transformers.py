@@ -84,7 +84,9 @@ class Transformers(Engine):
                 return [(batch[0], error)]
             if is_out_of_memory(error):
                 self.batch_size = (len(batch) + 1) // 2
-                log.warning("out of GPU memory with %d images: going on with batches of %d", len(batch), self.batch_size)
+                log.warning(
+                    "out of GPU memory with %d images: going on with batches of %d", len(batch), self.batch_size
+                )
                 self.waiting.extendleft(reversed(batch))
                 batch = []
             else:

@@ -5,8 +5,6 @@ import os
 import socket
 import threading
 import time
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any
@@ -44,7 +42,7 @@ class Vllm(Engine):
     ):
         self.model, self.gpu, self.tensor_parallel_size = model, gpu, tensor_parallel_size
         self.max_num_seqs = max_num_seqs
-        self.limit = max_num_seqs + max(4, max_num_seqs // 8)  # some wait, so that a place that falls free is taken at once
+        self.limit = max_num_seqs + max(16, max_num_seqs // 4)  # these wait, so that a place that falls free is taken at once
         self.settings = {
             "model": model,
             "seed": seed,
@@ -61,7 +59,8 @@ class Vllm(Engine):
             **(options or {}),
         }
         self.asked: dict[str, Question] = {}  # by the id of the request, until answered
-        self.rendering: deque[tuple[str, Future]] = deque()
+        self.refused: list[tuple[Question, Answer | Exception]] = []
+        self.death: Exception | None = None
         self.number = 0
         self.is_second_life = False
         self.llm: Any = None
@@ -75,15 +74,26 @@ class Vllm(Engine):
         return self.limit - len(self.asked)
 
     def ask(self, question: Question) -> None:
+        """Render the question and give it to the engine, whose own process goes on with the others meanwhile."""
         self.number += 1
         name = str(self.number)
         self.asked[name] = question
-        self.rendering.append((name, self.pool.submit(self._render, question)))
+        if self.death is not None:
+            return  # asked again by the engine that follows
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        try:
+            self.llm.llm_engine.add_request(name, self._render(question), parameters_of(question))
+        except EngineDeadError as error:
+            self.death = error
+        except Exception as error:  # too long for the model, or an image that its processor refuses
+            self.refused.append((self.asked.pop(name), error))
 
     def answers(self, seconds: float) -> list[tuple[Question, Answer | Exception]]:
-        found: list[tuple[Question, Answer | Exception]] = []
+        found, self.refused = self.refused, []
         try:
-            self._admit(found)
+            if self.death is not None:
+                raise self.death
             if self.llm.llm_engine.has_unfinished_requests():
                 for output in self.llm.llm_engine.step():
                     if output.finished and output.request_id in self.asked:
@@ -96,7 +106,6 @@ class Vllm(Engine):
         llm, self.llm = self.llm, None
         if llm is None:
             return
-        self.pool.shutdown(cancel_futures=True)
         llm.llm_engine.renderer.shutdown()
         llm.llm_engine.engine_core.shutdown()
 
@@ -119,8 +128,7 @@ class Vllm(Engine):
                 f"vLLM could not start its engine for {self.model}; the lines above say why. Where it is the memory of the GPU, "
                 "set a smaller max_model_len, take a smaller model, or more GPUs per worker (GPUS_PER_WORKER)"
             ) from error
-        # One thread: vLLM's tokenizer and image processor must not be used by two at once. It works beside the model.
-        self.pool = ThreadPoolExecutor(1, thread_name_prefix="render")
+        self.death = None
         self._announce_death()
 
     def _render(self, question: Question) -> Any:
@@ -135,20 +143,6 @@ class Vllm(Engine):
             renderer.default_chat_tok_params.with_kwargs(add_special_tokens=False),
         )
         return rendered[0]
-
-    def _admit(self, found: list[tuple[Question, Answer | Exception]]) -> None:
-        """Give the engine what has been rendered; wait for it only when the engine has nothing else to do."""
-        from vllm.v1.engine.exceptions import EngineDeadError
-
-        engine = self.llm.llm_engine
-        while self.rendering and (self.rendering[0][1].done() or not engine.has_unfinished_requests()):
-            name, future = self.rendering.popleft()
-            try:
-                engine.add_request(name, future.result(), parameters_of(self.asked[name]))
-            except EngineDeadError:
-                raise
-            except Exception as error:  # too long for the model, or an image that its processor refuses
-                found.append((self.asked.pop(name), error))
 
     def _announce_death(self) -> None:
         """Where the engine's process dies, wake up a step() that would wait for it for ever."""
@@ -186,7 +180,6 @@ class Vllm(Engine):
         self._start()
         questions = list(self.asked.values())
         self.asked.clear()
-        self.rendering.clear()
         for question in questions:
             self.ask(question)
 
