@@ -329,7 +329,8 @@ def test_status_stop_and_verify(project):
     project.items(40)
     project.write_config({"seconds": 0.3, "batch_size": 1})
     process = project.launch()
-    wait_until(lambda: {gpu for gpu, _, _ in project.computed()} == {"0", "1"})
+    shown = [project.step / f"progress{gpu}.json" for gpu in (0, 1)]
+    wait_until(lambda: all(path.exists() and json.loads(path.read_text())["state"] == "running" for path in shown))
     seen = project.run("status")
     assert seen.returncode == 4 and "1 toy          running" in seen.stdout and "GPU 1: running" in seen.stdout
     assert project.run("stop", "1").returncode == 0
