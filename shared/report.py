@@ -73,6 +73,9 @@ def content(run: Run) -> dict[str, Any]:
         "phrases": profile.frequent_phrases(),
         "described": len(profile.wordings),
         "different_wordings": profile.different_wordings,
+        "questions": profile.questions,
+        "tokens": (profile.prompt_tokens, profile.completion_tokens),
+        "dollars": profile.dollars,
         "gallery": gallery_of(run, table, profile),
         "failures": [failures_of(stage.step) for stage in stages if stage.lost("failed")],
         "unselected": [

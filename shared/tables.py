@@ -96,7 +96,10 @@ def whole_file(path: Path) -> Iterator[IO[str]]:
     When the content is what was there before, the old file stays as it is.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with PartFile(path) as part, io.TextIOWrapper(part.file, encoding="utf-8", errors="surrogateescape", newline="") as file:
+    with (
+        PartFile(path) as part,
+        io.TextIOWrapper(part.file, encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
         yield file
         file.flush()
         part.sync()

@@ -68,6 +68,16 @@ def test_colour_temperatures_fall_into_their_bands():
     ]
 
 
+def test_what_the_captions_cost_is_summed():
+    rows = [
+        {"key": str(number), "asked": 2, "prompt_tokens": 900, "completion_tokens": 20, "cost": 0.25}
+        for number in range(3)
+    ]
+    profile = Profile([*rows, {"key": "measured"}])
+    spent = (profile.questions, profile.prompt_tokens, profile.completion_tokens, profile.dollars)
+    assert spent == (6, 2700, 60, 0.75)
+
+
 def test_phrases_are_counted_and_wordings_told_apart():
     rows = [
         {"lighting_keywords": words}

@@ -42,7 +42,8 @@ class Vllm(Engine):
     ):
         self.model, self.gpu, self.tensor_parallel_size = model, gpu, tensor_parallel_size
         self.max_num_seqs = max_num_seqs
-        self.limit = max_num_seqs + max(16, max_num_seqs // 4)  # these wait, so that a place that falls free is taken at once
+        waiting = max(16, max_num_seqs // 4)  # so that a place that falls free is taken at once
+        self.limit, self.burst, self.is_filling = max_num_seqs + waiting, waiting // 2, True
         self.settings = {
             "model": model,
             "seed": seed,
@@ -54,7 +55,9 @@ class Vllm(Engine):
             "trust_remote_code": trust_remote_code,
             "limit_mm_per_prompt": {"image": 1, "video": 0},
             "enable_prefix_caching": asks_again,
-            **({} if asks_again else {"mm_processor_cache_gb": 0}),  # an image that comes once needs no hash and no cache
+            **(
+                {} if asks_again else {"mm_processor_cache_gb": 0}
+            ),  # an image that comes once needs no hash and no cache
             "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
             **(options or {}),
         }
@@ -71,7 +74,11 @@ class Vllm(Engine):
             self._start()
 
     def room(self) -> int:
-        return self.limit - len(self.asked)
+        """Nothing until half of those that wait have moved up: rendering goes quicker in bursts."""
+        free = self.limit - len(self.asked)
+        if free <= 0 or free >= self.burst:
+            self.is_filling = free > 0
+        return free if self.is_filling else 0
 
     def ask(self, question: Question) -> None:
         """Render the question and give it to the engine, whose own process goes on with the others meanwhile."""

@@ -15,6 +15,9 @@ from shared.table import name_hash
 MOST_PHRASES = 200_000  # different ones that are counted at once; beyond, the rare ones are let go
 SHOWN_PHRASES = 24
 KEYS = ("low", "mid", "high")
+SPENT = {
+    "questions": "asked", "prompt_tokens": "prompt_tokens", "completion_tokens": "completion_tokens", "dollars": "cost",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Profile:
         self.keys: Counter[str] = Counter()
         self.phrases: Counter[str] = Counter()
         self.wordings = array("Q")
+        self.questions = self.prompt_tokens = self.completion_tokens = 0
+        self.dollars = 0.0
         for row in rows:
             self.add(row)
 
@@ -51,6 +56,9 @@ class Profile:
             for values, value in ((self.kelvin, light.get("cct_kelvin")), (self.hardness, light.get("hardness"))):
                 if not math.isnan(number(value)):
                     values.append(number(value))
+        for name, field in SPENT.items():  # by a captioner that asked a model
+            if not math.isnan(spent := number(row.get(field))):
+                setattr(self, name, getattr(self, name) + type(getattr(self, name))(spent))
         keywords = row.get("lighting_keywords")
         if isinstance(keywords, str) and keywords.strip():
             self.wordings.append(name_hash(keywords))

@@ -68,7 +68,9 @@ def chat(engine: Vllm, asked: list[Question], size: int) -> int:
     for start in range(0, len(asked), size):
         batch = asked[start : start + size]
         outputs = engine.llm.chat(
-            [messages_of(question) for question in batch], [parameters_of(question) for question in batch], use_tqdm=False
+            [messages_of(question) for question in batch],
+            [parameters_of(question) for question in batch],
+            use_tqdm=False,
         )
         tokens += sum(len(output.outputs[0].token_ids) for output in outputs)
     return tokens
@@ -109,7 +111,9 @@ def tiny_model(folder: Path) -> Path:
 
 def print_table(seconds: dict[str, list[float]], arguments: argparse.Namespace) -> None:
     place = "in this process" if arguments.in_process else "in a process of its own"
-    print(f"\n{arguments.images} images, {arguments.max_num_seqs} at once, {arguments.rounds} rounds, the engine {place}")
+    print(
+        f"\n{arguments.images} images, {arguments.max_num_seqs} at once, {arguments.rounds} rounds, the engine {place}"
+    )
     print(f"{'way':<32}{'images/s':>10}{'of the whole list':>20}")
     for name, values in seconds.items():
         rate = arguments.images / statistics.median(values)
