@@ -45,22 +45,37 @@ def main() -> None:
             "LLM.chat over batches of 6": lambda: chat(engine, asked, 6),
         }
         chat(engine, asked[:16], 16)  # warm
-        print_table(measure(ways, arguments.rounds), arguments)
+        steps = count_steps(engine)
+        print_table(*measure(ways, arguments.rounds, steps), arguments)
         engine.close()
 
 
-def measure(ways: dict[str, Callable[[], int]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each way in each round; the order turns, so that none is always the one after the other."""
+def count_steps(engine: Vllm) -> list[int]:
+    """How often the model has been run; the fewer for the same tokens, the fuller it was."""
+    counted, step = [0], engine.llm.llm_engine.step
+
+    def counting():
+        counted[0] += 1
+        return step()
+
+    engine.llm.llm_engine.step = counting
+    return counted
+
+
+def measure(ways: dict[str, Callable[[], int]], rounds: int, counted: list[int]) -> tuple[dict, dict]:
+    """Seconds of each way in each round, and its steps; the order turns, so that none always follows the same other."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
+    steps: dict[str, int] = {}
     tokens = set()
     for number in range(rounds):
         names = list(ways)
         for name in names[number % len(names) :] + names[: number % len(names)]:
-            started = time.perf_counter()
+            started, before = time.perf_counter(), counted[0]
             tokens.add(ways[name]())
             seconds[name].append(time.perf_counter() - started)
+            steps[name] = counted[0] - before
     assert len(tokens) == 1, f"the ways made {tokens} tokens"
-    return seconds
+    return seconds, steps
 
 
 def chat(engine: Vllm, asked: list[Question], size: int) -> int:
@@ -109,16 +124,16 @@ def tiny_model(folder: Path) -> Path:
     return qwen3vl(folder / "tiny")
 
 
-def print_table(seconds: dict[str, list[float]], arguments: argparse.Namespace) -> None:
+def print_table(seconds: dict[str, list[float]], steps: dict[str, int], arguments: argparse.Namespace) -> None:
     place = "in this process" if arguments.in_process else "in a process of its own"
     print(
         f"\n{arguments.images} images, {arguments.max_num_seqs} at once, {arguments.rounds} rounds, the engine {place}"
     )
-    print(f"{'way':<32}{'images/s':>10}{'of the whole list':>20}")
+    print(f"{'way':<32}{'images/s':>10}{'of the whole list':>20}{'steps':>8}")
     for name, values in seconds.items():
         rate = arguments.images / statistics.median(values)
         ratio = statistics.median(whole / value for whole, value in zip(seconds[WHOLE], values, strict=True))
-        print(f"{name:<32}{rate:>10.1f}{ratio:>20.2f}")
+        print(f"{name:<32}{rate:>10.1f}{ratio:>20.2f}{steps[name]:>8}")
 
 
 def parse_arguments() -> argparse.Namespace:
