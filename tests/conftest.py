@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -57,7 +58,7 @@ class Project:
     def launch(self, *words: str, **variables) -> subprocess.Popen:
         return subprocess.Popen(
             [self.folder / "launcher.sh", *words], env=self.environment(variables), text=True, start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=heed_ctrl_c,
         )  # fmt: skip
 
     def run(self, *words: str, timeout: float = 120, **variables) -> subprocess.CompletedProcess:
@@ -100,6 +101,11 @@ class Project:
         return sorted(
             str(path) for path in self.output.rglob("*") if path.name.endswith(".part") or path.parent.name == "parts"
         )
+
+
+def heed_ctrl_c() -> None:
+    """A shell's background job ignores SIGINT, and bash cannot trap what was ignored before it began."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture
