@@ -20,6 +20,11 @@ def completion(text: str = PHRASE, reason: str = "stop", **message: Any) -> dict
     }  # fmt: skip
 
 
+class QuietServer(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Whoever asked has gone; it is no error of the test."""
+
+
 class ChatServer:
     """`script(number, body)` gives what the request of that number gets: a dict (200), (status, body[, headers]), bytes, or
     a float, which is how long it keeps silent before it answers properly."""
@@ -87,7 +92,7 @@ class ChatServer:
             def log_message(self, *words):
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = QuietServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)

@@ -28,6 +28,7 @@ class Project:
         self.output = folder / "out"
         self.config = folder / "toy.yaml"
         self.input = folder / "items.csv"
+        self.launched: list[subprocess.Popen] = []
         for name in ("shared", "workers"):
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "launcher.sh", folder)
@@ -56,10 +57,20 @@ class Project:
         return kept | {name: str(value) for name, value in (mine | variables).items()}
 
     def launch(self, *words: str, **variables) -> subprocess.Popen:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [self.folder / "launcher.sh", *words], env=self.environment(variables), text=True, start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=heed_ctrl_c,
         )  # fmt: skip
+        self.launched.append(process)
+        return process
+
+    def close(self) -> None:
+        """End what a test that failed has left; the workers notice that their launcher is gone."""
+        for process in self.launched:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            process.stdout.close()
 
     def run(self, *words: str, timeout: float = 120, **variables) -> subprocess.CompletedProcess:
         process = self.launch(*words, **variables)
@@ -109,8 +120,10 @@ def heed_ctrl_c() -> None:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
-    return Project(tmp_path)
+def project(tmp_path: Path):
+    made = Project(tmp_path)
+    yield made
+    made.close()
 
 
 def wait_until(condition, seconds: float = 30):

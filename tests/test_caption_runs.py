@@ -190,7 +190,7 @@ def test_two_workers_with_an_engine_each_survive_a_kill(project, random_model):
 
 @pytest.mark.slow
 def test_an_engine_process_that_dies_is_started_again_and_none_outlives_its_worker(project, random_model):
-    keys = photographs(project, 60)
+    keys = photographs(project, 150)
     write_config(project, **STRUCTURED, model_path=str(random_model))
     variables = CPU | {"VLLM_CACHE_ROOT": project.folder / "cache", "GPU_COUNT": 1, "MAX_RESTARTS": 0}
     launcher = project.launch(**variables)

@@ -17,6 +17,7 @@ from shared.engines.server import Server
 from shared.run import RunError
 from shared.worker import Loaded
 from tests.chat_server import PHRASE, ChatServer, completion
+from tests.conftest import wait_until
 from workers.caption import Caption
 
 KEY = "sk-secret-of-the-test"
@@ -275,6 +276,19 @@ def test_a_photograph_that_is_refused_is_a_failure_of_its_own(items):
     assert [str(outcome) for outcome in found.values() if not isinstance(outcome, dict)] == [
         "the server refuses this one (status 400: content policy)"
     ]
+
+
+def test_closing_does_not_wait_for_pauses(monkeypatch):
+    monkeypatch.setattr(patience, "FIRST_PAUSE", 60.0)
+    monkeypatch.setattr(patience, "LONGEST_PAUSE", 60.0)
+    with ChatServer(lambda number, body: (500, {"error": {"message": "oops"}})) as server:
+        engine = Server(server.url, "tiny")
+        engine.setup()
+        engine.ask(Question("a", (Message("user", "?"),), Sampling(), None))
+        wait_until(lambda: server.requests)
+        engine.close()
+        [(_, error)] = engine.answers(10)
+    assert str(error) == "nobody waits for this answer any more"
 
 
 def test_no_more_than_num_workers_requests_are_in_flight(items):

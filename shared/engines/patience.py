@@ -45,6 +45,7 @@ class Patience:
         self.client, self.where, self.key = client, where, key
         self.resume_at = 0.0
         self.lock = threading.Lock()
+        self.closed = threading.Event()  # nobody waits for an answer any more: pauses end
         self.has_answered = False
         self.refused = 0
 
@@ -55,6 +56,8 @@ class Patience:
         """
         for attempt in range(TRIES):
             self._wait()
+            if self.closed.is_set():
+                raise RequestError("nobody waits for this answer any more")
             try:
                 found = read(self._send(path, body))
             except Refusal as refusal:
@@ -100,7 +103,8 @@ class Patience:
 
     def _wait(self) -> None:
         while (left := self.resume_at - time.monotonic()) > 0:
-            time.sleep(left + random.uniform(0, 0.1))  # not all at the same moment
+            if self.closed.wait(left + random.uniform(0, 0.1)):  # not all at the same moment
+                return
 
     def _note(self, refusal: Refusal, pause: float, attempt: int) -> None:
         if refusal.retry_after > LONGEST_RETRY_AFTER:
@@ -110,10 +114,10 @@ class Patience:
         if refusal.retry_after or refusal.status == 429:
             with self.lock:
                 self.resume_at = max(self.resume_at, time.monotonic() + (refusal.retry_after or pause))
-        if attempt + 1 < TRIES:
+        if attempt + 1 < TRIES and not self.closed.is_set():
             log.warning("%s: %s; trying again", self.where, refusal)
             if not refusal.retry_after:
-                time.sleep(pause)
+                self.closed.wait(pause)
 
     def _blame(self, refusal: Refusal) -> Exception:
         """Whose fault is a refusal for good: the run's, when it would befall every item, else the item's."""

@@ -97,6 +97,7 @@ class Server(Engine):
         client, self.client = self.client, None
         if client is None:
             return
+        self.patience.closed.set()
         if hasattr(self, "pool"):
             self.pool.shutdown(wait=False, cancel_futures=True)
         client.close()
