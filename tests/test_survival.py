@@ -33,7 +33,7 @@ def kill(pid: int) -> None:
 
 def test_fifty_kills_at_random_moments_lose_and_double_nothing(project):
     dice = random.Random(7)
-    keys = project.items(400)
+    keys = project.items(1600)
     project.write_config({"seconds": 0.03, "batch_size": 2, "draws": True})
     kills, process = 0, None
     while kills < 50:
