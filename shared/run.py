@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from shared.claims import Claims
 from shared.config import RunConfig, StepConfig
 from shared.dataset import Source
 from shared.tables import write_json
@@ -110,6 +111,10 @@ class Step:
     def write_settings(self) -> None:
         more = {"collect": self.collect_settings, "fingerprint": self.fingerprint, "versions": versions()}
         write_settings(self.folder, self.settings, more)
+
+    def is_alive(self) -> bool:
+        """True while any process works on the step: it holds a lock, which ends with it."""
+        return (self.folder / "claims").exists() and Claims(self.folder / "claims").has_living_workers()
 
     def tell(self, text: str) -> None:
         """What collecting says to the person at the launcher."""

@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from shared.claims import Claims
 from shared.control import PROGRESS_FILE, matching
 from shared.dataset import DatasetError
 from shared.picker import FAILED, OPEN, RECORDED, item_states
@@ -50,7 +49,7 @@ def describe(step: Step) -> tuple[str, int, int]:
         return (f"{name} complete: {rows} rows", 0, 0) if rows is not None else (f"{name} not made yet", 1, 0)
     counts = np.bincount(item_states(table, Records(step.folder, step.worker.records_name)), minlength=3)
     left, recorded, failed = (int(counts[state]) for state in (OPEN, RECORDED, FAILED))
-    state = "complete" if not left and step.result_path.exists() else "running" if is_alive(step) else "not complete"
+    state = "complete" if not left and step.result_path.exists() else "running" if step.is_alive() else "not complete"
     return (
         f"{name} {state}: {recorded} of {len(table)} recorded, {failed} failed, {left} left",
         left or state == "running",
@@ -59,14 +58,9 @@ def describe(step: Step) -> tuple[str, int, int]:
 
 
 def living_workers(step: Step) -> list[dict]:
-    if not is_alive(step):
+    if not step.is_alive():
         return []
     return [worker for path in matching(step.folder, PROGRESS_FILE) if (worker := read_json(path)) and lives(worker)]
-
-
-def is_alive(step: Step) -> bool:
-    """True while any process works on the step: it holds a lock, which ends with it."""
-    return (step.folder / "claims").exists() and Claims(step.folder / "claims").has_living_workers()
 
 
 def lives(worker: dict) -> bool:

@@ -41,7 +41,7 @@ def verify_run(run: Run, repair: bool, say: Callable[[str], None]) -> int:
         if list(check_table(step.table_path)):
             say(f"{step.label}: cannot be checked before its input is whole")
             continue
-        if repair and (step.folder / "claims").exists() and Claims(step.folder / "claims").has_living_workers():
+        if repair and step.is_alive():
             raise RunError(f"{step.label} is being worked on; stop that run first, then repair")
         found += verify_step(step, repair, say)
     if found and repair:

@@ -6,12 +6,11 @@ import sys
 from pathlib import Path
 
 from shared.advance import Advance, advance, check_changes
-from shared.claims import Claims
 from shared.config import ConfigError, RunConfig, load_config
 from shared.control import KILL_FILE, matching
 from shared.dataset import DatasetError
 from shared.records import is_disk_error
-from shared.run import Run, RunError, Step
+from shared.run import Run, RunError
 from shared.worker import add_run_arguments
 
 MISUSE, BROKEN = 2, 1
@@ -102,7 +101,7 @@ def answer(reached: Advance) -> str:
 
 def remove_old_kill_files(arguments: argparse.Namespace, run: Run) -> None:
     """A kill file from before the launch would stop what has only begun."""
-    if any(is_alive(step) for step in run.steps):
+    if any(step.is_alive() for step in run.steps):
         return
     folders = [arguments.kill_folder, run.folder, *(step.folder for step in run.steps)]
     for path in (path for folder in folders if folder for path in matching(folder, KILL_FILE)):
@@ -114,10 +113,6 @@ def remove_old_kill_files(arguments: argparse.Namespace, run: Run) -> None:
             number = "".join(filter(str.isdigit, path.stem))
             with open(arguments.log_dir / f"gpu{number}.log", "a") as log:
                 log.write(f"launcher: {line}\n")
-
-
-def is_alive(step: Step) -> bool:
-    return (step.folder / "claims").exists() and Claims(step.folder / "claims").has_living_workers()
 
 
 def watch(arguments: argparse.Namespace, run: Run) -> int:
