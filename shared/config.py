@@ -2,15 +2,17 @@
 
 import difflib
 import importlib
-import json
+import os
 import re
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from shared.config_paths import found_options
+from shared.readers.image_columns import image_columns
 
 ALIASES = {"ImageCaptioner": "caption", "ImageGenerator": "generate", "TextGenerator": "text"}
 RUN_KEYS = ("meta_path", "meta_folder", "image_key", "key_column", "seed", "folder", "steps")
@@ -47,7 +49,7 @@ class RunConfig:
     path: Path
     meta_path: str
     meta_folder: str | None = None
-    image_key: str | None = "image"
+    image_key: str | list[str] | None = "image"  # of a list, the first is the photograph
     key_column: str = "key"
     seed: int = 42
     folder: Literal["."] | None = None  # ".": the only step's files lie in the run's folder itself
@@ -58,8 +60,8 @@ class RunConfig:
 def load_config(path: Path, meta_path: str | None = None, overrides: dict[str, Any] | None = None) -> RunConfig:
     """Read and check a run's config.
 
-    `meta_path` stands over the file's. `overrides` maps an option to a value for every step that has that option; a key
-    `2.option` is for step 2 alone. Raises ConfigError.
+    `meta_path` stands over the file's, and leads from the current folder first. `overrides` maps an option to a value
+    for every step that has that option; a key `2.option` is for step 2 alone. Raises ConfigError.
     """
     values = read_yaml(path)
     check_keys(values, RUN_KEYS, str(path))
@@ -67,9 +69,13 @@ def load_config(path: Path, meta_path: str | None = None, overrides: dict[str, A
     if not isinstance(steps, list) or not steps:
         raise ConfigError(f"{path} has no steps; it needs a list `steps:` of entries with a `type:`")
     if meta_path:
-        values["meta_path"] = meta_path
+        values["meta_path"] = os.path.abspath(meta_path) if os.path.exists(meta_path) else meta_path
     if not isinstance(values.get("meta_path"), str):
         raise ConfigError(f"{path} has no meta_path; it names a folder of photographs or a table, or set INPUT")
+    try:
+        image_columns(values.get("image_key"))
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from None
     config = checked(RunConfig, {"path": path, **values}, str(path))
     unused = dict(overrides or {})
     for number, entry in enumerate(steps, start=1):
@@ -95,18 +101,37 @@ def load_step(number: int, entry: Any, config: RunConfig, overrides: dict, unuse
         raise ConfigError(f"{where}: the name {name!r} names a folder; use letters, digits, - and _")
     if not isinstance(options, dict):
         raise ConfigError(f"{where}: config is {options!r}; it should be a mapping of options")
-    worker_class = find_worker(entry["type"], where)
+    worker_class: Any = find_worker(entry["type"], where)
     label = f"step {number} ({name or entry['type']})"
-    options = {**read_preset(name), **options}
+    options = renamed(options, worker_class, label)
+    known = [*option_names(worker_class), *(["provider"] if takes_models(worker_class) else [])]
     for key, value in overrides.items():
         target, _, option = key.rpartition(".")
-        if option in option_names(worker_class) and target in ("", str(number), name):
+        option = worker_class.aliases.get(option, option)
+        if option in known and target in ("", str(number), name):
             options[option] = value
             unused.pop(key, None)
+    preset = options.pop("provider") if "provider" in options and "provider" in known else name
+    if preset != name and preset not in presets():
+        raise ConfigError(f"{label}: no provider {preset!r}{nearest(str(preset), presets())}")
+    options = {**renamed(read_preset(preset), worker_class, label), **options}
     check_keys(options, option_names(worker_class), label, "option")
-    worker = checked(worker_class, options, label)
+    try:
+        found = found_options(options, config.path.resolve().parent)
+    except ValueError as error:
+        raise ConfigError(f"{label}: {error}") from None
+    worker = checked(worker_class, found, label)
+    worker.written = {str(found[name]): options[name] for name in found if found[name] != options[name]}
     worker.check(label)
     return StepConfig(number, entry["type"], name, worker, config.folder)
+
+
+def renamed(options: dict, worker_class: Any, label: str) -> dict:
+    """The options under their own names, where the config has other spellings of them."""
+    for other, name in worker_class.aliases.items():
+        if other in options and name in options:
+            raise ConfigError(f"{label}: {other} and {name} are the same option; leave one of them out")
+    return {worker_class.aliases.get(name, name): value for name, value in options.items()}
 
 
 def find_worker(type_name: str, where: str) -> type:
@@ -121,6 +146,15 @@ def find_worker(type_name: str, where: str) -> type:
 def step_types() -> list[str]:
     """The files in workers/ that are steps: those that end by running their Worker class."""
     return sorted(path.stem for path in (ROOT / "workers").glob("*.py") if RUN_CALL.search(path.read_text()))
+
+
+def takes_models(worker_class: type) -> bool:
+    """True for a step whose `provider` may name a preset, as its name may: the step is then called as one likes."""
+    return "model_path" in option_names(worker_class)
+
+
+def presets() -> list[str]:
+    return sorted(path.stem for path in (ROOT / "configs" / "models").glob("*.yaml"))
 
 
 def read_preset(name: str) -> dict:
@@ -208,45 +242,3 @@ class StrictLoader(yaml.SafeLoader):
             if isinstance(key, str):
                 seen.add(key)
         return super().construct_mapping(node, deep)
-
-
-def describe_options(worker_class: type) -> str:
-    """The options of a step for --help: name, default, and what is allowed."""
-    hints = get_type_hints(worker_class, include_extras=True)
-    lines = []
-    for option in fields(worker_class):
-        if option.init:
-            default = "needed"
-            if option.default is not MISSING:
-                default = json.dumps(option.default, default=str)
-            elif option.default_factory is not MISSING:
-                default = json.dumps(TypeAdapter(Any).dump_python(option.default_factory(), mode="json"))
-            lines.append(f"  {option.name} = {default}\n      {allowed(hints[option.name])}")
-    return "\n".join(lines)
-
-
-def allowed(hint: Any) -> str:
-    """A type in words: `int, at least 1`, `one of keep, grey, whole`, `list of text`."""
-    arguments = get_args(hint)
-    origin = get_origin(hint)
-    if origin is Annotated:
-        return ", ".join([allowed(arguments[0]), *filter(None, map(bounds, arguments[1:]))])
-    if origin is Literal:
-        return "one of " + ", ".join(map(str, arguments))
-    if origin in (Union, UnionType):
-        return " or ".join("nothing" if part is type(None) else allowed(part) for part in arguments)
-    if origin in (tuple, list):
-        parts = [allowed(part) for part in arguments if part is not ...]
-        return f"list of {parts[0]}" if ... in arguments or origin is list else "list: " + "; ".join(parts)
-    if origin is dict:
-        return "mapping"
-    if is_dataclass(hint):
-        return "section: " + ", ".join(option.name for option in fields(hint) if option.init)
-    return {str: "text", bool: "true or false", Path: "path"}.get(hint, getattr(hint, "__name__", str(hint)))
-
-
-def bounds(constraint: Any) -> str:
-    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-    parts = getattr(constraint, "metadata", None) or [constraint]
-    found = [f"{word} {getattr(part, name)}" for part in parts for name, word in words.items() if hasattr(part, name)]
-    return ", ".join(found)

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shared.config_paths import find_path, places_of
 from shared.readers.columnar import read_arrow, read_parquet, saved_splits
 from shared.readers.folder import IMAGE_SUFFIXES, folder_digest, has_image_suffix, read_folder
+from shared.readers.image_columns import image_columns
+from shared.readers.imagefolder import image_folder_metadata, read_image_folder
 from shared.readers.img2dataset import is_img2dataset, read_img2dataset
 from shared.readers.json_rows import read_json, read_json_lines
 from shared.readers.row import RowReader
 from shared.readers.separated import read_list, read_separated
+from shared.readers.split_names import FOLDER_NAMES, split_of_file
 from shared.readers.tars import read_tar
 from shared.table import DatasetError
 
@@ -27,7 +31,7 @@ _READERS: dict[str, Callable[[Path, RowReader], Iterator[dict]]] = {
     ".txt": read_list,
     ".parquet": read_parquet,
     ".arrow": read_arrow,
-    ".tar": lambda path, reader: read_tar(path, reader.image_key),
+    ".tar": lambda path, reader: read_tar(path, reader.image_key, reader.more_images),
 }
 # A folder of these is read file by file. img2dataset lays Parquet beside its tars, so tars come first.
 _CONTAINERS = (".tar", ".arrow", ".parquet")
@@ -39,14 +43,15 @@ class Source:
     """An input as the config names it.
 
     `meta_path`: a folder or a table; `meta_folder`: what relative paths in the table are relative to (its own
-    folder where this is None); `image_key`: the column of the photographs, None where there are none;
+    folder where this is None); `image_key`: the column of the photographs, None where there are none, several where an
+    item has several images: the first gives image_path, each other <column>_path;
     `key_column`: the column of the keys, used where the table has it; `config_folder`: where the config lies.
-    The two paths are absolute, or relative to the current folder or, where nothing is there, to the config's.
+    The two paths are absolute, or relative to the config's folder or, where nothing is there, to the current one.
     """
 
     meta_path: str
     meta_folder: str | None = None
-    image_key: str | None = "image"
+    image_key: str | Sequence[str] | None = "image"
     key_column: str | None = "key"
     config_folder: str | os.PathLike = "."
 
@@ -74,25 +79,36 @@ class Source:
         if not path.is_dir():
             return _files_digest([path], Path("/"))
         names = os.listdir(path)
+        metadata = image_folder_metadata(path, names)
+        if metadata:
+            return _digest_of_both(path, [file for _, file in metadata])
         if is_img2dataset(path, names):
-            metadata = sorted(path / name for name in names if (path / name).is_file())
-            return hashlib.sha256((folder_digest(path) + _files_digest(metadata, path)).encode()).hexdigest()
+            return _digest_of_both(path, sorted(path / name for name in names if (path / name).is_file()))
         files = [file for _, files in _splits(path) for file in files]
         return _files_digest(files, path) if files else folder_digest(path)
 
     def _read(self, path: Path) -> Iterator[dict]:
         if not path.is_dir():
             return self._read_file(path)
-        if is_img2dataset(path, os.listdir(path)):
-            return read_img2dataset(path)
-        splits = _splits(path)
-        return self._read_splits(splits) if splits else read_folder(path)
+        names = os.listdir(path)
+        metadata = image_folder_metadata(path, names)
+        if metadata:
+            return read_image_folder(path, metadata, self._reader(path, path))
+        splits = [] if is_img2dataset(path, names) else _splits(path)
+        if splits:
+            return self._read_splits(splits)
+        columns = image_columns(self.image_key)
+        if len(columns) > 1:
+            raise DatasetError(
+                f'no column "{columns[1]}" in {path}: it is a folder of photographs, which has one for an item'
+            )
+        return read_img2dataset(path) if is_img2dataset(path, names) else read_folder(path)
 
-    def _read_splits(self, splits: list[tuple[str | None, list[Path]]]) -> Iterator[dict]:
+    def _read_splits(self, splits: list[tuple[dict, list[Path]]]) -> Iterator[dict]:
         for split, files in splits:
             for file in files:
                 for item in self._read_file(file):
-                    yield item if split is None else {**item, "dataset_split": split}
+                    yield {**item, **split} if split else item
 
     def _read_file(self, path: Path) -> Iterator[dict]:
         suffix = path.suffix.lower()
@@ -100,16 +116,19 @@ class Source:
             raise DatasetError(f"{path} is compressed; unpack it first, for photographs are read from inside it")
         if suffix not in _READERS:
             raise DatasetError(f"{path} is of no kind we read: a folder, {', '.join(_READERS)}")
-        folder = str(self._found(self.meta_folder) if self.meta_folder else path.parent)
-        return _READERS[suffix](path, RowReader(path, folder, self.image_key, self.key_column))
+        return _READERS[suffix](
+            path, self._reader(path, self._found(self.meta_folder) if self.meta_folder else path.parent)
+        )
+
+    def _reader(self, table: Path, folder: Path) -> RowReader:
+        first, *more = image_columns(self.image_key) or (None,)
+        return RowReader(table, str(folder), first, self.key_column, tuple(name for name in more if name))
 
     def _found(self, name: str) -> Path:
-        wanted = os.path.expanduser(name)
-        places = [os.path.abspath(wanted), os.path.abspath(os.path.join(self.config_folder, wanted))]
-        for place in places:
-            if os.path.exists(place):
-                return Path(place)
-        raise DatasetError(f"there is no {' and no '.join(dict.fromkeys(places))}")
+        place = find_path(name, self.config_folder)
+        if place is None:
+            raise DatasetError(f"there is no {' and no '.join(places_of(name, self.config_folder))}")
+        return Path(place)
 
 
 def read_items(source: Source) -> Iterator[dict]:
@@ -117,18 +136,34 @@ def read_items(source: Source) -> Iterator[dict]:
     return source.items()
 
 
-def _splits(folder: Path) -> list[tuple[str | None, list[Path]]]:
-    """The container files that `folder` is made of, by split; none for a folder of photographs."""
+def _splits(folder: Path) -> list[tuple[dict, list[Path]]]:
+    """The container files that `folder` is made of, with what items say of their split; none for a folder of photographs."""
     names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
     if "dataset_dict.json" in names or {"state.json", "dataset_info.json"} <= set(names):
-        return saved_splits(folder)
+        return [({"dataset_split": split} if split else {}, files) for split, files in saved_splits(folder)]
     for suffix in _CONTAINERS:
         files = [folder / name for name in names if name.lower().endswith(suffix)]
         if files and any(map(has_image_suffix, names)):
             raise DatasetError(f"the folder {folder} holds photographs beside {files[0].name}; name one of them")
         if files:
-            return [(None, files)]
-    return []
+            return _by_split(files)
+    is_data = (folder / "data").is_dir() and not any(map(has_image_suffix, names))
+    return _by_split(sorted((folder / "data").glob("[!.]*.parquet"))) if is_data else []
+
+
+def _by_split(files: list[Path]) -> list[tuple[dict, list[Path]]]:
+    """train, val and test where the names of the files say so, and then the others."""
+    named = [split_of_file(file.name) for file in files]
+    splits = [split for split in (*FOLDER_NAMES, None) if split in named]
+    return [
+        ({"split": split} if split else {}, [file for file, name in zip(files, named, strict=True) if name == split])
+        for split in splits
+    ]
+
+
+def _digest_of_both(folder: Path, metadata: list[Path]) -> str:
+    """Of the names of the photographs, and of what is said about them."""
+    return hashlib.sha256((folder_digest(folder) + _files_digest(metadata, folder)).encode()).hexdigest()
 
 
 def _files_digest(files: list[Path], folder: Path) -> str:

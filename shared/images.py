@@ -59,6 +59,12 @@ def open_image(
     return opened
 
 
+def image_of(item: dict, field: str) -> dict:
+    """The image that an item has under `field` (image_path, input_image_path, ...), as open_image takes it."""
+    member = item.get(field.removesuffix("_path") + "_member")
+    return {"key": item.get("key"), "image_path": item[field], "image_member": member}
+
+
 def read_bytes(source: dict | str | os.PathLike) -> bytes:
     """The photograph as it is stored, also out of a tar, Parquet or Arrow file. Raises ImageError."""
     name = describe(source)

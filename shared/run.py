@@ -16,6 +16,7 @@ import orjson
 
 from shared.claims import Claims
 from shared.config import RunConfig, StepConfig
+from shared.config_paths import content_of
 from shared.dataset import Source
 from shared.tables import write_json
 
@@ -95,7 +96,7 @@ class Step:
         self.table_path = table_path
         self.result_path = self.folder / "result.jsonl"
         self.seed = run.config.seed
-        self.worker.seed, self.worker.folder = self.seed, self.folder
+        self.worker.seed, self.worker.folder, self.worker.earlier = self.seed, self.folder, tuple(run.steps)
         settings = settings_of(self.worker) | {"seed": self.seed}
         only_collecting = self.worker.collect_options
         self.settings = {name: value for name, value in settings.items() if name not in only_collecting}
@@ -109,7 +110,13 @@ class Step:
         return differences(read_json(self.folder / "step.json").get("settings"), self.settings)
 
     def write_settings(self) -> None:
-        more = {"collect": self.collect_settings, "fingerprint": self.fingerprint, "versions": versions()}
+        more: dict[str, Any] = {
+            "collect": self.collect_settings,
+            "fingerprint": self.fingerprint,
+            "versions": versions(),
+        }
+        if made_with := self.worker.made_with():
+            more["made_with"] = made_with
         write_settings(self.folder, self.settings, more)
 
     def is_alive(self) -> bool:
@@ -119,6 +126,11 @@ class Step:
     def tell(self, text: str) -> None:
         """What collecting says to the person at the launcher."""
         print(f"launcher: {self.label}: {text}", flush=True)
+
+    def ending(self) -> str:
+        """For the person at the launcher: where its tables are, and what reads them."""
+        following = self.run.following(self)
+        return f"complete in {self.folder}" + (f", next is {following.label}" if following else "")
 
     def read_result(self) -> dict:
         """The proof that collecting wrote: items = recorded + failed + missing, and what it was made of."""
@@ -130,9 +142,21 @@ def write_settings(folder: Path, settings: dict, more: dict) -> None:
 
 
 def settings_of(worker: Any) -> dict:
-    """The options that decide what comes out; those that only change speed are left out."""
+    """The options that decide what comes out; those that only change speed are left out.
+
+    Paths stand there as the config has them, so that a run may be moved with its project. What a `_file` holds counts too;
+    of a folder only the name does, for it may grow with the input.
+    """
     values = {option.name: getattr(worker, option.name) for option in dataclasses.fields(worker) if option.init}
-    return json.loads(canonical({name: value for name, value in values.items() if name not in worker.speed_options}))
+    settings = json.loads(
+        canonical({name: value for name, value in values.items() if name not in worker.speed_options})
+    )
+    for name, value in settings.items():
+        if isinstance(value, str):
+            settings[name] = worker.written.get(value, value)
+            if name.endswith("_file"):
+                settings[name] = {"path": settings[name], "content": content_of(Path(value))}
+    return settings
 
 
 def canonical(value: Any) -> bytes:

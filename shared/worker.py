@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from shared.forecast import Forecast
     from shared.run import Step
     from shared.table import Table
+    from shared.together import Together
 
 log = logging.getLogger("worker")
 
@@ -41,11 +42,19 @@ class Worker:
     folder: Path = field(init=False, default=Path())
     gpu: int = field(init=False, default=0)
     cores: int = field(init=False, default=1)  # this worker's share of the CPU, for threads of its own
+    earlier: tuple[Any, ...] = field(init=False, default=())  # the run's steps before this one
+    written: dict[str, Any] = field(init=False, default_factory=dict)  # paths that were found, as the config has them
 
     speed_options: ClassVar[frozenset[str]] = frozenset({"batch_size", "max_attempts", "load_threads", "stall_seconds"})
     collect_options: ClassVar[frozenset[str]] = frozenset()  # those that only collect() reads: records stay as they are
     records_name: ClassVar[str] = "records"
+    aliases: ClassVar[dict[str, str]] = {}  # other spellings of options -> their names
     only_collects: ClassVar[bool] = False  # True: no work per item, the step is its collect()
+    runs_together: ClassVar[bool] = False  # True: one process per GPU, all at one work under torchrun; see work()
+
+    @property
+    def has_records(self) -> bool:
+        return not (self.only_collects or self.runs_together)
 
     def check(self, label: str) -> None:
         """Raise ConfigError for options that contradict each other; the types are checked before."""
@@ -55,6 +64,10 @@ class Worker:
         from shared.forecast import Forecast
 
         return Forecast()
+
+    def made_with(self) -> str:
+        """What the records depend on beside the options: a model that the run itself changes. Nothing: on nothing."""
+        return ""
 
     def setup(self) -> None:
         """Import what is heavy and load models. Called once, and only if there is something to do."""
@@ -81,6 +94,14 @@ class Worker:
                 batch = []
         if batch:
             yield from self._process(batch)
+
+    def left(self, step: "Step", processes: int | None = None) -> int:
+        """Of a worker that runs together: how many steps are still to do by so many processes; 0: the work is complete."""
+        raise NotImplementedError
+
+    def work(self, together: "Together") -> None:
+        """Of a worker that runs together: one process's part; returns when all is done, or when a stop was requested."""
+        raise NotImplementedError
 
     def collect(self, rows: "Table", step: "Step") -> Iterable[dict] | None:
         """Once, when every item is settled: write the step's tables, and return the rows of result.jsonl if they differ.
@@ -119,9 +140,9 @@ class Worker:
 
 def run(worker_class: type[Worker]) -> None:
     """Take one worker through its shard, then help the others. Every file in workers/ ends with this call."""
-    from shared.config import ConfigError, describe_options, load_config
+    from shared.config import ConfigError, load_config
     from shared.dataset import DatasetError
-    from shared.loop import Loop
+    from shared.option_help import describe_options
     from shared.records import DiskError
     from shared.run import Run, RunError
 
@@ -133,9 +154,7 @@ def run(worker_class: type[Worker]) -> None:
     try:
         config = load_config(arguments.config, arguments.input, dict(arguments.set))
         step = Run(config, arguments.output_dir).step_of(type_name(), arguments.step)
-        loop = Loop(step, arguments)
-        signal.signal(signal.SIGTERM, lambda *_: loop.control.stop("a TERM signal asked for it"))
-        status = loop.run()
+        status = run_together(step, arguments) if worker_class.runs_together else run_alone(step, arguments)
     except (ConfigError, RunError) as error:
         log.error("%s", error)
         sys.exit(2)
@@ -149,6 +168,24 @@ def run(worker_class: type[Worker]) -> None:
         log.exception("the worker broke")
         sys.exit(70)  # EX_SOFTWARE: the launcher starts it again
     sys.exit(status)
+
+
+def run_alone(step: "Step", arguments: argparse.Namespace) -> int:
+    from shared.loop import Loop
+
+    loop = Loop(step, arguments)
+    signal.signal(signal.SIGTERM, lambda *_: loop.control.stop("a TERM signal asked for it"))
+    return loop.run()
+
+
+def run_together(step: "Step", arguments: argparse.Namespace) -> int:
+    from shared.together import Parent, Together, is_member
+
+    if is_member():
+        return Together(step, arguments).run()
+    parent = Parent(step, arguments)
+    signal.signal(signal.SIGTERM, parent.stop)
+    return parent.run()
 
 
 def type_name() -> str:
@@ -170,6 +207,7 @@ def parse_arguments(worker_class: type[Worker], options: str) -> argparse.Namesp
     parser.add_argument("--rank", type=int, default=0, help="which shard is this worker's")
     parser.add_argument("--world-size", type=int, default=1, help="how many shards there are")
     parser.add_argument("--cores", type=int, default=0, help="this worker's share of the CPU; 0 is all")
+    parser.add_argument("--processes", type=int, default=1, help="of a step whose processes work together: how many")
     parser.add_argument("--parent", type=int, help="pid of the launcher; the worker drains when that is gone")
     parser.add_argument("--kill-folder", type=Path, help="another place for kill<gpu>.txt: beside launcher.sh")
     arguments = parser.parse_args()

@@ -2,7 +2,8 @@
 
 import pytest
 
-from shared.config import ROOT, ConfigError, describe_options, load_config, step_types
+from shared.config import ROOT, ConfigError, load_config, step_types
+from shared.option_help import describe_options
 from workers.filter import Filter
 from workers.template import Template
 
@@ -51,6 +52,19 @@ def test_a_config_becomes_workers_with_checked_options(load):
     assert config.notes == []
 
 
+@pytest.mark.parametrize("overrides", [None, {"provider": "openai"}])
+def test_a_provider_is_a_preset_whatever_the_step_is_called(load, overrides):
+    text = "meta_path: p\nsteps:\n  - type: caption\n    name: keywords\n    config: {%s}"
+    config = load(text % ("max_tokens: 9" if overrides else "provider: openai, max_tokens: 9"), overrides=overrides)
+    [step], notes = config.steps, config.notes
+    assert (step.worker.engine, step.worker.model_path, step.worker.key_variable) == (
+        "server",
+        "gpt-4o",
+        "OPENAI_API_KEY",
+    )
+    assert (step.worker.max_tokens, step.folder_name, notes) == (9, "step_1_caption_keywords", [])
+
+
 STEP = "meta_path: p\nsteps:\n  - "
 OPTIONS = STEP + "type: filter\n    config:\n      "
 TYPES = ", ".join(step_types())
@@ -69,13 +83,18 @@ TYPES = ", ".join(step_types())
         ("mata_path: p\nsteps: []\n", "run.yaml: no key 'mata_path'; did you mean 'meta_path'? (meta_path, meta_folder,"),
         ("1: p\nsteps: []\n", "run.yaml: no key 1; (meta_path, meta_folder,"),
         ("seed: many\n" + STEP + "type: template", "run.yaml: seed is 'many'; input should be a valid integer"),
-        ("image_key: [a]\n" + STEP + "type: template", "run.yaml: image_key is ['a']; input should be a valid string"),
+        ("image_key: 3\n" + STEP + "type: template", "run.yaml: image_key is 3; it should be a column, or a list of columns"),
+        ("image_key: [a, a]\n" + STEP + "type: template", "run.yaml: image_key names the column 'a' twice"),
+        ("image_key: [a, image]\n" + STEP + "type: template", "run.yaml: image_key should have the column 'image' first,"),
+        ("image_key: []\n" + STEP + "type: template", "run.yaml: image_key is an empty list; leave it empty where there"),
         (STEP + "template", f"step 1 of run.yaml has no type; the types are {TYPES}"),
         (STEP + "name: a", f"step 1 of run.yaml has no type; the types are {TYPES}"),
         (STEP + "type: 7", f"step 1 of run.yaml has no type; the types are {TYPES}"),
         (STEP + "type: fliter", "step 1 of run.yaml: no type 'fliter'; did you mean 'filter'? ("),
         (STEP + "type: launch", "step 1 of run.yaml: no type 'launch'; ("),
         (STEP + "type: ../shared/run", "step 1 of run.yaml: no type '../shared/run'; ("),
+        (STEP + "type: caption\n    config: {provider: mistal}", "step 1 (caption): no provider 'mistal'; did you mean 'mistral'? ("),
+        (STEP + "type: filter\n    config: {provider: mistral}", "step 1 (filter): no option 'provider';"),
         (STEP + "type: filter\n    confg: {}", "step 1 of run.yaml: no key 'confg'; did you mean 'config'? (type, name, config)"),
         (STEP + "type: filter\n    config: [a]", "step 1 of run.yaml: config is ['a']; it should be a mapping of options"),
         (STEP + "type: filter\n    name: a/b", "step 1 of run.yaml: the name 'a/b' names a folder; use letters, digits, - and _"),
@@ -189,7 +208,9 @@ def test_a_preset_is_under_the_options_of_the_step(load, tmp_path, monkeypatch):
 
 def test_help_lists_every_option_with_its_default_and_what_is_allowed():
     lines = describe_options(Template).splitlines()
-    assert [line.split(" = ")[0].strip() for line in lines[::2]] == [
+    assert [line.split(" = ")[0].strip() for line in lines if " = " in line] == [
         "batch_size", "max_attempts", "load_threads", "stall_seconds", "seconds_per_item",
     ]  # fmt: skip
-    assert [line.strip() for line in lines[-2:]] == ["seconds_per_item = 0.0", "float, at least 0"]
+    assert [line.strip() for line in lines[:3]] == [
+        "batch_size = 1", "int, above 0", "items that go through process() together",
+    ]  # fmt: skip

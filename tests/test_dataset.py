@@ -63,9 +63,9 @@ def photographs(folder: Path, *names: str) -> Path:
     return folder
 
 
-def test_an_input_is_found_from_here_from_the_config_and_absolute(tmp_path, monkeypatch):
+def test_an_input_is_found_from_the_config_from_here_and_absolute(tmp_path, monkeypatch):
     photographs(tmp_path / "configs", "samples/a.jpg")
-    photographs(tmp_path / "here", "mine/b.jpg")
+    photographs(tmp_path / "here", "mine/b.jpg", "samples/another.jpg")
     monkeypatch.chdir(tmp_path / "here")
     configs = tmp_path / "configs"
     found = [
@@ -80,7 +80,7 @@ def test_a_missing_input_names_both_places(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DatasetError) as caught:
         Source("photos", config_folder="configs").items()
-    assert str(caught.value) == f"there is no {tmp_path}/photos and no {tmp_path}/configs/photos"
+    assert str(caught.value) == f"there is no {tmp_path}/configs/photos and no {tmp_path}/photos"
     with pytest.raises(DatasetError) as caught:
         Source("/no/photos", config_folder="configs").items()
     assert str(caught.value) == "there is no /no/photos"

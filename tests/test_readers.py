@@ -267,6 +267,13 @@ def test_a_list_without_photographs_has_one_text_in_each_line(tmp_path):
     assert "image_path" not in found[0]
 
 
+def test_numbers_in_braces_are_counted_out_in_texts_and_in_no_path(tmp_path):
+    path = written(tmp_path, "rows.txt", "scene-{08..10} red\n{a..b}\n")
+    found = items(path, image_key=None, key_column="text")
+    assert [row["key"] for row in found] == ["scene-08 red", "scene-09 red", "scene-10 red", "{a..b}"]
+    assert [row["image"] for row in items(path)] == ["scene-{08..10} red", "{a..b}"]
+
+
 # JSON
 
 

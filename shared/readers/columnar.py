@@ -54,12 +54,12 @@ def saved_splits(folder: Path) -> list[tuple[str | None, list[Path]]]:
 
 def _items(schema: Any, batches: Iterator[Any], reader: RowReader) -> Iterator[dict]:
     reader.check_columns(schema.names)
-    is_stored = reader.image_key is not None and _is_image(schema.field(reader.image_key).type)
+    stored = {field.name for field in schema if field.name in reader.image_columns and _is_image(field.type)}
     number = 0
     for batch in batches:
         for row in _rows_without_bytes(batch):
             number += 1
-            yield reader.stored_item(row, number, number - 1) if is_stored else reader.item(row, number)
+            yield reader.item(row, number, stored, number - 1)
 
 
 def _is_image(kind: Any) -> bool:

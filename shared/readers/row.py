@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from shared.containers import read_member
+from shared.readers.image_columns import image_prefix
 from shared.readers.plain import carried_fields, is_bytes, plain
 from shared.table import DatasetError
 
@@ -21,13 +22,15 @@ class RowReader:
     """Makes items of the rows of one table.
 
     `folder` is what relative paths of photographs are relative to, absolute. `image_key` is the column of the
-    photographs, None where the rows have none; `key_column` that of the keys, used where the table has it.
+    photographs, None where the rows have none, and `more_images` the columns of other images of theirs; `key_column`
+    that of the keys, used where the table has it.
     """
 
     table: Path
     folder: str
     image_key: str | None
     key_column: str | None = "key"
+    more_images: tuple[str, ...] = ()
 
     @cached_property
     def _table_folder(self) -> str:
@@ -40,59 +43,72 @@ class RowReader:
         if doubled is not None:
             raise DatasetError(f'{self.table.name} has two columns named "{doubled}"')
         # The default is a wish: most tables name their rows by their photographs.
-        for wanted in (self.image_key, None if self.key_column == "key" else self.key_column):
+        for wanted in (*self.image_columns, None if self.key_column == "key" else self.key_column):
             if wanted is not None and wanted not in names:
                 near = difflib.get_close_matches(wanted, names, 1)
                 question = f'; did you mean "{near[0]}"? (' if near else "; there are ("
                 raise DatasetError(f'no column "{wanted}" in {self.table}{question}{", ".join(names)})')
 
-    def item(self, row: Mapping[str, Any], number: int) -> dict:
-        """The item of row `number` (from 1), whose photograph is named by a path.
+    @cached_property
+    def image_columns(self) -> tuple[str, ...]:
+        return () if self.image_key is None else (self.image_key, *self.more_images)
 
-        A path that is none, or leaves the folder, makes an item with "unreadable": the reason in one sentence.
+    def item(self, row: Mapping[str, Any], number: int, stored: Collection[str] = (), row_in_file: int = 0) -> dict:
+        """The item of row `number` (from 1), whose images are named by paths, or lie in the table itself.
+
+        The columns of the latter are `stored`, and `row` comes without their bytes. A path that is none, or leaves the
+        folder, makes an item with "unreadable": the reason in one sentence.
         """
-        if self.image_key is None:
-            return self._item(row, self._key(row, None, number), {})
-        written: Any = row.get(self.image_key)
-        if isinstance(written, Mapping):  # {"bytes": null, "path": ...}, as the datasets library writes it
-            written = written.get("path")
-        reason = self._unreadable(written, number)
-        if reason is not None:
-            return self._item(row, self._key(row, written, number), {"unreadable": reason})
-        path = written if os.path.isabs(written) else f"{self.folder}/{os.path.normpath(written)}"
-        return self._item(row, self._key(row, written, number), {"image_path": path})
-
-    def stored_item(self, row: Mapping[str, Any], number: int, row_in_file: int) -> dict:
-        """The item of a row whose photograph lies in the table itself; `row` comes without its bytes."""
-        shown = dict(row)
-        struct = shown.pop(str(self.image_key), None)
-        name = struct.get("path") if isinstance(struct, Mapping) else None
-        if name:
-            shown[str(self.image_key)] = name
-        member = {"row": row_in_file, "column": self.image_key}
-        image = {"image_path": str(self.table), "image_member": member}
-        if name or self.key_column in shown:
-            return self._item(shown, self._key(shown, name, number), image)
-        # Nothing names this photograph but itself.
-        return self._item(shown, hashlib.sha256(read_member(image)).hexdigest()[:16], image)
+        shown, names = dict(row), []
+        images: dict[str, Any] = {}
+        reason: str | None = None
+        for place, column in enumerate(self.image_columns):
+            prefix = image_prefix(place, column)
+            written: Any = shown.get(column)
+            if isinstance(written, Mapping):  # {"bytes": null, "path": ...}, as the datasets library writes it
+                written = written.get("path")
+            if column in stored:
+                shown.pop(column, None)
+                if written:
+                    shown[column] = written
+                images[f"{prefix}_path"] = str(self.table)
+                images[f"{prefix}_member"] = {"row": row_in_file, "column": column}
+            else:
+                reason = reason or self._unreadable(written, number, column)
+                if not reason:
+                    path = written if os.path.isabs(written) else f"{self.folder}/{os.path.normpath(written)}"
+                    images[f"{prefix}_path"] = path
+            names.append(written)
+        name = names[0] if names else None
+        if self.image_key in stored and not name and self.key_column not in shown:
+            # Nothing names this photograph but itself.
+            key = hashlib.sha256(read_member(images)).hexdigest()[:16]
+        else:
+            key = self._key(shown, name, number)
+        return self._item(shown, key, {"unreadable": reason} if reason else images)
 
     def _item(self, row: Mapping[str, Any], key: str, image: dict) -> dict:
         item = {"key": "", **carried_fields(row, self._table_folder), **image}
         if "unreadable" in item:
-            item.pop("image_path", None)
+            for place, column in enumerate(self.image_columns):
+                item.pop(f"{image_prefix(place, column)}_path", None)
         item["key"] = key
         return item
 
-    def _unreadable(self, written: object, number: int) -> str | None:
+    def _unreadable(self, written: object, number: int, column: str) -> str | None:
         if not isinstance(written, str) or not written:
-            return f'row {number} of {self.table.name} has no path in "{self.image_key}"'
+            return f'row {number} of {self.table.name} has no path in "{column}"'
         if "\0" in written:
             return f"the path in row {number} of {self.table.name} has a NUL character"
         if "://" in written:
             return f"{written} is an address and no path; download the photograph first"
-        if ".." in written and not os.path.isabs(written) and os.path.normpath(written).split("/")[0] == "..":
+        if ".." in written and self.leaves(written):
             return f"the path {written} leaves the folder {self.folder}"
         return None
+
+    def leaves(self, written: str) -> bool:
+        """Whether a relative path leads out of the folder."""
+        return not os.path.isabs(written) and os.path.normpath(written).split("/")[0] == ".."
 
     def _key(self, row: Mapping[str, Any], written: object, number: int) -> str:
         if self.key_column is not None and self.key_column in row:

@@ -2,12 +2,14 @@
 
 import csv
 import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from shared.readers.row import RowReader
 from shared.table import DatasetError
 
+_NUMBERS = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _LONGEST_FIELD = 1 << 28  # bytes; a quote that is never closed would else take in the whole file
 
 
@@ -43,12 +45,30 @@ def read_separated(path: Path, delimiter: str, reader: RowReader) -> Iterator[di
 
 
 def read_list(path: Path, reader: RowReader) -> Iterator[dict]:
-    """Items of a text file with one path in each line, or one text where there are no photographs."""
+    """Items of a text file with one path in each line, or one text where there are no photographs.
+
+    In a text `{0000..0999}` stands for each of these numbers, as bash and WebDataset have it.
+    """
     column = reader.image_key or "text"
+    if reader.more_images:
+        reader.check_columns([column])
     with open(path, encoding="utf-8-sig") as file:
         try:
             rows = (text for line in file if (text := line.rstrip("\n")).strip())
+            if reader.image_key is None:
+                rows = (counted for text in rows for counted in count_out(text))
             for number, text in enumerate(rows, 1):
                 yield reader.item({column: text}, number)
         except UnicodeDecodeError as error:
             raise DatasetError(f"{path.name} is not UTF-8: {error}") from None
+
+
+def count_out(text: str) -> Iterator[str]:
+    """`scene-{08..10}` is scene-08, scene-09, scene-10; any other text is itself."""
+    match = _NUMBERS.search(text)
+    if match is None:
+        yield text
+        return
+    first, last = match.groups()
+    for number in range(int(first), int(last) + 1):
+        yield f"{text[: match.start()]}{number:0{len(first)}d}{text[match.end() :]}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.readers.folder import escaped, has_image_suffix
+from shared.readers.image_columns import image_prefix
 from shared.readers.json_rows import parsed
 from shared.readers.plain import carried_fields
 from shared.table import DatasetError
@@ -15,17 +16,19 @@ from shared.table import DatasetError
 _TEXTS = ("txt", "caption")
 
 
-def read_tar(path: Path, image_key: str | None) -> Iterator[dict]:
+def read_tar(path: Path, image_key: str | None, more_images: tuple[str, ...] = ()) -> Iterator[dict]:
     """Items of an uncompressed tar: neighbours with one name up to its first dot, folders included.
 
     That name is the key. The photograph is the member whose rest of the name is `image_key`, else the first
     with an image suffix; the fields of .json members are merged and a .txt or .caption member becomes
-    "caption". A group without a photograph is no item, unless `image_key` is None. Raises DatasetError for
-    a tar that is not whole.
+    "caption". A group without a photograph is no item, unless `image_key` is None. With `more_images`, each of them and
+    `image_key` is the rest of a member's name, with or without its image suffix; a group that lacks one is "unreadable".
+    Raises DatasetError for a tar that is not whole.
     """
     with open(path, "rb") as file:
         for key, group in groupby(_members(file, path), key=lambda member: member[0]):
-            item = _item(path, file, key, {extension: member for _, extension, member in group}, image_key)
+            members = {extension: member for _, extension, member in group}
+            item = _item(path, file, key, members, image_key, more_images)
             if item is not None:
                 yield item
 
@@ -50,7 +53,14 @@ def _members(file: Any, path: Path) -> Iterator[tuple[str, str, tarfile.TarInfo]
         raise DatasetError(f"{path} is cut off or damaged at byte {end}")
 
 
-def _item(path: Path, file: Any, key: str, members: dict[str, tarfile.TarInfo], image_key: str | None) -> dict | None:
+def _item(
+    path: Path,
+    file: Any,
+    key: str,
+    members: dict[str, tarfile.TarInfo],
+    image_key: str | None,
+    more_images: tuple[str, ...],
+) -> dict | None:
     images = [extension for extension in members if has_image_suffix("x." + extension)]
     item: dict = {}
     texts: dict = {}
@@ -68,10 +78,23 @@ def _item(path: Path, file: Any, key: str, members: dict[str, tarfile.TarInfo], 
     if image_key is not None:
         if not images:
             return None
-        image = members[image_key if image_key in images else images[0]]
-        item |= {"image_path": str(path), "image_member": {"offset": image.offset_data, "size": image.size}}
+        if not more_images and image_key not in images:
+            image_key = images[0]
+        item |= _images(path, key, members, images, (image_key, *more_images))
     item["key"] = escaped(key)
     return item
+
+
+def _images(path: Path, key: str, members: dict, images: list[str], columns: tuple[str, ...]) -> dict:
+    found: dict = {}
+    for place, column in enumerate(columns):
+        name = next((name for name in images if column in (name, name.rpartition(".")[0])), None)
+        if name is None:
+            return {"unreadable": f'{escaped(key)} in {path.name} has no image "{column}", but {", ".join(images)}'}
+        prefix = image_prefix(place, column)
+        found[f"{prefix}_path"] = str(path)
+        found[f"{prefix}_member"] = {"offset": members[name].offset_data, "size": members[name].size}
+    return found
 
 
 def _content(file: Any, member: tarfile.TarInfo) -> bytes:
