@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 import urllib.request
 from pathlib import Path
 
@@ -161,6 +160,7 @@ def test_a_stopped_and_killed_run_goes_on_where_it_was_and_asks_nothing_twice(pr
 # ---- with vLLM ----
 
 CPU = {"VLLM_CPU_KVCACHE_SPACE": 1, "HF_HUB_OFFLINE": 1}
+LONG = 600  # seconds: an engine starts in ten, and in two hundred where everything else runs too
 STRUCTURED = {
     "engine": "vllm", "dtype": "float32", "max_num_seqs": 2, "max_model_len": 1024, "engine_options": {"enforce_eager": True},
     "prompt": "What light?", "structured": True, "temperature": 1.0, "max_tokens": 300, "max_words": 30,
@@ -179,9 +179,9 @@ def test_two_workers_with_an_engine_each_survive_a_kill(project, random_model):
     write_config(project, **STRUCTURED, model_path=str(random_model))
     variables = CPU | {"VLLM_ENABLE_V1_MULTIPROCESSING": 0, "VLLM_CACHE_ROOT": project.folder / "cache"}
     launcher = project.launch(**variables)
-    wait_until(lambda: len(records(project)) > 3, 200)
+    wait_until(lambda: len(records(project)) > 3, LONG)
     os.kill(pid_of(project, "--gpu 0"), signal.SIGKILL)
-    output, _ = launcher.communicate(timeout=300)
+    output, _ = launcher.communicate(timeout=LONG)
     assert launcher.returncode == 0, output + log_of(project)[-4000:]
     assert "the worker died (signal KILL) and is started again" in output
     assert sorted(phrases(project)) == keys
@@ -190,25 +190,27 @@ def test_two_workers_with_an_engine_each_survive_a_kill(project, random_model):
 
 @pytest.mark.slow
 def test_an_engine_process_that_dies_is_started_again_and_none_outlives_its_worker(project, random_model):
-    keys = photographs(project, 150)
+    keys = photographs(project, 80)
     write_config(project, **STRUCTURED, model_path=str(random_model))
-    variables = CPU | {"VLLM_CACHE_ROOT": project.folder / "cache", "GPU_COUNT": 1, "MAX_RESTARTS": 0}
+    # One core for the engine: threads that wait for each other spin, and are slow where others are at work.
+    one_core = {"VLLM_CPU_OMP_THREADS_BIND": min(os.sched_getaffinity(0))}
+    variables = CPU | one_core | {"VLLM_CACHE_ROOT": project.folder / "cache", "GPU_COUNT": 1, "MAX_RESTARTS": 0}
     launcher = project.launch(**variables)
-    wait_until(lambda: len(records(project)) > 3, 200)
+    wait_until(lambda: len(records(project)) > 3, LONG)
     os.kill(pid_of(project, "VLLM::EngineCore"), signal.SIGKILL)
+    wait_until(lambda: "it is started again" in log_of(project), LONG)
     seen = len(records(project))
-    wait_until(lambda: "it is started again" in log_of(project), 60)
-    wait_until(lambda: len(records(project)) > seen + 6, 200)
+    wait_until(lambda: len(records(project)) > seen + 4, LONG)  # more than were answered and not yet written
     assert pid_of(project, "VLLM::EngineCore")
     os.kill(pid_of(project, "--gpu 0"), signal.SIGKILL)
-    output, _ = launcher.communicate(timeout=60)
+    output, _ = launcher.communicate(timeout=LONG)
     assert launcher.returncode == 1, output
-    wait_until(lambda: family(project) == {}, 30)
-    done = project.run(**variables, timeout=300)
+    assert len(records(project)) < 80
+    wait_until(lambda: family(project) == {}, LONG)
+    done = project.run(**variables, timeout=LONG)
     assert done.returncode == 0, done.stdout + log_of(project)[-4000:]
     assert sorted(phrases(project)) == keys
-    time.sleep(1)
-    assert family(project) == {}
+    wait_until(lambda: family(project) == {}, 60)
 
 
 @pytest.mark.slow
@@ -219,7 +221,7 @@ def test_the_server_of_vllm_itself_is_asked(project, random_model):
     write_config(
         project, engine="server", vllm_url=f"http://127.0.0.1:{port}/v1", model_path=str(random_model), **options
     )
-    more = ["--port", str(port), "--max-model-len", "1024", "--dtype", "float32", "--enforce-eager"]
+    more = ["1", str(port), "0.9", "--max-model-len", "1024", "--dtype", "float32", "--enforce-eager"]
     server = project.launch("serve", *more, **CPU, VLLM_CACHE_ROOT=project.folder / "cache")
     said: list[str] = []
     reader = threading.Thread(target=lambda: said.extend(server.stdout), daemon=True)
@@ -233,7 +235,7 @@ def test_the_server_of_vllm_itself_is_asked(project, random_model):
             except OSError:
                 return False
 
-        wait_until(is_up, 300)
+        wait_until(is_up, LONG)
         done = project.run()
         assert done.returncode == 0, done.stdout + log_of(project)
         assert sorted(phrases(project)) == keys
