@@ -15,6 +15,10 @@ class Model:
     tag: str = ""  # of CLIP: which weights of the architecture
     url: str = ""  # of a server
     key_variable: str = ""  # of a server: the environment variable with its key
+    at_once: int = 1  # of a server: questions that a worker has in flight
+    captions: int = 1  # of a server: so many of each item are asked for,
+    turns: int = 1  # of a server: each by so many questions, one after another
+    prices: tuple[float, float] = (0.0, 0.0)  # of a server: dollars for a million tokens of questions, of answers
     needs_gpu: bool = False  # it does not start without one
     is_halved: bool = False  # weights of 32 bit are loaded as 16 bit, on a GPU
     is_split: bool = False  # its weights are spread over the worker's GPUs; others go into the first

@@ -66,6 +66,12 @@ def test_the_run_with_models_names_each_thing_that_is_missing(project, doctor):
     assert any(sentence.startswith("step 3 (qwen3vl)") and "GPU" in sentence for sentence in said)
 
 
+def test_a_quick_look_tries_nothing(project):
+    done = project.run("doctor", "--quick", CONFIG="configs/relight.yaml")
+    assert "can be read: 12 items" in done.stdout and "the run writes about " in done.stdout
+    assert "an estimate" not in done.stdout
+
+
 def test_only_the_steps_that_will_run_and_as_many_items(project, doctor):
     lines, _ = doctor(CONFIG="configs/relight.yaml", STEPS="filter", TEST_CUTDOWN=5)
     steps = [sentence for _, sentence in lines if sentence.startswith("step ")]
@@ -153,3 +159,4 @@ def test_the_hub_is_asked_about_what_is_not_here(project, doctor):
         "step 1 (degrade): albedo_model someone/albedo is not on this machine: the run will download 3.0 GiB; "
         "`hf download someone/albedo` does so now",
     ) in lines
+    assert ("warn", "step 1 (degrade): its time cannot be probed, because its models are not here") in lines

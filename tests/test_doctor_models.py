@@ -190,7 +190,32 @@ def test_what_the_hub_says_is_told(cache, monkeypatch, answer, mark, words):
     monkeypatch.setattr(Hub, "ask", lambda self, name, file="": answer)
     found, *weights = findings(vlm(VLM))
     assert (found.mark, words in found.sentence) == (mark, True), found
-    assert weights == ([Weights(3 * GIB, 3 * GIB)] if mark == "warn" else [])
+    assert weights == ([Weights(3 * GIB, 3 * GIB, is_here=False)] if mark == "warn" else [])
+
+
+def test_a_download_that_the_disk_has_no_room_for_stands_in_the_way(cache, monkeypatch):
+    monkeypatch.setattr(Hub, "ask", lambda self, name, file="": Answer("there", 2**60))
+    found, _ = findings(vlm(VLM))
+    assert found.mark == "FAIL"
+    assert f"are free under {cache.parent}; free some, or set HF_HOME to another disk" in found.sentence
+    assert not cache.exists()
+
+
+@pytest.mark.parametrize(
+    ("weights", "found", "lacking", "why"),
+    [
+        ([], [], [], "because its models are not here"),
+        ([Weights(1, 1, is_here=False)], [], [], "before its models are downloaded"),
+        ([Weights(1, 1)], [warn("slow"), fail("too large")], [], "before that is mended"),
+        ([Weights(1, 1)], [warn("slow")], ["torch", "vllm"], "before torch, vllm is installed"),
+        ([Weights(1, 1)], [warn("slow")], [], ""),
+    ],
+)
+def test_what_keeps_a_step_from_being_tried_is_told(tmp_path, monkeypatch, weights, found, lacking, why):
+    looked = looked_at(tmp_path)
+    monkeypatch.setattr(examination, "missing", lambda needed, has_gpu: lacking)
+    model = looked.forecasts[1].models[0]
+    assert looked.hindrance(looked.steps[0], [(model, one) for one in weights], found) == why
 
 
 def test_of_what_the_hub_lists_only_what_is_loaded_counts():
@@ -337,7 +362,7 @@ def test_a_key_that_is_not_set_is_named(monkeypatch):
     ]
 
 
-def test_a_step_for_gpus_says_what_to_do_without_one(tmp_path, monkeypatch):
+def looked_at(tmp_path) -> Examination:
     from shared.config import load_config
     from shared.run import Run
 
@@ -346,6 +371,11 @@ def test_a_step_for_gpus_says_what_to_do_without_one(tmp_path, monkeypatch):
     path.write_text(json.dumps({"meta_path": "samples", "steps": [step]}))
     looked = Examination(Run(load_config(path), tmp_path / "out"))
     looked.forecasts = {1: looked.steps[0].worker.forecast()}
+    return looked
+
+
+def test_a_step_for_gpus_says_what_to_do_without_one(tmp_path, monkeypatch):
+    looked = looked_at(tmp_path)
     monkeypatch.setattr(examination, "installed", lambda name: None)
     [found] = looked.check_device(looked.steps[0])
     assert (found.mark, "step 1 (caption) needs an NVIDIA GPU and there is none" in found.sentence) == ("FAIL", True)

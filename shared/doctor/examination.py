@@ -9,7 +9,7 @@ from shared.doctor.hub import Hub
 from shared.doctor.machine import Gpu, check_gpus, check_machine, check_python, find_gpus, gpus_of_workers, memory
 from shared.doctor.memory import Sized, check_memory
 from shared.doctor.models import check_model
-from shared.doctor.packages import check_core_packages, check_model_packages, installed
+from shared.doctor.packages import check_core_packages, check_model_packages, installed, missing
 from shared.doctor.probe import RECORD_BYTES, Probe
 from shared.doctor.sample import Sample, take_sample
 from shared.doctor.servers import check_server
@@ -21,14 +21,14 @@ from shared.run import Run, Step
 BYTES_OF_PIXEL = 1.6  # of a photograph as PNG
 
 
-def examine(run: Run, workers: str = "", only: str = "", at_most: int | None = None) -> int:
+def examine(run: Run, workers: str = "", only: str = "", at_most: int | None = None, is_quick: bool = False) -> int:
     """Print a line a finding; returns 0 when nothing stands in the way, 1 otherwise.
 
     `workers` are each worker's GPUs as the launcher shares them out, `0,1 2,3`; `only` are the steps that will run, by
-    number, name or type.
+    number, name or type; a quick one tries no step.
     """
     marks = set()
-    for finding in Examination(run, workers, only, at_most).findings():
+    for finding in Examination(run, workers, only, at_most, is_quick).findings():
         print(finding, flush=True)
         marks.add(finding.mark)
     return 1 if "FAIL" in marks else 0
@@ -37,8 +37,8 @@ def examine(run: Run, workers: str = "", only: str = "", at_most: int | None = N
 class Examination:
     """What is known of the run while it is looked at."""
 
-    def __init__(self, run: Run, workers: str = "", only: str = "", at_most: int | None = None):
-        self.run, self.at_most = run, at_most
+    def __init__(self, run: Run, workers: str = "", only: str = "", at_most: int | None = None, is_quick: bool = False):
+        self.run, self.at_most, self.is_quick = run, at_most, is_quick
         self.steps: list[Step] = run.steps
         if only:
             chosen = [run.find(selector) for selector in only.replace(",", " ").split()]
@@ -49,7 +49,7 @@ class Examination:
         self.workers: list[list[Gpu]] = []
         self.sample = Sample()
         self.hub = Hub()
-        self.absent: set[int] = set()  # steps whose models are neither here nor to be had
+        self.hindrances: dict[int, str] = {}  # why a step cannot be tried, by its number
 
     def findings(self) -> Iterator[Finding]:
         yield from guarded("Python", check_python)
@@ -75,10 +75,10 @@ class Examination:
 
     def check_gpus(self) -> Iterator[Finding]:
         self.gpus = find_gpus()
-        words = self.words or default_workers(self.gpus)
-        self.workers = gpus_of_workers(words, self.gpus)
+        self.words = self.words or default_workers(self.gpus)
+        self.workers = gpus_of_workers(self.words, self.gpus)
         has_models = any(self.local_models(step) for step in self.steps)
-        yield from check_gpus(self.gpus, has_models, words)
+        yield from check_gpus(self.gpus, has_models, self.words)
 
     def check_packages(self) -> Iterator[Finding]:
         models = [model for step in self.steps for model in self.forecast(step).models]
@@ -88,20 +88,34 @@ class Examination:
     def check_step(self, step: Step) -> Iterator[Finding]:
         """The models and servers of one step."""
         models: list[Sized] = []
-        yield from self.check_device(step)
+        found = list(self.check_device(step))
+        yield from found
         for model in self.forecast(step).models:
             if model.kind == "server":
-                yield from check_server(step.label, model)
+                found += (answers := list(check_server(step.label, model)))
+                yield from answers
                 continue
-            for found in check_model(step.label, model, self.hub):
-                if isinstance(found, Weights):
-                    models.append((model, found))
+            for one in check_model(step.label, model, self.hub):
+                if isinstance(one, Weights):
+                    models.append((model, one))
                 else:
-                    yield found
-        if len(models) < len(self.local_models(step)):
-            self.absent.add(step.number)
+                    yield one
         if models:
-            yield from check_memory(step.label, models, self.workers, memory())
+            found += (fits := list(check_memory(step.label, models, self.workers, memory())))
+            yield from fits
+        self.hindrances[step.number] = self.hindrance(step, models, found)
+
+    def hindrance(self, step: Step, models: list[Sized], found: list[Finding]) -> str:
+        """Why the step cannot be tried here and now; nothing where it can."""
+        if len(models) < len(self.local_models(step)):
+            return "because its models are not here"
+        if not all(weights.is_here for _, weights in models):
+            return "before its models are downloaded"
+        if any(finding.mark == "FAIL" for finding in found):
+            return "before that is mended"
+        needed = {name for model in self.forecast(step).models for name in model.packages}
+        lacking = missing(needed, bool(self.gpus))
+        return f"before {', '.join(lacking)} is installed" if lacking else ""
 
     def check_device(self, step: Step) -> Iterator[Finding]:
         models = self.local_models(step)
@@ -121,11 +135,13 @@ class Examination:
 
     def check_costs(self) -> Iterator[Finding]:
         """Time by a probe, and room on the disk for what it leaves."""
-        probe = Probe(self.sample.items, len(os.sched_getaffinity(0)), max(1, len(self.workers)))
+        probe = Probe(
+            self.run, self.sample.items, len(os.sched_getaffinity(0)), max(1, len(self.workers)), self.gpus_of_one()
+        )
         count, expected = self.sample.count, 0.0
         for step in self.run.steps:
             forecast = self.forecast(step)
-            if self.sample.items and step in self.steps and not step.worker.only_collects:
+            if self.sample.items and step in self.steps and not step.worker.only_collects and not self.is_quick:
                 yield from guarded(f"{step.label}: its cost in time", self.probe, probe, step, forecast, count)
             if step in self.steps:
                 expected += count * bytes_of_item(step, forecast, probe, self.sample.pixels)
@@ -137,19 +153,18 @@ class Examination:
         yield from guarded("the disk", check_disk, self.run.folder, expected if known else None)
 
     def probe(self, probe: Probe, step: Step, forecast: Forecast, count: int) -> Iterator[Finding]:
-        if not forecast.models:
-            noun = "items" if self.sample.is_whole else "items, and there are more,"
-            yield from probe.check(step, count, noun)
+        if why := self.hindrances.get(step.number, "") or unlike_others(step):
+            probe.skipped.append(step.label)
+            yield warn(f"{step.label}: its time cannot be probed, {why}")
             return
-        probe.skipped.append(step.label)
-        if step.number in self.absent:
-            yield warn(f"{step.label}: its time cannot be probed, because its models are not here")
-            return
-        is_server = all(model.kind == "server" for model in forecast.models)
-        why = "would put questions to its server" if is_server else "would load its models"
-        yield warn(
-            f"{step.label}: a probe of its time {why}; TEST_CUTDOWN=100 ./launcher.sh with another OUTPUT_DIR measures it"
-        )
+        if self.local_models(step):
+            yield ok(f"{step.label}: its models are loaded for a probe of its time; doctor --quick leaves that out")
+        noun = "items" if self.sample.is_whole else "items, and there are more,"
+        yield from probe.check(step, count, noun, forecast.models)
+
+    def gpus_of_one(self) -> str:
+        """The GPUs of the first worker that has some, in the launcher's words."""
+        return next((word for word, gpus in zip(self.words.split(), self.workers, strict=True) if gpus), "")
 
     def forecast(self, step: Step) -> Forecast:
         return self.forecasts.get(step.number, Forecast())
@@ -166,7 +181,13 @@ def default_workers(gpus: Sequence[Gpu]) -> str:
     return " ".join(map(str, range(len(os.sched_getaffinity(0)))))
 
 
+def unlike_others(step: Step) -> str:
+    return (
+        "" if step.worker.has_records else "because its workers do one work together; their logs say what is left of it"
+    )
+
+
 def bytes_of_item(step: Step, forecast: Forecast, probe: Probe, pixels: int | None) -> float:
-    if step.worker.only_collects:
+    if not step.worker.has_records:
         return RECORD_BYTES / 4  # lines in tables
     return probe.bytes.get(step.number, RECORD_BYTES + forecast.images * (pixels or 0) * BYTES_OF_PIXEL)

@@ -1,10 +1,12 @@
 """The models of a step: on this machine or not, whole or not, and where they come from."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from shared.doctor.clip import Clip, find_clip
+from shared.doctor.disk import existing
 from shared.doctor.finding import Finding, fail, ok, size, warn
 from shared.doctor.hub import Hub
 from shared.doctor.weights import Weights, weights_in, weights_of_file
@@ -48,10 +50,15 @@ def ask_hub(what: str, located: Located, hub: Hub) -> Iterator[Finding | Weights
     name = located.repository
     answer = hub.ask(name, located.file)
     if answer.state == "there":
-        yield warn(
-            f"{what} is not on this machine: the run will download {size(answer.bytes)}; `hf download {name}` does so now"
-        )
-        yield Weights(answer.bytes, answer.bytes)
+        sentence = f"{what} is not on this machine: the run will download {size(answer.bytes)}"
+        place, free = room_for_downloads()
+        if free < answer.bytes:
+            yield fail(
+                f"{sentence}, and {size(free)} are free under {place}; free some, or set HF_HOME to another disk"
+            )
+        else:
+            yield warn(f"{sentence}; `hf download {name}` does so now")
+        yield Weights(answer.bytes, answer.bytes, is_here=False)
     elif answer.state == "gated":
         yield fail(f"{what} is gated: {LOG_IN.format(model=name)}")
     elif answer.state == "unknown":
@@ -60,6 +67,14 @@ def ask_hub(what: str, located: Located, hub: Hub) -> Iterator[Finding | Weights
         here = "is not complete on this machine" if located.path else "is not on this machine"
         way = f"download it where there is a network (`hf download {name}`), or name a folder that holds it"
         yield fail(f"{what} {here} and the Hub does not answer ({hub.silence}); {way}")
+
+
+def room_for_downloads() -> tuple[Path, int]:
+    """Where the Hub's library puts what it downloads, and the bytes that are free there."""
+    from huggingface_hub import constants
+
+    place = existing(Path(constants.HF_HUB_CACHE))
+    return place, shutil.disk_usage(place).free
 
 
 def locate(model: Model, hub: Hub) -> Located | Finding:

