@@ -86,11 +86,13 @@ def test_an_unknown_engine_is_an_error():
         checked(Caption, {"engine": "gemini"}, "step 3 (keywords)")
 
 
-def collect(tmp_path, rows):
+def collect(tmp_path, rows, source="/photos", is_first=True):
     step = SimpleNamespace(
-        folder=tmp_path / "run" / "step_3_caption_keywords", run=SimpleNamespace(folder=tmp_path / "run")
+        folder=tmp_path / "run" / "step_3_caption_keywords",
+        run=SimpleNamespace(folder=tmp_path / "run", source=SimpleNamespace(meta_path=source)),
     )
     step.folder.mkdir(parents=True)
+    step.run.following = lambda _: step if is_first else None
     table = Table.write(step.folder / "result.jsonl", rows, step.run.folder)
     assert worker().collect(table, step) is None
     return {path.name: list(csv.reader(path.read_text().splitlines())) for path in sorted(step.folder.rglob("*.csv"))}
@@ -125,3 +127,17 @@ def test_photographs_that_nothing_was_done_to_have_one_table_of_what_there_is(tm
             ["image_path", "lighting_keywords"], ["/photos/a.jpg", "soft light, low contrast"],
         ]
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("source", "is_first", "expected"),
+    [
+        ("/a/train_images_with_albedo.csv", True, "train_images_with_albedo_with_keywords.csv"),
+        ("/a/train_images.csv", False, "train_images_with_albedo_with_keywords.csv"),
+        ("/a/mine {1}.tsv", True, "mine {1}_with_keywords.csv"),
+        ("/a/photos.d", True, "images_with_albedo_with_keywords.csv"),
+    ],
+)
+def test_the_table_of_an_input_that_is_one_has_its_name(tmp_path, source, is_first, expected):
+    row = {"key": "a", "image_path": "/photos/a.jpg", "lighting_keywords": "soft light, low contrast"}
+    assert list(collect(tmp_path, [row], source, is_first)) == [expected]

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from shared.config import ConfigError, checked, load_config
+from shared.option_help import describe_options
 from shared.run import settings_of
 from shared.worker import Loaded
 from tests.chat_server import PHRASE, ChatServer
@@ -106,3 +107,19 @@ def test_text_key_names_the_column(tmp_path):
     _, found = asked(tmp_path, text_key="caption")
     assert found["caption"] == PHRASE
     assert json.loads(json.dumps(found)) == found
+
+
+@pytest.mark.parametrize("engine", ["vllm", "server", "transformers"])
+def test_batch_size_says_how_many_more_photographs_an_engine_takes_before_it_answers(engine):
+    rooms = []
+    for batch_size in (3, 5):
+        made = worker(engine=engine, model_path="model", batch_size=batch_size)
+        made._plan = made.plan()
+        rooms.append(made.make_engine().room())
+    assert rooms[1] - rooms[0] == (8 if engine == "vllm" else 2)  # up to four batches wait for a place with vllm
+
+
+def test_help_says_of_an_option_what_it_is_to_this_step():
+    lines = [line.strip() for line in describe_options(Caption).splitlines()]
+    place = lines.index("batch_size = 8")
+    assert "photographs handed to the engine together" in lines[place + 2]

@@ -343,3 +343,16 @@ def test_the_presets_have_the_contract_s_values():
     }  # fmt: skip
     assert (values["qwen3vl-server"]["num_workers"], values["mistral"]["num_workers"]) == (8, 4)
     assert values["qwen3vl-server"]["vllm_url"] == "http://localhost:8000/v1"
+
+
+def test_batch_size_is_how_many_photographs_are_kept_ready_for_a_free_place():
+    with ChatServer(lambda number, body: 1.0) as server:
+        engine = Server(server.url, "tiny", num_workers=2, batch_size=3)
+        engine.setup()
+        taken = 0
+        while engine.room() > 0:
+            engine.ask(Question("a", (Message("user", "?"),), Sampling(), None))
+            taken += 1
+        wait_until(lambda: len(server.requests) == 2)
+        engine.close()
+    assert taken == 5

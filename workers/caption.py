@@ -27,7 +27,7 @@ class Caption(Worker):
 
     engine: Literal["photometric", "vllm", "server", "transformers"] = "photometric"  # photometric has no model
     text_key: str = "lighting_keywords"  # the column of the result
-    batch_size: PositiveInt = 8  # of photometric and transformers; vllm and servers batch by themselves
+    batch_size: PositiveInt = 8  # photographs handed to the engine together; vllm and server hold them for free places
 
     model_path: str = ""  # a model on the Hub, a folder, or what the server calls it
     prompt: str | list[str] | None = None  # a text, a file that holds it, or several, which make a conversation
@@ -53,20 +53,17 @@ class Caption(Worker):
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     trust_remote_code: bool = False  # run code that comes with the model
     offload: bool = False  # transformers: keep on the CPU what the GPU has no room for
-    engine_options: dict[str, Any] = field(
-        default_factory=dict
-    )  # more arguments of vllm's EngineArgs or from_pretrained
+    engine_options: dict[str, Any] = field(default_factory=dict)  # more arguments of EngineArgs or from_pretrained
 
     vllm_url: str = "http://localhost:8000/v1"  # of the server, vLLM's or another
     num_workers: PositiveInt = 4  # requests to the server in flight
     request_seconds: PositiveFloat = 300  # after which a request is tried again
     key_variable: str = ""  # the environment variable with the server's key
-    field_names: dict[str, str] = field(
-        default_factory=dict
-    )  # what the server calls a field otherwise; "" leaves it out
+    field_names: dict[str, str] = field(default_factory=dict)  # what the server calls a field; "" leaves it out
     price_prompt: NonNegativeFloat = 0  # dollars for a million tokens, for the costs in the result
     price_completion: NonNegativeFloat = 0
 
+    aliases: ClassVar[dict[str, str]] = {"model": "model_path"}
     speed_options: ClassVar[frozenset[str]] = Worker.speed_options | {
         "max_num_seqs", "tensor_parallel_size", "gpu_memory_utilization", "offload", "vllm_url", "num_workers",
         "request_seconds", "key_variable",
@@ -93,8 +90,12 @@ class Caption(Worker):
         if self.engine == "photometric":
             return Forecast()
         if self.engine == "server":
-            key, url = self.key_variable, self.vllm_url
-            return Forecast([Model(self.model_path, "model_path", "server", ("httpx",), key_variable=key, url=url)])
+            server = Model(
+                self.model_path, "model_path", "server", ("httpx",), key_variable=self.key_variable, url=self.vllm_url,
+                at_once=self.num_workers, captions=self.repeat_time, turns=len(self._read_prompts()),
+                prices=(self.price_prompt, self.price_completion),
+            )  # fmt: skip
+            return Forecast([server])
         in_vllm = self.engine == "vllm"
         packages = ("torch", "torchvision", "transformers", "huggingface_hub", "vllm" if in_vllm else "accelerate")
         model = Model(
@@ -189,7 +190,7 @@ class Caption(Worker):
 
             return Server(
                 self.vllm_url, self.model_path, key_variable=self.key_variable, num_workers=self.num_workers,
-                seconds=self.request_seconds, field_names=self.field_names,
+                batch_size=self.batch_size, seconds=self.request_seconds, field_names=self.field_names,
             )  # fmt: skip
         if self.engine == "transformers":
             from shared.engines.transformers import Transformers
@@ -202,7 +203,7 @@ class Caption(Worker):
 
         return Vllm(
             self.model_path, gpu=self.gpu, seed=self.seed, dtype=self.dtype, max_model_len=self.max_model_len,
-            max_num_seqs=self.max_num_seqs, tensor_parallel_size=self.tensor_parallel_size,
+            max_num_seqs=self.max_num_seqs, batch_size=self.batch_size, tensor_parallel_size=self.tensor_parallel_size,
             gpu_memory_utilization=self.gpu_memory_utilization, trust_remote_code=self.trust_remote_code,
             asks_again=self.repeat_time > 1 or len(self._plan.prompts) > 1, options=self.engine_options,
         )  # fmt: skip

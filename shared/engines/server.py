@@ -21,7 +21,7 @@ JPEG_QUALITY = 92
 
 
 class Server(Engine):
-    """A model behind `url`, with `num_workers` questions in flight.
+    """A model behind `url`, with `num_workers` questions in flight and `batch_size` more that are ready to go.
 
     `key_variable` names the environment variable that holds the key; the key itself is kept out of every message. Photographs
     go as JPEG in data URLs. `field_names`: what this server calls a field of the request, where it differs from OpenAI's
@@ -35,11 +35,13 @@ class Server(Engine):
         *,
         key_variable: str = "",
         num_workers: int = 4,
+        batch_size: int = 8,
         seconds: float = 300.0,
         field_names: Mapping[str, str] | None = None,
     ):
         self.url, self.model, self.key_variable = url.rstrip("/"), model, key_variable
-        self.num_workers, self.seconds, self.field_names = num_workers, seconds, dict(field_names or {})
+        self.num_workers, self.limit = num_workers, num_workers + batch_size
+        self.seconds, self.field_names = seconds, dict(field_names or {})
         self.in_flight = 0
         self.done: queue.SimpleQueue[tuple[Question, Answer | Exception]] = queue.SimpleQueue()
         self.client: Any = None
@@ -73,7 +75,7 @@ class Server(Engine):
         return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
     def room(self) -> int:
-        return self.num_workers + 2 - self.in_flight  # two wait, so that no thread does
+        return self.limit - self.in_flight
 
     def ask(self, question: Question) -> None:
         self.in_flight += 1

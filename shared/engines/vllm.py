@@ -21,8 +21,9 @@ SECONDS_TO_FREE = 5.0  # what a dead engine's processes take to give back a GPU'
 class Vllm(Engine):
     """A model that vLLM serves, on the GPUs that this worker sees.
 
-    `options` are further arguments of vLLM's own (EngineArgs). `asks_again`: the same image is asked about several times, so
-    what was computed of it is kept. The engine proper runs in a process of its own, unless VLLM_ENABLE_V1_MULTIPROCESSING=0.
+    Four times `batch_size` questions wait for a free place among the `max_num_seqs`, and are made up when half of them have
+    one. `options` are further arguments of vLLM's own (EngineArgs). `asks_again`: the same image is asked about several times,
+    so what was computed of it is kept. The engine proper runs in a process of its own, unless VLLM_ENABLE_V1_MULTIPROCESSING=0.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Vllm(Engine):
         dtype: str = "auto",
         max_model_len: int | None = None,
         max_num_seqs: int = 128,
+        batch_size: int = 8,
         tensor_parallel_size: int | None = None,
         gpu_memory_utilization: float = 0.9,
         trust_remote_code: bool = False,
@@ -41,9 +43,7 @@ class Vllm(Engine):
         options: dict[str, Any] | None = None,
     ):
         self.model, self.gpu, self.tensor_parallel_size = model, gpu, tensor_parallel_size
-        self.max_num_seqs = max_num_seqs
-        waiting = max(16, max_num_seqs // 4)  # so that a place that falls free is taken at once
-        self.limit, self.burst, self.is_filling = max_num_seqs + waiting, waiting // 2, True
+        self.limit, self.burst, self.is_filling = max_num_seqs + 4 * batch_size, 2 * batch_size, True
         self.settings = {
             "model": model,
             "seed": seed,
@@ -55,9 +55,8 @@ class Vllm(Engine):
             "trust_remote_code": trust_remote_code,
             "limit_mm_per_prompt": {"image": 1, "video": 0},
             "enable_prefix_caching": asks_again,
-            **(
-                {} if asks_again else {"mm_processor_cache_gb": 0}
-            ),  # an image that comes once needs no hash and no cache
+            # an image that comes once needs no hash and no cache
+            **({} if asks_again else {"mm_processor_cache_gb": 0}),
             "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
             **(options or {}),
         }
@@ -74,7 +73,7 @@ class Vllm(Engine):
             self._start()
 
     def room(self) -> int:
-        """Nothing until half of those that wait have moved up: rendering goes quicker in bursts."""
+        """Nothing until half of those that wait have moved up: rendered in turn with steps, each one finds cold caches."""
         free = self.limit - len(self.asked)
         if free <= 0 or free >= self.burst:
             self.is_filling = free > 0
@@ -132,8 +131,9 @@ class Vllm(Engine):
             if "Engine core initialization failed" not in str(error):
                 raise
             raise RunError(
-                f"vLLM could not start its engine for {self.model}; the lines above say why. Where it is the memory of the GPU, "
-                "set a smaller max_model_len, take a smaller model, or more GPUs per worker (GPUS_PER_WORKER)"
+                f"vLLM could not start its engine for {self.model}; the lines above say why. Where it is the memory of the GPU: "
+                "a smaller gpu_memory_utilization if others use it too, else a smaller max_model_len or max_num_seqs, a smaller "
+                "model, or more GPUs per worker (GPUS_PER_WORKER)"
             ) from error
         self.death = None
         self._announce_death()

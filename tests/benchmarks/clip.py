@@ -4,18 +4,20 @@
     python -m tests.benchmarks.clip --model tiny --photographs 2000   # so quick that all else shows
     python -m tests.benchmarks.clip --model ViT-L/14 --batch-size 64 --compile
 
-On a GPU the step should come near the smaller of the two. So it should on the CPU where there is a core for each thread
+It runs on the GPU where there is one, and prints a table for tests/benchmarks/results/. On a GPU the step should come near the smaller of the two. So it should on the CPU where there is a core for each thread
 of both (--threads and --model-threads). Where they share the cores, the limit is 1 / (1 / model + 1 / decoder).
 """
 
 import argparse
 import itertools
 import os
+import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -25,9 +27,19 @@ from shared.neural.overlap import overlapped
 from shared.run import Run
 from shared.table import Table
 from shared.worker import Loaded
+from tests.benchmarks.machine import GpuUse, heading, table
 from tests.conftest import ROOT
 from tests.tiny_clip import TINY, known_architecture, write_clip
 from workers.filter import Filter
+
+
+class Round(NamedTuple):
+    """Photographs a second, and the model's share of the step's time."""
+
+    model: float
+    decoder: float
+    step: float
+    busy: float
 
 
 def write_photographs(folder: Path, count: int, side: int, suffix: str) -> list[dict]:
@@ -109,21 +121,23 @@ def busy_seconds(worker: Filter) -> Callable[[], float]:
     return total
 
 
-def step(worker: Filter, items: list[dict], folder: Path, threads: int) -> tuple[float, float]:
+def step(
+    worker: Filter, items: list[dict], folder: Path, threads: int, busy: Callable[[], float]
+) -> tuple[float, float]:
     """Photographs a second through the loop, claims and durable records included; the model's share of that time."""
+    (folder / "step_0_preprocess_format").mkdir(parents=True)
     config = RunConfig(ROOT / "configs" / "relight.yaml", "samples", steps=[StepConfig(1, "filter", "", worker)])
     run = Run(config, folder)
     Table.write(run.input_folder / "result.jsonl", items, folder)
     run.steps[0].folder.mkdir()
     worker.setup = lambda: None  # it is set up; loading the model is not measured
     arguments = argparse.Namespace(cores=threads, gpu=0, rank=0, world_size=1, parent=None, kill_folder=None)
-    busy = busy_seconds(worker)
-    started = time.perf_counter()
+    before, started = busy(), time.perf_counter()
     status = Loop(run.steps[0], arguments).run()
     seconds = time.perf_counter() - started
     assert status == 0
     assert len(list((run.steps[0].folder / "records").iterdir())) == len(items)
-    return len(items) / seconds, busy() / seconds
+    return len(items) / seconds, (busy() - before) / seconds
 
 
 def main() -> None:
@@ -135,34 +149,53 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=0)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="that decode")
     parser.add_argument("--model-threads", type=int, default=len(os.sched_getaffinity(0)), help="that compute")
+    parser.add_argument("--rounds", type=int, default=3, help="in each, all three are measured in turn")
     parser.add_argument("--compile", action="store_true")
     arguments = parser.parse_args()
     import torch
 
     torch.set_num_threads(arguments.model_threads)
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, GpuUse() as gpu:
         folder = Path(name)
         worker = make(folder, arguments)
         items = write_photographs(folder, arguments.photographs, arguments.side, arguments.suffix)
-        (folder / "run" / "step_0_preprocess_format").mkdir(parents=True)
         worker.setup()
-        model = model_alone(worker, items)
-        decoder = decoder_alone(worker, items, arguments.threads)
-        rate, busy = step(worker, items, folder / "run", arguments.threads)
+        busy = busy_seconds(worker)
+        rounds, spans = [], []
+        for number in range(arguments.rounds):
+            model = model_alone(worker, items)
+            decoder = decoder_alone(worker, items, arguments.threads)
+            started = time.perf_counter()
+            rate, share = step(worker, items, folder / f"run{number}", arguments.threads, busy)
+            spans.append((started, time.perf_counter()))
+            rounds.append(Round(model, decoder, rate, share))
+        sampled = gpu.during(*spans)
+    report(arguments, worker, rounds, sampled)
+
+
+def report(arguments: argparse.Namespace, worker: Filter, rounds: list[Round], sampled: str) -> None:
     cores = len(os.sched_getaffinity(0))
-    on_cpu = f"{arguments.model_threads} threads compute, {cores} cores"
-    device = torch.cuda.get_device_name() if worker.rater.is_queued else on_cpu
     is_apart = worker.rater.is_queued or arguments.threads + arguments.model_threads <= cores
-    limit = min(model, decoder) if is_apart else 1 / (1 / model + 1 / decoder)
+    share = statistics.median(one.busy for one in rounds)
+    print(heading(f"CLIP: {arguments.model} of random weights", ("torch", "torchvision", "open_clip_torch")))
     print(
-        f"{arguments.model} in batches of {worker.batch_size}, {arguments.photographs} photographs of "
-        f"{arguments.side} px ({arguments.suffix}), {arguments.threads} threads decode; {device}"
+        f"{arguments.photographs} photographs of {arguments.side} px ({arguments.suffix}) in batches of "
+        f"{worker.batch_size}, {arguments.threads} threads decode, {arguments.model_threads} compute, {arguments.rounds} rounds"
+        f"{', compiled' if arguments.compile else ''}; the model is busy {share:.0%} of the step's time, the GPU {sampled}\n"
     )
-    print(f"{'model alone':<28}{model:>10.1f} images/s")
-    print(f"{'decoder alone':<28}{decoder:>10.1f} images/s")
-    print(f"{'limit of the two':<28}{limit:>10.1f} images/s ({'the smaller' if is_apart else 'they share the cores'})")
-    print(f"{'the step':<28}{rate:>10.1f} images/s {rate / limit:>7.2f} of the limit")
-    print(f"{'the model is busy':<28}{busy:>10.0%} of the time")
+    limits = [min(one[:2]) if is_apart else 1 / (1 / one.model + 1 / one.decoder) for one in rounds]
+    ways = {
+        "model alone": [one.model for one in rounds],
+        "decoder alone": [one.decoder for one in rounds],
+        f"limit of the two ({'the smaller' if is_apart else 'they share the cores'})": limits,
+        "the step": [one.step for one in rounds],
+    }
+    rows = []
+    for name, rates in ways.items():
+        ratios = [rate / limit for rate, limit in zip(rates, limits, strict=True)]
+        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+        rows.append((name, f"{statistics.median(rates):.1f}", f"{statistics.median(ratios):.2f}", spread))
+    print(table(("", "images/s", "of the limit", "lowest to highest"), rows))
 
 
 if __name__ == "__main__":
