@@ -143,3 +143,13 @@ def test_the_values_of_a_record_are_json():
     light = describe(photograph, mask)
     assert json.loads(json.dumps(light.as_dict())) == light.as_dict()
     assert list(light.as_dict()) == list(Light.__dataclass_fields__)
+
+
+def test_of_a_black_and_white_picture_no_colour_of_light_is_told():
+    from skimage import data
+
+    grey = np.repeat(data.camera()[..., None], 3, axis=2)
+    assert describe(grey).cct_kelvin is None
+    assert describe(data.astronaut()).cct_kelvin is not None
+    warm = np.clip(grey * np.array([1.1, 1.0, 0.8]), 0, 255).astype(np.uint8)  # a print in warm light
+    assert describe(warm).cct_kelvin < 5500

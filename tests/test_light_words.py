@@ -71,3 +71,9 @@ def test_what_was_measured_is_said_and_its_opposite_is_not(change, said, unsaid)
     for phrase in phrases(replace(LIGHT, **change)):
         assert re.search(said, phrase), phrase
         assert not re.search(rf"\b({unsaid})\b", phrase), phrase
+
+
+def test_of_a_black_and_white_picture_no_colour_of_the_light_is_said():
+    for phrase in phrases(replace(LIGHT, cct_kelvin=None)):
+        assert re.search("monochrome|black-and-white|colourless", phrase)
+        assert not re.search("warm|golden|cool|bluish|neutral|white-balanced|daylight", phrase)

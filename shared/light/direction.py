@@ -1,4 +1,4 @@
-"""Where the light comes from, in the plane of the image, told from the shading."""
+"""Where the light comes from, in the plane of the image, told from a layer of shading alone."""
 
 from typing import NamedTuple
 
@@ -36,17 +36,27 @@ def direction_of(log_shading: np.ndarray, photograph: np.ndarray, mask: np.ndarr
     With a subject's mask (HxW bool) from its occluding contour; without one, or where the contour is too
     short, from the plane that fits the whole image best. Abstains when the light is flat or the fit is poor.
     """
-    brightest = photograph.max(axis=-1)
-    usable, clipped = brightest > BLACK, brightest >= CLIPPED
-    fit = None if mask is None else fit_contour(log_shading, usable, clipped, mask)
+    fit = None if mask is None else contour_of(log_shading, photograph, mask)
     if mask is None or fit is None:
-        return _claim(fit_plane(log_shading, usable, clipped), PLANE_SLOPE, PLANE_FIT)
+        return _claim(fit_plane(log_shading, *_seen(photograph)), PLANE_SLOPE, PLANE_FIT)
     claim = _claim(fit, CONTOUR_SLOPE, CONTOUR_FIT)
-    if claim.azimuth_degrees is None and np.hypot(fit.across, fit.up) < CONTOUR_SLOPE / 2:
-        fall = _fall_to_the_rim(log_shading, usable, mask, fit)
-        if fall > FRONTAL_FALL:
-            return Direction(None, "front", fall / (fall + FRONTAL_FALL))
+    if claim.azimuth_degrees is None:
+        return front_of(log_shading, photograph, mask, fit) or claim
     return claim
+
+
+def contour_of(log_shading: np.ndarray, photograph: np.ndarray, mask: np.ndarray) -> Fit | None:
+    """fit_contour() with what is black or clipped in a uint8 RGB photograph left out or counted as a bound."""
+    return fit_contour(log_shading, *_seen(photograph), mask)
+
+
+def front_of(log_shading: np.ndarray, photograph: np.ndarray, mask: np.ndarray, contour: Fit) -> Direction | None:
+    """Light from the camera, if the contour has no bright side and the subject darkens towards its rim."""
+    if np.hypot(contour.across, contour.up) >= CONTOUR_SLOPE / 2:
+        return None
+    usable, _ = _seen(photograph)
+    fall = _fall_to_the_rim(log_shading, usable, mask, contour)
+    return Direction(None, "front", fall / (fall + FRONTAL_FALL)) if fall > FRONTAL_FALL else None
 
 
 def fit_contour(log_shading: np.ndarray, usable: np.ndarray, clipped: np.ndarray, mask: np.ndarray) -> Fit | None:
@@ -89,6 +99,11 @@ def fit_plane(log_shading: np.ndarray, usable: np.ndarray, clipped: np.ndarray) 
 def word_of(azimuth_degrees: float) -> str:
     """One of the eight words, each for the 45 degrees around its own direction."""
     return WORDS[round(azimuth_degrees / 45) % 8]
+
+
+def _seen(photograph: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    brightest = photograph.max(axis=-1)
+    return brightest > BLACK, brightest >= CLIPPED
 
 
 def _claim(fit: Fit, least_slope: float, least_explained: float) -> Direction:

@@ -42,20 +42,20 @@ def mondrian_gradient(rng: np.random.Generator, size: int) -> Scene:
 def textured_relief(rng: np.random.Generator, size: int) -> Scene:
     """Grained patches on a rolling surface, without cast shadows."""
     light = _Light(rng)
-    return _expose(rng, textured(rng, size), _lambert(_height_field(rng, size), light), light)
+    return _expose(rng, textured(rng, size), _lambert(height_field(rng, size), light), light)
 
 
 def two_colours(rng: np.random.Generator, size: int) -> Scene:
     """A rolling surface in warm light from one side and cool light from everywhere, or the other way round."""
     light = _Light(rng, coloured=True)
     reflectance: Reflectance = textured if rng.random() < 0.5 else mondrian
-    return _expose(rng, reflectance(rng, size), _lambert(_height_field(rng, size), light), light)
+    return _expose(rng, reflectance(rng, size), _lambert(height_field(rng, size), light), light)
 
 
 def print_relief(rng: np.random.Generator, size: int) -> Scene:
     """A photograph for a reflectance, on a rolling surface or under a slow fall of light."""
     light = _Light(rng)
-    field = _lambert(_height_field(rng, size), light) if rng.random() < 0.5 else _gradient(rng, size, light.azimuth)
+    field = _lambert(height_field(rng, size), light) if rng.random() < 0.5 else _gradient(rng, size, light.azimuth)
     return _expose(rng, painted(rng, size), field, light)
 
 
@@ -73,7 +73,7 @@ def gobo(rng: np.random.Generator, size: int) -> Scene:
 def cast_relief(rng: np.random.Generator, size: int) -> Scene:
     """A rolling surface with bumps that throw shadows on it."""
     light = _Light(rng)
-    heights = _height_field(rng, size, bumps=4)
+    heights = height_field(rng, size, bumps=4)
     light.is_hard = bool(rng.random() < 0.5)
     softness = rng.uniform(0.5, 1.5) if light.is_hard else rng.uniform(6, 12)
     lit = _cast_shadow(heights, light, softness * size / 384)
@@ -84,16 +84,19 @@ def solids(rng: np.random.Generator, size: int) -> Scene:
     """Spheres, boxes and capsules before a wall: cast shadows, coloured key and ambient light."""
     light = _Light(rng, coloured=True)
     light.is_hard = bool(rng.random() < 0.5)
-    seen = trace(rng, size, light.vector, rng.uniform(30, 60) if light.is_hard else rng.uniform(2.5, 5))
-    paint = colours(rng, int(seen.solid.max()) + 1).astype(np.float32)
-    reflectance = paint[seen.solid]
+    # From below, no light would pass the ground: such a scene is traced upside down, with a ceiling for a ground.
+    from_above = light.vector * np.array([1, np.sign(light.vector[1]), 1], np.float32)
+    seen = trace(rng, size, from_above, rng.uniform(30, 60) if light.is_hard else rng.uniform(2.5, 5))
+    solid, direct = (part if light.vector[1] > 0 else np.flipud(part) for part in (seen.solid, seen.direct))
+    paint = colours(rng, int(solid.max()) + 1).astype(np.float32)
+    reflectance = paint[solid]
     wall = plain(rng, size)
-    reflectance = np.where((seen.solid == 0)[..., np.newaxis], wall, reflectance)
-    visible = np.bincount(seen.solid.ravel(), minlength=len(seen.is_round)) * np.array(seen.is_round)
+    reflectance = np.where((solid == 0)[..., np.newaxis], wall, reflectance)
+    visible = np.bincount(solid.ravel(), minlength=len(seen.is_round)) * np.array(seen.is_round)
     mask = None
     if visible.max() > 0.03 * size * size:
-        mask = np.where(seen.solid == visible.argmax(), 255, 0).astype(np.uint8)
-    return _expose(rng, reflectance, seen.direct, light, mask, has_cast_shadows=True)
+        mask = np.where(solid == visible.argmax(), 255, 0).astype(np.uint8)
+    return _expose(rng, reflectance, direct, light, mask, has_cast_shadows=True)
 
 
 def subject(rng: np.random.Generator, size: int) -> Scene:
@@ -195,7 +198,7 @@ def _lamp(rng: np.random.Generator, size: int, light: _Light) -> np.ndarray:
     return (1 / (1 + 6 * ((rows - y) ** 2 + (columns - x) ** 2))).astype(np.float32)
 
 
-def _height_field(rng: np.random.Generator, size: int, bumps: int = 2) -> np.ndarray:
+def height_field(rng: np.random.Generator, size: int, bumps: int = 2) -> np.ndarray:
     import cv2
 
     scale = size / 384

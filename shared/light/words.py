@@ -4,7 +4,7 @@ import numpy as np
 
 from shared.light.describe import Light
 
-HARD, SOFT = 0.8, 0.1  # hardness above and below which a quality is claimed
+HARD, SOFT = 0.85, 0.2  # hardness above and below which a quality is claimed: on rendered scenes, always rightly
 WARM, COOL = 4300.0, 8000.0  # kelvin below and above which a colour is claimed
 FLAT, STRONG = 3.5, 8.0  # stops of contrast below and above which it is named
 DARK, BRIGHT = -2.0, 0.8  # stops from middle grey below and above which it is named
@@ -26,6 +26,7 @@ COLOUR = {
     "warm": ("warm", "warm-toned", "golden"),
     "cool": ("cool", "cool-toned", "bluish"),
     "neutral": ("neutral", "white", "daylight-balanced"),
+    "grey": ("monochrome", "black-and-white", "colourless"),  # of the picture: its light's colour is not known
 }
 NOUN = ("light", "lighting", "illumination")
 CONTRAST = {
@@ -59,7 +60,7 @@ def keywords(light: Light, rng: np.random.Generator) -> str:
         described.append(choose(QUALITY["hard"], "quality"))
     elif light.hardness <= SOFT:
         described.append(choose(QUALITY["soft"], "quality"))
-    described.append(choose(COLOUR[_colour(light)], "colour"))
+    described.append(choose(COLOUR[_colour(light.cct_kelvin)], "colour"))
     lighting = " ".join([*described, choose(NOUN, "noun")])
     if light.direction is not None and light.confidence >= 0.5:
         lighting += " " + choose(FROM_A_SIDE[light.direction], "side")
@@ -70,8 +71,10 @@ def keywords(light: Light, rng: np.random.Generator) -> str:
     return ", ".join(clauses)
 
 
-def _colour(light: Light) -> str:
-    return "warm" if light.cct_kelvin < WARM else "cool" if light.cct_kelvin > COOL else "neutral"
+def _colour(kelvin: float | None) -> str:
+    if kelvin is None:
+        return "grey"
+    return "warm" if kelvin < WARM else "cool" if kelvin > COOL else "neutral"
 
 
 def _contrast(light: Light) -> str:
