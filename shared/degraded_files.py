@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from shared.intrinsic import Layers
     from shared.light.develop import Photograph
 
+THUMBNAIL_SIDE = 240  # pixels of the longer side of each of its two pictures
 Kept = Literal["input", "albedo", "mask", "foreground", "background", "shading", "residual", "degraded_fg", "metadata"]
 
 
@@ -68,6 +69,23 @@ def file_of(item: dict, name: str, content: Any, suffix: str = ".png") -> dict[s
     folder = f"data-{split}" if split else "data"
     path = f"{folder}/{file_name(item['key'], f'_{name}{suffix}')}"
     return {"output_image_path" if name == "output" else f"{name}_path": ImageFile(path, content)}
+
+
+def thumbnail_of(item: dict, pixels: np.ndarray, output: np.ndarray) -> dict[str, ImageFile]:
+    """The photograph and its degraded image, small and side by side, for the gallery: there are too many to make them
+    when the report is written, and a browser that scrolls through files of full size stands still."""
+    from PIL import Image
+
+    pictures = [Image.fromarray(whole) for whole in (pixels, output)]
+    for picture in pictures:
+        picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    width, height = pictures[0].size
+    strip = Image.new("RGB", (2 * width, height))
+    for place, picture in enumerate(pictures):
+        strip.paste(picture, (place * width, 0))
+    stream = io.BytesIO()
+    strip.save(stream, "JPEG", quality=80)
+    return {"thumbnail_path": ImageFile("thumbnails/" + file_name(item["key"], ".jpg"), stream.getvalue())}
 
 
 def split_of(item: dict) -> str | None:

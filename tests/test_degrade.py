@@ -108,6 +108,13 @@ def test_a_grey_background_is_128_where_the_mask_is_0(photograph, tmp_path):
     assert (found["output_image_path"].image[mask == 0] == 128).all()
 
 
+def test_a_grey_background_may_have_another_colour(photograph, tmp_path):
+    folder, mask = write_mask(photograph, tmp_path)
+    options = {"mask": "user", "mask_folder": folder, "background": "grey", "grey": [10, 200, 30]}
+    found = degrade(worker(**options), item_of(photograph))
+    assert (found["output_image_path"].image[mask == 0] == (10, 200, 30)).all()
+
+
 def test_background_whole_relights_behind_the_subject_too(photograph, tmp_path):
     folder, mask = write_mask(photograph, tmp_path)
     found = degrade(worker(mask="user", mask_folder=folder, background="whole"), item_of(photograph))
@@ -165,7 +172,7 @@ def test_the_files_that_are_asked_for_are_made_and_no_others(photograph, tmp_pat
     files = {name: value for name, value in found.items() if isinstance(value, ImageFile)}
     assert {value.path for value in files.values()} == {
         f"data-train/indoor/a.png_{name}.{'json' if name == 'metadata' else 'png'}" for name in [*keep, "output"]
-    }
+    } | {"thumbnails/indoor/a.png.jpg"}
     pixels = pixels_of(photograph)
     assert (files["input_path"].image == pixels).all()
     assert (files["mask_path"].image == mask).all()
@@ -179,7 +186,8 @@ def test_the_files_that_are_asked_for_are_made_and_no_others(photograph, tmp_pat
     assert metadata["light_direction"] == found["light_direction"]
     assert metadata["psnr"] == found["psnr"]
     plain = degrade(worker(), item_of(photograph))
-    assert [name for name, value in plain.items() if isinstance(value, ImageFile)] == ["output_image_path"]
+    always = ["output_image_path", "thumbnail_path"]
+    assert [name for name, value in plain.items() if isinstance(value, ImageFile)] == always
 
 
 def test_a_photograph_out_of_a_container_gets_a_file_of_its_own(tmp_path):
@@ -221,17 +229,31 @@ def test_a_black_and_white_photograph_is_not_tinted(tmp_path):
     assert found["colour_temperature"] == 6504
 
 
+WITHOUT = {"soft_shading": {"weight": 0}}
+
+
+def soft(**options):
+    return {"soft_shading": options}
+
+
 @pytest.mark.parametrize(
     ("options", "field", "expected"),
     [
-        ({"degradation": {"soft_shading": 0, "hard_shadow": 1}}, "degradation_type", "hard_shadow"),
-        ({"degradation": {"soft_shading": 0, "specular": 1}}, "has_specular", True),
-        ({"degradation": {"soft_shading": 0, "advanced_shading": 1}}, "degradation_type", "advanced_shading"),
-        ({"degradation": {"pattern_probability": 1, "pattern_weights": {"lattice": 1}}}, "pattern_type", "lattice"),
-        ({"degradation": {"pattern_probability": 0}}, "has_pattern", False),
-        ({"degradation": {"softness_range": [0.21, 0.21]}}, "softness", 0.21),
+        ({"degradation": WITHOUT | {"hard_shadow": {"weight": 1}}}, "degradation_type", "hard_shadow"),
+        ({"degradation": WITHOUT | {"specular": {"weight": 1}}}, "has_specular", True),
+        ({"degradation": WITHOUT | {"advanced_shading": {"weight": 1}}}, "degradation_type", "advanced_shading"),
+        (
+            {"degradation": {"pattern_weights": {"lattice": 1}, **soft(pattern_probability=1)}},
+            "pattern_type",
+            "lattice",
+        ),
+        ({"degradation": soft(pattern_probability=0)}, "has_pattern", False),
+        ({"degradation": soft(softness_range=[0.21, 0.21])}, "softness", 0.21),
+        ({"degradation": soft(ambient_range=[0.5, 0.5])}, "ambient", 0.5),
+        ({"degradation": soft(specular_intensity_range=[0.3, 0.3])}, "specular_intensity", 0.3),
+        ({"degradation": soft(shadow_opacity_range=[0.7, 0.7])}, "shadow_opacity", 0.7),
+        ({"light_sampling": {"method": "hemisphere_uniform"}}, "has_pattern", True),
         ({"light_sampling": {"elevation_range": [90, 90]}}, "light_direction", [0.0, 0.0, 1.0]),
-        ({"light_sampling": {"ambient_range": [0.5, 0.5]}}, "ambient", 0.5),
         ({"light_sampling": {"exposure_range": [-0.25, -0.25]}}, "exposure_ev", -0.25),
         ({"blend_with_original": [0.2, 0.2]}, "blend_ratio", 0.2),
     ],
@@ -280,6 +302,7 @@ def test_an_unknown_split_fails_its_item(photograph):
         ({"mask": "user"}, "mask_folder must say where the masks are"),
         ({"mask": "face", "mask_folder": "/"}, "mask_folder is used with mask: user only"),
         ({"mask": "user", "mask_folder": "/no/such"}, "mask_folder /no/such is not a folder"),
+        ({"mask": "face", "grey": [1, 2, 3]}, "grey is used with background: grey only, and background is keep"),
         ({"mask": "none", "background": "grey"}, "there is nothing to put before it"),
     ],
 )
@@ -294,9 +317,11 @@ def test_options_that_contradict_each_other_are_errors(options, sentence):
         ({"background": "gray"}, "background is 'gray'; input should be 'keep', 'grey' or 'whole'"),
         ({"blend_with_original": [0.3, 0.2]}, "runs backwards"),
         ({"blend_with_original": [0.3, 1.2]}, "less than or equal to 1"),
-        ({"degradation": {"soft_shading": 0}}, "are all 0; one needs a weight"),
+        ({"degradation": {"soft_shading": {"weight": 0}}}, "specular and advanced_shading are all 0"),
         ({"degradation": {"pattern_weights": {"fog": 1}}}, 'no pattern "fog"; the patterns are tree_foliage'),
         ({"degradation": {"soft_shadin": 1}}, "did you mean 'soft_shading'"),
+        ({"degradation": {"specular": {"intensity_range": [0, 1]}}}, "did you mean 'specular_intensity_range'"),
+        ({"degradation": soft(pattern_blur_range=[21, 51])}, "pattern_blur_range.0 is 21; input should be less than"),
         ({"light_sampling": {"elevation": [1, 2]}}, "did you mean 'elevation_range'"),
         ({"quality": {"least_psnr": 50}}, "least_psnr must be below most_psnr"),
         ({"keep": ["albedos"]}, "keep.0 is 'albedos'"),
@@ -308,8 +333,12 @@ def test_wrong_options_are_errors_in_one_sentence(options, sentence):
         checked(Degrade, options, "step 2 (degrade)")
 
 
-def collect(tmp_path, rows):
-    step = SimpleNamespace(folder=tmp_path / "run" / "step_2_degrade", run=SimpleNamespace(folder=tmp_path / "run"))
+def collect(tmp_path, rows, source="/photos", is_first=True):
+    step = SimpleNamespace(
+        folder=tmp_path / "run" / "step_2_degrade",
+        run=SimpleNamespace(folder=tmp_path / "run", source=SimpleNamespace(meta_path=source)),
+    )
+    step.run.following = lambda _: step if is_first else None
     table = Table.write(step.folder / "result.jsonl", rows, step.run.folder)
     assert worker().collect(table, step) is None
     return {
@@ -360,6 +389,14 @@ def test_without_a_filter_before_it_there_is_one_table_of_what_there_is(tmp_path
             ["image_path", "output_image_path"], ["/photos/a.jpg", "data-train/a.jpg_output.png"],
         ],
     }  # fmt: skip
+
+
+def test_the_tables_of_an_input_that_is_one_have_its_name(tmp_path):
+    (tmp_path / "run" / "step_2_degrade").mkdir(parents=True)
+    found = collect(tmp_path, [row_of(tmp_path, "a.jpg")], "/lists/train_images.csv")
+    assert list(found) == [
+        "albedo_csv_files/train_images_with_albedo.csv", "train_images_with_relighting_outputs.csv"
+    ]  # fmt: skip
 
 
 def test_without_any_row_every_split_has_its_header(tmp_path):

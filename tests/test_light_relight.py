@@ -5,7 +5,17 @@ import pytest
 
 from shared.light.colour import luminance, rgb_of_cct
 from shared.light.relight import cast_shadow, expose, relight
-from shared.light.sampling import Degradation, LightSampling, NewLight, sample
+from shared.light.sampling import (
+    KINDS,
+    AdvancedShading,
+    Degradation,
+    HardShadow,
+    LightSampling,
+    NewLight,
+    SoftShading,
+    Specular,
+    sample,
+)
 
 LIGHT = NewLight(
     degradation_type="soft_shading", azimuth_degrees=0.0, elevation_degrees=30.0, ambient=0.3, softness=0.3,
@@ -116,46 +126,77 @@ def test_a_picture_that_would_clip_is_held_back():
     assert np.percentile(lit.max(axis=-1), 99) <= 1.001
 
 
-@pytest.mark.parametrize("kind", ["soft_shading", "hard_shadow", "specular", "advanced_shading"])
-def test_each_kind_of_light_is_drawn_by_its_weight_and_differs_from_the_others(kind):
-    weights = dict.fromkeys(("soft_shading", "hard_shadow", "specular", "advanced_shading"), 0.0)
-    light = sample(Degradation(**{**weights, kind: 1.0}), LightSampling(), np.random.default_rng(0))
-    assert light.degradation_type == kind
-    assert (light.softness == 0) == (kind == "hard_shadow")
-    relief = np.random.default_rng(1).normal(0, 0.3, EVEN.shape).astype(np.float32)
-    images = {
-        other: relight(GREY, relief, disc(), replace(light, degradation_type=other, pattern_type=None)).shade(GREY)
-        for other in weights
+def only(name, **options):
+    """A degradation that draws the kind of that name alone."""
+    kinds = {
+        "soft_shading": SoftShading,
+        "hard_shadow": HardShadow,
+        "specular": Specular,
+        "advanced_shading": AdvancedShading,
     }
-    if kind in ("hard_shadow", "advanced_shading"):
-        assert np.abs(images[kind] - images["soft_shading"]).max() > 0.02
+    return Degradation(
+        **{kind: of(weight=0.0) for kind, of in kinds.items()} | {name: kinds[name](weight=1.0, **options)}
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_of_light_is_drawn_by_its_weight_and_differs_from_the_others(kind):
+    relief = np.random.default_rng(1).normal(0, 0.3, EVEN.shape).astype(np.float32)
+    lights = {name: sample(only(name), LightSampling(), np.random.default_rng(0)) for name in KINDS}
+    assert lights[kind].degradation_type == kind
+    assert (lights[kind].softness == 0) == (kind == "hard_shadow")
+    images = {
+        name: relight(GREY, relief, disc(), replace(light, pattern_type=None)).shade(GREY)
+        for name, light in lights.items()
+    }
+    assert all(np.abs(images[kind] - images[name]).max() > 0.02 for name in KINDS if name != kind)
 
 
 def test_shares_of_drawn_lights_follow_the_weights():
     degradation = Degradation(
-        soft_shading=0.5, hard_shadow=0.5, pattern_probability=0.25, pattern_weights={"fence": 3, "cloud": 1}
+        soft_shading=SoftShading(weight=0.5, pattern_probability=0.25),
+        hard_shadow=HardShadow(weight=0.5, pattern_probability=0.0),
+        pattern_weights={"fence": 3, "cloud": 1},
     )
     lights = [sample(degradation, LightSampling(), np.random.default_rng(seed)) for seed in range(2000)]
     kinds = [light.degradation_type for light in lights]
     patterns = [light.pattern_type for light in lights if light.pattern_type]
     assert set(kinds) == {"soft_shading", "hard_shadow"}
     assert kinds.count("hard_shadow") / 2000 == pytest.approx(0.5, abs=0.04)
-    assert len(patterns) / 2000 == pytest.approx(0.25, abs=0.04)
-    assert patterns.count("fence") / len(patterns) == pytest.approx(0.75, abs=0.06)
+    assert len(patterns) / 2000 == pytest.approx(0.125, abs=0.03)
+    assert {light.degradation_type for light in lights if light.pattern_type} == {"soft_shading"}
+    assert patterns.count("fence") / len(patterns) == pytest.approx(0.75, abs=0.08)
+
+
+@pytest.mark.parametrize(("method", "above_30"), [("even_angles", 2 / 3), ("hemisphere_uniform", 1 / 2)])
+def test_the_sky_is_sampled_by_angle_or_by_area(method, above_30):
+    sampling = LightSampling(method=method, elevation_range=(0, 90))
+    lights = [sample(Degradation(), sampling, np.random.default_rng(seed)) for seed in range(1000)]
+    assert np.mean([light.elevation_degrees > 30 for light in lights]) == pytest.approx(above_30, abs=0.05)
+
+
+def test_a_cast_shadow_takes_its_share_of_the_light_and_has_its_penumbra():
+    bump = 30 * np.exp(-(np.hypot(*(np.mgrid[:120, :160] - np.array([60, 80])[:, None, None])) ** 2) / 288)
+    low = replace(LIGHT, elevation_degrees=10, softness=1.0)
+    means = [relight(GREY, EVEN, disc(), replace(low, shadow_opacity=o)).gain.mean() for o in (0.0, 0.5, 1.0)]
+    assert means[0] - means[1] == pytest.approx(means[1] - means[2], rel=1e-3)
+    assert means[0] > means[2] + 0.05
+    sharp, soft = (cast_shadow(bump.astype(np.float32), replace(LIGHT, shadow_blur=b)) for b in (0.0, 0.03))
+    assert np.abs(np.diff(sharp, axis=1)).max() > 2 * np.abs(np.diff(soft, axis=1)).max()
 
 
 def test_every_number_is_drawn_from_its_range():
-    degradation = Degradation(
-        softness_range=(0.2, 0.3), pattern_probability=1.0, pattern_opacity_range=(0.4, 0.5),
-        pattern_blur_range=(0.01, 0.02),
-        specular=1.0, soft_shading=0.0, specular_intensity_range=(0.2, 0.3), shininess_range=(30, 40),
-    )  # fmt: skip
+    options = {
+        "softness_range": (0.2, 0.3), "pattern_probability": 1.0, "pattern_opacity_range": (0.4, 0.5),
+        "pattern_blur_range": (0.01, 0.02), "specular_intensity_range": (0.2, 0.3), "shininess_range": (30, 40),
+        "ambient_range": (0.5, 0.55), "shadow_opacity_range": (0.6, 0.7), "shadow_blur_range": (0.005, 0.006),
+    }  # fmt: skip
     sampling = LightSampling(
-        elevation_range=(20, 25), azimuth_range=(170, 190), ambient_range=(0.5, 0.55),
-        colour_temperature_range=(3000, 3500), exposure_range=(-0.5, -0.4),
+        elevation_range=(20, 25), azimuth_range=(170, 190), colour_temperature_range=(3000, 3500),
+        exposure_range=(-0.5, -0.4),
     )  # fmt: skip
-    for seed in range(50):
-        found = sample(degradation, sampling, np.random.default_rng(seed))
+    for seed in range(48):
+        found = sample(only(KINDS[seed % 4], **options), sampling, np.random.default_rng(seed))
         assert 20 <= found.elevation_degrees <= 25
         assert 170 <= found.azimuth_degrees <= 190
         assert 0.5 <= found.ambient <= 0.55
@@ -166,10 +207,14 @@ def test_every_number_is_drawn_from_its_range():
         assert 30 <= found.shininess <= 40
         assert 0.4 <= found.pattern_opacity <= 0.5
         assert 0.01 <= found.pattern_blur <= 0.02
+        assert 0.6 <= found.shadow_opacity <= 0.7
+        assert 0.005 <= found.shadow_blur <= 0.006
         np.testing.assert_allclose(np.linalg.norm(found.direction), 1)
 
 
 def test_one_option_moves_no_other_number():
     plain = sample(Degradation(), LightSampling(), np.random.default_rng(3))
-    other = sample(Degradation(pattern_probability=0.0), LightSampling(), np.random.default_rng(3))
+    other = sample(
+        Degradation(soft_shading=SoftShading(pattern_probability=0.0)), LightSampling(), np.random.default_rng(3)
+    )
     assert replace(plain, pattern_type=None, pattern_opacity=0.0, pattern_blur=0.0) == other

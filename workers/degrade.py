@@ -2,17 +2,16 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from shared.degraded_files import Kept, file_of, files_of, split_of
+from shared.degraded_files import Kept, file_of, files_of, split_of, thumbnail_of
 from shared.light.quality import Quality
 from shared.light.sampling import Degradation, LightSampling, ShareRange, sample
 from shared.seeding import item_rng
-from shared.segment.automatic import AutomaticMasks
+from shared.segment.masking import SAM, Masking
 from shared.worker import Loaded, Worker, run
 
 if TYPE_CHECKING:
@@ -23,13 +22,9 @@ if TYPE_CHECKING:
     from shared.table import Table
 
 COLUMNS = {"image_path": "image_path", "lighting_score": "lighting_score", "output_image_path": "output_image_path"}
-Share = Annotated[float, Field(ge=0, le=1)]
-MODELS = {
-    "sam3": "facebook/sam3",
-    "sam2": "facebook/sam2.1-hiera-large",
-    "marigold": "prs-eth/marigold-iid-appearance-v1-1",
-}
-SAM, MARIGOLD = ("sam3", "sam2"), ("marigold",)
+Byte = Annotated[int, Field(ge=0, le=255)]
+MARIGOLD_MODEL = "prs-eth/marigold-iid-appearance-v1-1"
+MARIGOLD = ("marigold",)
 BELONGS_TO = {  # an option that is set where nothing reads it is a misunderstanding
     "mask_folder": ("mask", ("user",)),
     "mask_model": ("mask", SAM),
@@ -37,6 +32,7 @@ BELONGS_TO = {  # an option that is set where nothing reads it is a misunderstan
     "albedo_model": ("method", MARIGOLD),
     "steps": ("method", MARIGOLD),
     "resolution": ("method", MARIGOLD),
+    "grey": ("background", ("grey",)),
 }
 
 
@@ -59,26 +55,17 @@ class Sight(NamedTuple):
 
 
 @dataclass
-class Degrade(Worker):
+class Degrade(Masking, Worker):
     """Put each photograph's subject into another light: flatten, relight, cast a shadow, recombine."""
 
     batch_size: NonNegativeInt = 0  # photographs that the models see together; 0 is 8, and 1 without models
     method: Literal["flatten", "marigold"] = "flatten"  # how the light is taken out: from pixels alone, or by a model
-    albedo_model: str | None = None  # marigold: a Hub id or a folder, instead of that in MODELS
+    albedo_model: str | None = None  # marigold: a Hub id or a folder, instead of MARIGOLD_MODEL
     steps: PositiveInt | None = None  # marigold: of denoising; None is the model's own number
     resolution: Annotated[int, Field(ge=64)] | None = None  # marigold: long side in pixels; None is the model's own
     ensemble: PositiveInt = 1  # marigold: the median of so many answers
-    mask: Literal["face", "user", "sam3", "sam2", "none"] = "face"  # people by their faces, yours, by a model, or none
-    mask_folder: Path | None = None  # masks under the photographs' relative names, with any image suffix
-    mask_model: str | None = None  # sam3, sam2: a Hub id or a folder, instead of that in MODELS
-    mask_required: bool = False  # a photograph in which nothing is found fails; else it is relit as a whole
-    text_prompt: Annotated[str, Field(min_length=1)] = "person"  # sam3: what the subject is called
-    detection_threshold: Share = 0.5  # sam3: how sure it must be of an instance
-    mask_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5  # sam3: and of a pixel
-    instances: Literal["all", "best"] = "all"  # sam3, sam2: everybody, or only the one found most surely
-    prompt_file: Path | None = None  # sam2: JSONL or CSV of boxes or points by key; a face is used where it has none
-    automatic: AutomaticMasks = field(default_factory=AutomaticMasks)  # sam2, where there is neither prompt nor face
     background: Literal["keep", "grey", "whole"] = "keep"  # behind the subject; whole: everything is relit
+    grey: tuple[Byte, Byte, Byte] | None = None  # of background: grey, instead of 128, 128, 128
     blend_with_original: ShareRange = (0.15, 0.25)  # share of the photograph left in the flattened image
     degradation: Degradation = field(default_factory=Degradation)
     light_sampling: LightSampling = field(default_factory=LightSampling)
@@ -86,46 +73,34 @@ class Degrade(Worker):
     keep: tuple[Kept, ...] = ()  # files to write beside the output
     max_size: Annotated[PositiveInt, Field(ge=64)] = 768  # long side at which the new light is computed, in pixels
 
-    segmenter: Any = field(init=False, default=None)  # Sam3, Sam2 or nothing; made by setup()
-    intrinsic: Any = field(init=False, default=None)  # Marigold or nothing
+    intrinsic: Any = field(init=False, default=None)  # Marigold or nothing; made by setup()
 
     def check(self, label: str) -> None:
         from shared.config import ConfigError
 
-        if self.mask == "user" and self.mask_folder is None:
-            raise ConfigError(f"{label}: mask is user; mask_folder must say where the masks are")
         for name, (option, values) in BELONGS_TO.items():
             value, wanted = getattr(self, option), " or ".join(values)
-            if getattr(self, name) is not None and value not in values:
+            if getattr(self, name) not in (None, "") and value not in values:
                 raise ConfigError(f"{label}: {name} is used with {option}: {wanted} only, and {option} is {value}")
-        if self.mask_folder is not None and not self.mask_folder.is_dir():
-            raise ConfigError(f"{label}: mask_folder {self.mask_folder} is not a folder")
+        if wrong := self.wrong_masking():
+            raise ConfigError(f"{label}: {wrong}")
         if self.mask == "none" and self.background == "grey":
             raise ConfigError(f"{label}: background is grey; with mask: none there is nothing to put before it")
-        if self.mask == "none" and self.mask_required:
-            raise ConfigError(f"{label}: mask_required needs a mask, and mask is none")
         if "residual" in self.keep and self.method != "marigold":
             raise ConfigError(f"{label}: keep has residual, which method: marigold finds, and method is {self.method}")
-        if self.prompt_file is not None:
-            from shared.segment.prompts import read_prompts
-
-            read_prompts(self.prompt_file)
-        self.mask_model = self.mask_model or MODELS.get(self.mask)
-        self.albedo_model = self.albedo_model or MODELS.get(self.method)
+        if self.method in MARIGOLD:
+            self.albedo_model = self.albedo_model or MARIGOLD_MODEL
         if not self.batch_size:
             self.batch_size = 8 if self.mask in SAM or self.method in MARIGOLD else 1
 
     def forecast(self) -> "Forecast":
         from shared.forecast import Forecast, Model
 
-        mask, albedo = self.mask_model or MODELS.get(self.mask), self.albedo_model or MODELS.get(self.method)
-        common = ("torch", "transformers", "huggingface_hub")
-        models = []
-        if mask and self.mask in SAM:
-            kind, package = ("transformers", "torchvision") if self.mask == "sam3" else ("sam2", "sam2")
-            models.append(Model(mask, "mask_model", kind, (*common, package)))  # type: ignore[arg-type]
-        if albedo and self.method in MARIGOLD:
-            models.append(Model(albedo, "albedo_model", "diffusers", (*common, "diffusers"), is_halved=True))
+        models = self.masking_models()
+        if self.method in MARIGOLD:
+            packages = ("torch", "transformers", "huggingface_hub", "diffusers")
+            name = self.albedo_model or MARIGOLD_MODEL
+            models.append(Model(name, "albedo_model", "diffusers", packages, is_halved=True))
         return Forecast(models, images=1 + len(self.keep))
 
     def setup(self) -> None:
@@ -136,17 +111,7 @@ class Degrade(Worker):
             from shared.neural.device import find_device
 
             device = find_device("what degrades photographs")
-        if self.mask == "sam3":
-            from shared.segment.sam3 import Sam3
-
-            thresholds = (self.detection_threshold, self.mask_threshold)
-            self.segmenter = Sam3(self.mask_model, self.text_prompt, *thresholds, device)
-        if self.mask == "sam2":
-            from shared.segment.prompts import read_prompts
-            from shared.segment.sam2 import Sam2
-
-            prompts = read_prompts(self.prompt_file) if self.prompt_file else {}
-            self.segmenter = Sam2(self.mask_model, prompts, self.automatic, device)
+            self.load_segmenter(device)
         if self.method == "marigold":
             from shared.intrinsic import Marigold
 
@@ -190,30 +155,6 @@ class Degrade(Worker):
             layers = self.intrinsic.decompose([source.for_albedo for source in sources], noise)
         return [Sight(*one) for one in zip(sources, instances, layers, strict=True)]
 
-    def find_mask(self, sight: Sight) -> tuple[np.ndarray | None, dict[str, Any]]:
-        """The subject's mask, and what the record says of it. Raises ValueError where a required one is missing."""
-        from shared.light.mask import people
-        from shared.segment.instance import chosen, mask_of
-
-        mask, scores = sight.source.mask, None
-        if self.mask == "face":
-            mask = people(sight.source.pixels)
-        elif self.mask in SAM:
-            instances = chosen(sight.instances, self.instances)
-            scores = [round(instance.score, 4) for instance in instances]
-            if instances:
-                mask = mask_of(instances, *sight.source.pixels.shape[:2])
-        if mask is None and self.mask_required:
-            raise ValueError(f"no {self.text_prompt if self.mask == 'sam3' else 'person'} detected")
-        if mask is not None:
-            self.quality.check_mask(mask)
-        found: dict[str, Any] = {"mask": "none" if mask is None else self.mask}
-        if scores is not None:
-            found["mask_scores"] = scores
-        if self.mask == "sam2":
-            found["mask_prompt"] = sight.source.for_segmenter.source
-        return mask, found
-
     def degrade(self, item: dict, sight: Sight) -> dict:
         """The CPU's part."""
         from shared.light.develop import GREY, Photograph, composite
@@ -221,7 +162,9 @@ class Degrade(Worker):
 
         source, layers = sight.source, sight.layers
         pixels = source.pixels
-        mask, said_of_mask = self.find_mask(sight)
+        mask, said_of_mask = self.find_mask(pixels, source.mask, sight.instances, source.for_segmenter)
+        if mask is not None:
+            self.quality.check_mask(mask)
         rng = item_rng(self.seed, item["key"], "degrade")
         blend = round(float(rng.uniform(*self.blend_with_original)), 4)
         found_by_model = (layers.small, layers.log_shading()) if layers else None
@@ -232,8 +175,9 @@ class Degrade(Worker):
         background = "whole" if mask is None else self.background
         output = degraded
         if mask is not None and background != "whole":
-            behind = pixels if background == "keep" else np.full_like(pixels, GREY)
+            behind = pixels if background == "keep" else np.full_like(pixels, self.grey or GREY)
             output = composite(degraded, behind, mask)
+            self.quality.check_background(behind, output, mask)
         self.quality.check(pixels, output, mask if background != "whole" else None)
 
         found: dict[str, Any] = {
@@ -249,7 +193,7 @@ class Degrade(Worker):
             "height": pixels.shape[0],
         }
         files = files_of(item, self.keep, source.stored, photograph, layers, degraded, found)
-        return {**files, **found, **file_of(item, "output", output)}
+        return {**files, **found, **file_of(item, "output", output), **thumbnail_of(item, pixels, output)}
 
     def collect(self, rows: "Table", step: "Step") -> Iterable[dict] | None:
         from shared.split_tables import write_split_tables

@@ -38,8 +38,8 @@ def relight(flattened: np.ndarray, log_shading: np.ndarray, mask: np.ndarray | N
     direction = np.array(light.direction, np.float32)
     direct = _lambert(normals, direction, light.softness)
     ambient = np.float32(light.ambient)
-    if light.degradation_type == "hard_shadow":
-        direct = direct * cast_shadow(surface, light)
+    if light.shadow_opacity > 0:
+        direct = direct * (1 - np.float32(light.shadow_opacity) * (1 - cast_shadow(surface, light)))
     if light.pattern_type is not None:
         shape = cast(light.pattern_type, height, width, light.pattern_blur, np.random.default_rng(light.pattern_seed))
         direct = direct * (
@@ -115,9 +115,9 @@ def cast_shadow(surface: np.ndarray, light: NewLight) -> np.ndarray:
         move = np.array([[1, 0, -step * right / flat], [0, 1, step * up / flat]], np.float32)
         pushed = cv2.warpAffine(surface, move, (width, height), borderMode=cv2.BORDER_REPLICATE)
         highest = np.maximum(highest, pushed - np.float32(step * toward / flat))
-    sigma = 0.004 * max(height, width)
-    lit = np.clip(0.5 - (highest - surface - 1) / 4, 0, 1)
-    return cv2.GaussianBlur(lit.astype(np.float32), (0, 0), sigma)
+    lit = np.clip(0.5 - (highest - surface - 1) / 4, 0, 1).astype(np.float32)
+    sigma = light.shadow_blur * max(height, width)
+    return cv2.GaussianBlur(lit, (0, 0), sigma) if sigma > 0.2 else lit
 
 
 def _form(mask: np.ndarray | None, height: int, width: int) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The new light of a degraded image: what a config may ask for, and how one light is drawn from it."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import AfterValidator, ConfigDict, Field
@@ -35,39 +35,91 @@ Shininess = Annotated[float, Field(ge=1, le=500)]
 
 
 @dataclass
-class Degradation:
-    """Weights of the four kinds of new light, and what each of them is made of."""
+class Kind:
+    """One kind of new light. All kinds have these options, each with defaults of its own; a range is drawn from evenly."""
 
-    soft_shading: Weight = 0.8  # a broad light that wraps around
-    hard_shadow: Weight = 0.0  # a small light: a sharp terminator and cast shadows
-    specular: Weight = 0.0  # soft shading with highlights
-    advanced_shading: Weight = 0.0  # a key light, a fill of another colour from across, and occlusion
-    softness_range: ShareRange = (0.1, 0.7)  # how far a soft light wraps around
-    specular_intensity_range: ShareRange = (0.1, 0.35)
+    weight: Weight = 0.0  # how often this kind is drawn, against the others
+    ambient_range: ShareRange = (0.25, 0.5)  # share of the light that comes from everywhere
+    softness_range: ShareRange = (0.1, 0.7)  # how far the light wraps around; 0 is a sharp terminator
+    specular_intensity_range: ShareRange = (0.0, 0.0)  # highlights
     shininess_range: Annotated[tuple[Shininess, Shininess], AfterValidator(_ordered)] = (10.0, 60.0)
+    shadow_opacity_range: ShareRange = (0.0, 0.0)  # what the subject's own cast shadow takes of the light
+    shadow_blur_range: ShareRange = (0.004, 0.004)  # its penumbra, sigma as a share of the long side
     pattern_probability: Share = 0.5  # share of the images on which a pattern is cast
-    pattern_weights: PatternWeights = field(default_factory=lambda: dict(WEIGHTS))
     pattern_opacity_range: ShareRange = (0.35, 0.6)
-    pattern_blur_range: ShareRange = (0.0034, 0.008)  # penumbra, share of the long side: 21 to 51 px at 1024
+    pattern_blur_range: ShareRange = (0.0034, 0.008)  # sigma, as above: a kernel of 21 to 51 px at 1024
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+
+@dataclass
+class SoftShading(Kind):
+    """A broad light that wraps around."""
+
+    weight: Weight = 0.8
+
+
+@dataclass
+class HardShadow(Kind):
+    """A small light: a sharp terminator and cast shadows."""
+
+    softness_range: ShareRange = (0.0, 0.0)
+    shadow_opacity_range: ShareRange = (1.0, 1.0)
+
+
+@dataclass
+class Specular(Kind):
+    """Soft shading with highlights."""
+
+    specular_intensity_range: ShareRange = (0.1, 0.35)
+
+
+@dataclass
+class AdvancedShading(Kind):
+    """A key light, a fill of another colour from across, and occlusion."""
+
+
+KINDS = ("soft_shading", "hard_shadow", "specular", "advanced_shading")
+
+
+@dataclass
+class Degradation:
+    """The four kinds of new light, and the patterns that any of them may be cast through."""
+
+    soft_shading: SoftShading = field(default_factory=SoftShading)
+    hard_shadow: HardShadow = field(default_factory=HardShadow)
+    specular: Specular = field(default_factory=Specular)
+    advanced_shading: AdvancedShading = field(default_factory=AdvancedShading)
+    pattern_weights: PatternWeights = field(default_factory=lambda: dict(WEIGHTS))
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     def __post_init__(self) -> None:
-        if not self.soft_shading + self.hard_shadow + self.specular + self.advanced_shading > 0:
-            raise ValueError("soft_shading, hard_shadow, specular and advanced_shading are all 0; one needs a weight")
+        if not sum(self.weights.values()) > 0:
+            raise ValueError("the weights of soft_shading, hard_shadow, specular and advanced_shading are all 0")
+
+    @property
+    def weights(self) -> dict[str, float]:
+        return {name: getattr(self, name).weight for name in KINDS}
 
 
 @dataclass
 class LightSampling:
     """From where, how bright and in which colour the new light comes; each is drawn evenly from its range."""
 
+    method: Literal["even_angles", "hemisphere_uniform"] = "even_angles"  # or each part of the sky as often as another
     elevation_range: Annotated[tuple[Elevation, Elevation], AfterValidator(_ordered)] = (10.0, 80.0)  # degrees
     azimuth_range: Annotated[tuple[float, float], AfterValidator(_ordered)] = (0.0, 360.0)  # 0 right, 90 above
-    ambient_range: ShareRange = (0.25, 0.5)  # share of the light that comes from everywhere
     colour_temperature_range: Annotated[tuple[Kelvin, Kelvin], AfterValidator(_ordered)] = (3800.0, 9000.0)
     exposure_range: Annotated[tuple[Stops, Stops], AfterValidator(_ordered)] = (-0.9, 0.1)  # against the photo
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    def elevation(self, rng: np.random.Generator) -> float:
+        """Degrees towards the camera. A ring of the sky is as large as the sine of its elevation grows."""
+        if self.method == "even_angles":
+            return rng.uniform(*self.elevation_range)
+        return float(np.degrees(np.arcsin(rng.uniform(*np.sin(np.radians(self.elevation_range))))))
 
 
 @dataclass(frozen=True)
@@ -87,6 +139,8 @@ class NewLight:
     pattern_opacity: float  # 0 where no pattern is cast
     pattern_blur: float
     pattern_seed: int
+    shadow_opacity: float = 0.0  # 0 where the subject casts no shadow on itself
+    shadow_blur: float = 0.004
 
     @property
     def direction(self) -> tuple[float, float, float]:
@@ -114,38 +168,44 @@ class NewLight:
             "pattern_type": self.pattern_type,
             "pattern_opacity": round(self.pattern_opacity, 4),
             "pattern_blur": round(self.pattern_blur, 5),
+            "shadow_opacity": round(self.shadow_opacity, 4),
+            "shadow_blur": round(self.shadow_blur, 5),
         }
 
 
 def sample(degradation: Degradation, light: LightSampling, rng: np.random.Generator) -> NewLight:
     """Draw one light. Every number is drawn whether it is used or not, so that one option moves no other."""
-    kinds = ("soft_shading", "hard_shadow", "specular", "advanced_shading")
-    kind = _choose({name: getattr(degradation, name) for name in kinds}, rng)
-    azimuth, elevation = rng.uniform(*light.azimuth_range), rng.uniform(*light.elevation_range)
-    ambient, softness = rng.uniform(*light.ambient_range), rng.uniform(*degradation.softness_range)
+    name = _choose(degradation.weights, rng)
+    kind: Kind = getattr(degradation, name)
+    azimuth, elevation = rng.uniform(*light.azimuth_range), light.elevation(rng)
+    ambient, softness = rng.uniform(*kind.ambient_range), rng.uniform(*kind.softness_range)
     # Even steps of colour are even steps of the reciprocal of the temperature (mired).
     warm, cool = light.colour_temperature_range
     temperature = 1 / rng.uniform(1 / cool, 1 / warm)
     exposure = rng.uniform(*light.exposure_range)
-    intensity = rng.uniform(*degradation.specular_intensity_range)
-    shininess = rng.uniform(*degradation.shininess_range)
-    has_pattern = rng.random() < degradation.pattern_probability
+    intensity = rng.uniform(*kind.specular_intensity_range)
+    shininess = rng.uniform(*kind.shininess_range)
+    has_pattern = rng.random() < kind.pattern_probability
     pattern = _choose(degradation.pattern_weights, rng)
-    opacity, blur = rng.uniform(*degradation.pattern_opacity_range), rng.uniform(*degradation.pattern_blur_range)
+    opacity, blur = rng.uniform(*kind.pattern_opacity_range), rng.uniform(*kind.pattern_blur_range)
+    pattern_seed = int(rng.integers(2**63))
+    shadow_opacity, shadow_blur = rng.uniform(*kind.shadow_opacity_range), rng.uniform(*kind.shadow_blur_range)
     return NewLight(
-        degradation_type=kind,
+        degradation_type=name,
         azimuth_degrees=azimuth % 360,
         elevation_degrees=elevation,
         ambient=ambient,
-        softness=0.0 if kind == "hard_shadow" else softness,
+        softness=softness,
         colour_temperature=temperature,
         exposure_ev=exposure,
-        specular_intensity=intensity if kind == "specular" else 0.0,
+        specular_intensity=intensity,
         shininess=shininess,
         pattern_type=pattern if has_pattern else None,
         pattern_opacity=opacity if has_pattern else 0.0,
         pattern_blur=blur if has_pattern else 0.0,
-        pattern_seed=int(rng.integers(2**63)),
+        pattern_seed=pattern_seed,
+        shadow_opacity=shadow_opacity,
+        shadow_blur=shadow_blur if shadow_opacity else 0.0,
     )
 
 

@@ -9,11 +9,15 @@ MASK_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 def read_mask(folder: Path, key: str, photograph: np.ndarray) -> np.ndarray:
     """The mask of a photograph (HxWx3), HxW uint8. Raises ValueError where there is none or it does not fit."""
+    return fitted_mask(find_mask(folder, key), photograph)
+
+
+def fitted_mask(path: Path, photograph: np.ndarray) -> np.ndarray:
+    """A mask in its photograph's size, HxW uint8. Raises ValueError where it is of another shape."""
     import cv2
 
     from shared.images import open_image
 
-    path = find_mask(folder, key)
     mask = np.asarray(open_image(path).convert("L"))
     height, width = photograph.shape[:2]
     if abs(mask.shape[1] * height - mask.shape[0] * width) > max(height, width, *mask.shape):
