@@ -43,8 +43,10 @@ def histogram(values: np.ndarray, title: str, axis_label: str, kept: np.ndarray 
 Drawing = Callable[["Axes"], None]
 
 
-def figure(drawings: Sequence[Drawing], title: str, panel: tuple[float, float] = (8.0, 4.5)) -> bytes:
-    """PNG of one panel (width, height in inches) for each drawing, side by side under a title."""
+def figure(
+    drawings: Sequence[Drawing], title: str, panel: tuple[float, float] = (8.0, 4.5), columns: int | None = None
+) -> bytes:
+    """PNG of one panel (width, height in inches) for each drawing under a title, all in a row or `columns` wide."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -53,11 +55,13 @@ def figure(drawings: Sequence[Drawing], title: str, panel: tuple[float, float] =
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # a person's matplotlibrc must not change a run's bytes
         # Not through pyplot, which keeps every figure and looks for a display.
-        size = (panel[0] * len(drawings), panel[1])
+        columns = columns or len(drawings)
+        lines = -(-len(drawings) // columns)
+        size = (panel[0] * columns, panel[1] * lines)
         drawn = Figure(figsize=size, dpi=150, layout="constrained", facecolor=PAPER)
         FigureCanvasAgg(drawn)
         drawn.suptitle(title, x=0.01, ha="left", color=INK, fontsize=13, fontweight="bold")
-        for axes, draw in zip(np.atleast_1d(drawn.subplots(1, len(drawings))), drawings, strict=True):
+        for axes, draw in zip(np.ravel(drawn.subplots(lines, columns)), drawings, strict=True):
             axes.spines[["top", "right"]].set_visible(False)
             axes.spines[["left", "bottom"]].set_color(MUTED)
             axes.tick_params(colors=MUTED)
@@ -69,9 +73,14 @@ def figure(drawings: Sequence[Drawing], title: str, panel: tuple[float, float] =
 
 
 def draw_histogram(
-    axes: "Axes", values: np.ndarray, axis_label: str, kept: np.ndarray | None = None, bins: int = 50
+    axes: "Axes",
+    values: np.ndarray,
+    axis_label: str,
+    kept: np.ndarray | None = None,
+    bins: int = 50,
+    has_cut: bool = True,
 ) -> None:
-    """Draw the distribution of (n,) values; see `histogram`."""
+    """Draw the distribution of (n,) values; see `histogram`. Without `has_cut` the lowest kept value means nothing."""
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
     values = np.asarray(values, dtype=np.float64)
@@ -86,14 +95,55 @@ def draw_histogram(
         axes.stairs(everything, edges, fill=True, color=REJECTED, label=f"rejected: {int((~kept).sum()):,}")
         coloured = np.histogram(values[kept], edges)[0]
         axes.stairs(coloured, edges, fill=True, color=KEPT, label=f"kept: {int(kept.sum()):,}")
-        if kept.any():
+        if has_cut and kept.any():
             cut = float(values[kept].min())
-            axes.axvline(cut, color=CUT, linewidth=1.2, label=f"cut: {cut:.4f}")
+            word = "cut" if values[~kept].max() <= cut else "lowest kept"
+            axes.axvline(cut, color=CUT, linewidth=1.2, label=f"{word}: {cut:.4f}")
         _draw_legend(axes)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.set_xlabel(axis_label, color=INK)
     axes.set_ylabel("photographs", color=INK)
+
+
+def draw_bars(axes: "Axes", names: Sequence[str], counts: np.ndarray, kept: np.ndarray) -> None:
+    """Draw how many there are of each name, and in colour how many of them are kept."""
+    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+    places = np.arange(len(names))
+    axes.bar(places, counts, color=REJECTED, label=f"rejected: {int((counts - kept).sum()):,}")
+    axes.bar(places, kept, color=KEPT, label=f"kept: {int(kept.sum()):,}")
+    axes.set_xticks(places, names)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.set_ylabel("photographs", color=INK)
+    _draw_legend(axes)
+
+
+def draw_rose(axes: "Axes", label: str, counts: np.ndarray, kept: np.ndarray) -> None:
+    """Draw counts of directions, from 0 degrees (right) counter-clockwise; a petal's area is its count."""
+    from matplotlib.ticker import NullFormatter
+
+    place = axes.get_subplotspec()
+    drawn = axes.figure
+    axes.remove()
+    rose: Any = drawn.add_subplot(place, projection="polar")  # type: ignore[arg-type]
+    turns = np.arange(len(counts)) * (2 * np.pi / len(counts))
+    width = 2 * np.pi / len(counts) * 0.92
+    rose.bar(turns, np.sqrt(counts), width, color=REJECTED)
+    rose.bar(turns, np.sqrt(kept), width, color=KEPT)
+    rose.set_xticks(
+        turns,
+        [
+            f"{round(np.degrees(turn))}°\n{own:,} of {count:,}"
+            for turn, own, count in zip(turns, kept.tolist(), counts.tolist(), strict=True)
+        ],
+    )
+    rose.yaxis.set_major_formatter(NullFormatter())
+    rose.tick_params(colors=MUTED)
+    rose.grid(color=TILE)
+    rose.spines["polar"].set_color(TILE)
+    rose.set_xlabel(label, color=INK)
 
 
 def draw_ranking(axes: "Axes", ranked: np.ndarray, cut: int, axis_label: str, first: int = 0) -> None:

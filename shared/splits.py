@@ -68,6 +68,12 @@ def assign_by_counts(draws: np.ndarray, groups: np.ndarray, counts: Sequence[int
     return split[members]
 
 
+def lowest_draws(draws: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """(n,) uint64: for each item the lowest draw in its group."""
+    leaders, members = _leading_draws(draws, groups)
+    return leaders[members]
+
+
 def scaled_counts(counts: Sequence[int], total: int) -> list[int]:
     """The counts in proportion, with this sum; what rounding down leaves goes to the largest remainders."""
     exact = np.asarray(counts, dtype=np.float64) * total / sum(counts)

@@ -141,19 +141,28 @@ def test_a_record_says_score_method_model_checkpoint_hashes_and_size(tiny):
     item = {"key": "dogs.jpg", "image_path": str(SAMPLES / "dogs.jpg")}
     [row] = worker.process([Loaded(item, worker.load(item))])
     assert set(row) == {
-        "lighting_score", "method", "model_name", "checkpoint", "phash", "phash_mirrored", "width", "height",
+        "lighting_score", "method", "model_name", "checkpoint", "phash", "phash_mirrored", "phash_fine", "width",
+        "height", "sharpness",
     }  # fmt: skip
     assert (row["method"], row["model_name"], row["checkpoint"]) == ("clip", "tiny", str(tiny))
     assert (row["width"], row["height"]) == (511, 768)
     json.dumps(row)
 
 
-def test_hashes_and_light_are_those_of_the_photometric_method(tiny):
-    by_clip, by_pixels = make(tiny, describe_light=True), make("openai", "photometric")
-    for one, other in zip(rate(by_clip, SAMPLES), rate(by_pixels, SAMPLES), strict=True):
+@pytest.mark.parametrize("method", ["clip", "clip_antonym"])
+def test_all_but_the_score_is_that_of_the_photometric_method(tmp_path, method):
+    vision = {**TINY["vision_cfg"], "image_size": 224}  # as real models have it: photographs are opened at twice that
+    by_clip = make(
+        write_clip(tmp_path / "clip", {**TINY, "vision_cfg": vision}), method, describe_light=True, faces="none"
+    )
+    for one, other in zip(
+        rate(by_clip, SAMPLES), rate(make("openai", "photometric", faces="none"), SAMPLES), strict=True
+    ):
         assert one["light"] == other["light"]
-        for name in ("phash", "phash_mirrored"):
-            assert (int(one[name], 16) ^ int(other[name], 16)).bit_count() <= 2
+        assert one["faces"] == other["faces"]
+        assert one["sharpness"] == pytest.approx(other["sharpness"], abs=0.05)
+        for name, most in (("phash", 2), ("phash_mirrored", 2), ("phash_fine", 6)):
+            assert (int(one[name], 16) ^ int(other[name], 16)).bit_count() <= most
 
 
 # What the model sees
@@ -465,6 +474,7 @@ def test_killed_and_run_again_by_two_workers_every_photograph_is_scored_once_and
             os.link(SAMPLES / name, photographs / str(number) / name)
     (photographs / "broken.jpg").write_bytes(b"\xff\xd8\xff no photograph")
     options = {"method": "clip", "checkpoint": str(tiny), "save_embeddings": True, "batch_size": 4, "num_images": 20}
+    options["duplicates"] = "all"
     project.write_config({"type": "filter", "config": options}, meta_path=str(photographs), image_key="image")
     step = project.output / "step_1_filter"
 

@@ -16,7 +16,7 @@ from shared.config import ConfigError, RunConfig, StepConfig, checked
 from shared.light.colour import linear_to_srgb, srgb_to_linear
 from shared.light.score import Score, rate_light
 from shared.run import Run
-from shared.selection import rank
+from shared.selection.ranking import rank
 from shared.table import Table
 from shared.worker import Loaded
 from workers.filter import Filter
@@ -27,8 +27,10 @@ NAMES = sorted(path.name for path in SAMPLES.glob("*.jpg"))
 PICTURES = (
     "bottom_20_filtered.png",
     "filtering_verification.png",
+    "light_histograms.png",
     "random_20_filtered.png",
     "score_distribution.png",
+    "threshold_analysis.png",
     "top_images_grid.png",
     "top_vs_bottom_comparison.png",
 )
@@ -71,8 +73,10 @@ def made_up(count: int) -> list[dict]:
             "lighting_score": number / 1000,
             "phash": f"{hashes[number, 0]:016x}",
             "phash_mirrored": f"{hashes[number, 1]:016x}",
+            "phash_fine": f"{number:016x}",
             "width": 100 + number,
             "height": 400,
+            "sharpness": 0.5,
         }
         for number in range(count)
     ]
@@ -106,7 +110,7 @@ def test_a_record_says_score_method_light_hashes_and_size(measured):
     row = next(row for row in measured if row["key"] == "dogs.jpg")
     assert set(row) == {
         "key", "image_path", "lighting_score", "method", "light", "light_ratings", "phash", "phash_mirrored",
-        "width", "height",
+        "phash_fine", "width", "height", "sharpness",
     }  # fmt: skip
     assert (row["method"], row["width"], row["height"]) == ("photometric", 511, 768)
     assert 0.85 < row["lighting_score"] < 0.97
@@ -280,26 +284,65 @@ def test_nothing_scored_gives_tables_with_a_header_and_pictures_all_the_same(tmp
         assert (folder / f"{name}.csv").read_text() == "image_path,lighting_score\n"
     assert json.loads((folder / "filtered_images.json").read_text()) == []
     assert json.loads((folder / "statistics.json").read_text())["count"] == 0
-    assert all((folder / name).stat().st_size > 0 for name in PICTURES)
+    assert all((folder / name).stat().st_size > 0 for name in PICTURES if name != "light_histograms.png")
+    assert (folder / "passed_over.csv").read_text() == "key,image_path,lighting_score,passed_over\n"
 
 
 # The splits
 
 
-def test_near_duplicates_and_mirror_images_are_in_one_split(tmp_path):
-    photographs = tmp_path / "photographs"
-    photographs.mkdir()
+@pytest.fixture(scope="module")
+def with_copies(tmp_path_factory) -> list[dict]:
+    """The rows of the bundled photographs, of each encoded again, and of each mirrored."""
+    photographs = tmp_path_factory.mktemp("photographs")
     for path in SAMPLES.glob("*.jpg"):
         shutil.copy(path, photographs / path.name)
         with Image.open(path) as image:
             image.save(photographs / f"{path.stem} again.jpg", quality=40)
             ImageOps.mirror(image).save(photographs / f"{path.stem} mirrored.jpg")
-    _, result = collect(tmp_path / "run", measure(photographs), split_ratios=(1, 1, 1))
+    return measure(photographs)
+
+
+def test_near_duplicates_and_mirror_images_are_in_one_split(tmp_path, with_copies):
+    _, result = collect(tmp_path, with_copies, split_ratios=(1, 1, 1), duplicates="all")
     splits = {row["key"]: row["split"] for row in result}
+    assert len(splits) == 3 * len(NAMES)
     for name in NAMES:
         stem = name.removesuffix(".jpg")
         assert len({splits[f"{stem}{copy}.jpg"] for copy in ("", " again", " mirrored")}) == 1
     assert set(splits.values()) == {"train", "val", "test"}
+
+
+def test_of_near_duplicates_the_best_is_kept_and_the_others_say_of_which_they_are_copies(tmp_path, with_copies, capsys):
+    folder, result = collect(tmp_path, with_copies)
+    stems = [name.removesuffix(".jpg") for name in NAMES]
+    families = [[row for row in with_copies if row["key"].removesuffix(".jpg").split(" ")[0] == stem] for stem in stems]
+    best = [best_first(family)[0] for family in families]
+    assert sorted(row["key"] for row in result) == sorted(row["key"] for row in best)
+    original = {row["key"]: first["key"] for family, first in zip(families, best, strict=True) for row in family}
+    others = [row for row in best_first(with_copies) if row["key"] not in original.values()]
+    assert read_csv(folder / "passed_over.csv") == [
+        ["key", "image_path", "lighting_score", "passed_over"],
+        *(
+            [row["key"], row["image_path"], str(row["lighting_score"]), f"near-duplicate of {original[row['key']]}"]
+            for row in others
+        ),
+    ]
+    assert "passed over: 24 near-duplicates\n" in capsys.readouterr().out
+
+
+def test_a_photograph_stays_in_its_split_when_a_better_copy_of_it_arrives(tmp_path):
+    rows = made_up(60)
+    _, before = collect(tmp_path / "before", rows, split_ratios=(1, 1, 1))
+    copies = [{**row, "key": f"copy of {row['key']}", "lighting_score": 1.0} for row in rows]
+    _, after = collect(tmp_path / "after", rows + copies, split_ratios=(1, 1, 1))
+    assert {row["key"] for row in after} == {row["key"] for row in copies}
+    order = ("train", "val", "test")
+    moved = [
+        (row["split"], copy["split"]) for row, copy in zip(before, after, strict=True) if row["split"] != copy["split"]
+    ]
+    # A copy whose own draw is lower takes its picture towards train, and none ever leaves train.
+    assert 0 < len(moved) < 30 and all(order.index(new) < order.index(old) for old, new in moved)
 
 
 def test_counts_bound_what_is_kept_and_are_met(tmp_path):
@@ -352,7 +395,7 @@ the 10 best kept
        2  0.0100  00010.jpg
        3  0.0090  00009.jpg
 
-the 10 last kept
+the 20 last kept
        1  0.0110  00011.jpg
        2  0.0100  00010.jpg
        3  0.0090  00009.jpg
@@ -368,6 +411,23 @@ around the cut
        7  0.0050  00005.jpg
        8  0.0040  00004.jpg
        9  0.0030  00003.jpg
+
+the 10 last of all
+       3  0.0090  00009.jpg
+       4  0.0080  00008.jpg
+       5  0.0070  00007.jpg
+       6  0.0060  00006.jpg
+       7  0.0050  00005.jpg
+       8  0.0040  00004.jpg
+       9  0.0030  00003.jpg
+      10  0.0020  00002.jpg
+      11  0.0010  00001.jpg
+      12  0.0000  00000.jpg
+
+3 of those kept, by chance
+       1  0.0110  00011.jpg
+       2  0.0100  00010.jpg
+       3  0.0090  00009.jpg
 """
     )
 
@@ -379,7 +439,9 @@ def test_another_cut_is_verified_on_request_in_text_and_pictures(tmp_path, measu
     text = (other / "verification.txt").read_text()
     assert text.startswith("12 photographs in the ranking, 6 kept and 6 rejected\n")
     differing = [name for name in PICTURES if (kept / name).read_bytes() != (other / name).read_bytes()]
-    of_what_is_kept = ("score_distribution.png", "top_images_grid.png")
+    of_what_is_kept = (
+        "light_histograms.png", "score_distribution.png", "threshold_analysis.png", "top_images_grid.png",
+    )  # fmt: skip
     assert differing == [name for name in PICTURES if name not in of_what_is_kept]
 
 
@@ -424,7 +486,7 @@ def test_two_runs_in_two_folders_write_the_same_bytes(tmp_path, measured):
     one, _ = collect(tmp_path / "one", measured, num_images=8, copy_images=True)
     other, _ = collect(tmp_path / "elsewhere" / "two", measured, num_images=8, copy_images=True)
     files = sorted(str(path.relative_to(one)) for path in one.rglob("*") if path.is_file())
-    assert len(files) == 8 + 2 + len(PICTURES) + 8
+    assert len(files) == 8 + 2 + 3 + len(PICTURES) + 8
     assert [name for name in files if (one / name).read_bytes() != (other / name).read_bytes()] == []
 
 

@@ -1,24 +1,22 @@
 """Step 1 of relighting: score each photograph's light, keep the best, split them into train, val and test."""
 
-import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from shared.names import file_name
-from shared.splits import SPLITS, assign_by_counts, assign_by_ratios, split_draw
+from shared.selected_files import copy_photographs, rows_at, write_passed_over, write_tables
+from shared.splits import SPLITS, assign_by_counts, assign_by_ratios, lowest_draws, split_draw
 from shared.worker import Loaded, Worker, run
 
 if TYPE_CHECKING:
     from shared.forecast import Forecast
     from shared.run import Step
+    from shared.selection.choice import Choice
     from shared.table import Table
-
-log = logging.getLogger("worker")
 
 Shares = tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat]
 Counts = tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt]
@@ -35,8 +33,6 @@ METHODS_OF_OPTION = {
     "save_embeddings": CLIP_METHODS,
 }
 
-SCORE_COLUMNS = {"image_path": "image_path", "lighting_score": "lighting_score"}
-
 
 @dataclass
 class Filter(Worker):
@@ -52,7 +48,15 @@ class Filter(Worker):
     save_embeddings: bool = False  # CLIP: keep the vectors, in embeddings/
     compile_model: bool = False  # CLIP on a GPU: torch.compile; pays for a large model and many photographs
     num_images: PositiveInt = 50000  # keep this many, best first
+    select: Literal["top", "diverse"] = "top"  # the best; or the best of each kind of light, as varied as all are
+    duplicates: Literal["once", "all"] = "once"  # of near-duplicates keep the best; or all of them, in one split
     min_size: NonNegativeInt = 0  # keep none whose shorter side is less, in pixels
+    min_sharpness: Annotated[float, Field(ge=0, le=1)] = (
+        0  # keep none less sharp, 0 to 1; 0.3 leaves out what is blurred
+    )
+    faces: Literal["any", "require", "none"] = (
+        "any"  # keep only photographs with a face, or without; 0.2 s each to look
+    )
     no_save_scores: bool = False  # write no all_scores.csv
     copy_images: bool = False  # copy what is kept to filtered_images/{rank:06d}_{name}
     split_ratios: Shares = (0.8, 0.1, 0.1)  # train, val, test
@@ -61,6 +65,7 @@ class Filter(Worker):
     create_grid: bool = True  # draw top_images_grid.png
     grid_size: tuple[Side, Side] = (4, 4)  # rows, columns
     cutoff: PositiveInt | None = None  # verify a cut after this many instead of after those kept
+    interval: PositiveInt | None = None  # ranks in each row of threshold_analysis.csv; else a tenth of all
 
     rater: Any = field(init=False, default=None)  # what the method is done with, made by setup()
 
@@ -68,7 +73,10 @@ class Filter(Worker):
     collect_options: ClassVar[frozenset[str]] = frozenset(
         [
             "num_images",
+            "select",
+            "duplicates",
             "min_size",
+            "min_sharpness",
             "no_save_scores",
             "copy_images",
             "split_ratios",
@@ -77,6 +85,7 @@ class Filter(Worker):
             "create_grid",
             "grid_size",
             "cutoff",
+            "interval",
         ]
     )
 
@@ -90,6 +99,8 @@ class Filter(Worker):
         for name, methods in METHODS_OF_OPTION.items():
             if getattr(self, name) and self.method not in methods:
                 raise ConfigError(f"{label}: {name} is for method: {' or '.join(methods)}, and method is {self.method}")
+        if self.select == "diverse" and self.method in CLIP_METHODS and not self.describe_light:
+            raise ConfigError(f"{label}: select: diverse needs the light that describe_light: true measures")
         if self.method in CLIP_METHODS:
             from shared.neural.clip_weights import is_path
 
@@ -119,12 +130,14 @@ class Filter(Worker):
             from shared.light.rater import PhotometricRater
 
             self.rater = PhotometricRater()
+            self.rater.looks_for_faces = self.faces != "any"
             return
         from shared.neural.clip_rater import ClipRater
 
         texts = self.prompts if self.method == "clip" else self.prompt_pairs
         self.rater = ClipRater(self.method, self.model_name, self.checkpoint, texts, self.compile_model)
         self.rater.describes_light, self.rater.saves_embeddings = self.describe_light, self.save_embeddings
+        self.rater.looks_for_faces = self.faces != "any"
 
     def load(self, item: dict) -> Any:
         return self.rater.load(item)
@@ -140,125 +153,50 @@ class Filter(Worker):
         return overlapped(self, loaded, lambda batch: self.rater.begin(batch, self.batch_size))
 
     def collect(self, rows: "Table", step: "Step") -> Iterable[dict]:
-        from shared.selection import Verification, rank, statistics
-        from shared.tables import write_bytes, write_json
+        from shared.selection.choice import Choice, said_of
+        from shared.selection.passed_over import Limits
+        from shared.selection.pictures import write_pictures
+        from shared.selection.ranking import statistics
+        from shared.tables import write_json
 
-        measured = Measured.of(rows)
-        everything = rank(measured.scores, lambda index: rows[index]["key"])
-        ranking = everything[measured.shorter_sides[everything] >= self.min_size]
-        kept = ranking[: min(self.num_images, sum(self.split_counts or (self.num_images,)))]
-        splits = self.split(rows, measured, kept, step.seed)
-        self.write_tables(rows, everything, kept, splits, step)
-        numbers = statistics(measured.scores[kept])
+        limits = Limits(self.min_size, self.min_sharpness, self.faces, self.duplicates)
+        count = min(self.num_images, sum(self.split_counts or (self.num_images,)))
+        choice = Choice.of(rows, limits, self.select, count)
+        kept, scores = choice.kept, choice.measured.scores
+        splits = self.split(rows, choice, step.seed)
+        write_tables(rows, kept, splits, step, None if self.no_save_scores else choice.everything)
+        write_passed_over(rows, choice, step)
+        numbers, chosen = statistics(scores[kept]), choice.numbers()
         write_json(step.folder / "statistics.json", numbers)
+        write_json(step.folder / "selection.json", chosen)
         if len(kept):
-            scores = "scores {min:.3f} to {max:.3f}, mean {mean:.3f}".format(**numbers)
-            step.tell(f"{len(kept)} of {len(rows)} photographs kept, {scores}")
-        write_bytes(step.folder / "score_distribution.png", distribution(measured.scores, kept))
-        verification = Verification(rows, measured.scores, ranking, self.cutoff or len(kept), step.seed)
-        verification.write(step.folder)
-        if self.create_grid:
-            lines, columns = self.grid_size
-            best = range(min(lines * columns, len(kept)))
-            title = f"The {len(best)} best of {len(rows):,} photographs"
-            grid = verification.sheet(title, {"": best}, columns)
-            write_bytes(step.folder / "top_images_grid.png", grid)
+            found = "scores {min:.3f} to {max:.3f}, mean {mean:.3f}".format(**numbers)
+            step.tell(f"{len(kept)} of {len(rows)} photographs kept, {found}")
+        for sentence in said_of(chosen):
+            step.tell(sentence)
+        grid = self.grid_size if self.create_grid else None
+        write_pictures(rows, choice, step, self.cutoff, self.interval, grid)
         if self.copy_images:
             copy_photographs(rows, kept, step.folder / "filtered_images")
         return in_input_order(rows, kept, splits)
 
-    def split(self, rows: "Table", measured: "Measured", kept: np.ndarray, run_seed: int) -> np.ndarray:
+    def split(self, rows: "Table", choice: "Choice", run_seed: int) -> np.ndarray:
         """The split of each kept row, (k,) int8, near-duplicates together."""
-        from shared.duplicates import near_duplicate_groups
-
         seed = run_seed if self.split_seed is None else self.split_seed
-        drawn = (split_draw(seed, row["key"]) for row in rows_at(rows, kept))
-        draws = np.fromiter(drawn, np.uint64, len(kept))
-        groups = near_duplicate_groups(measured.hashes[kept], measured.mirrored[kept])
+        kept, groups = choice.kept, choice.passed_over.groups
+        # A picture's lowest draw decides, also of copies that are not kept: it stays where it is when a better copy arrives.
+        others = np.flatnonzero(~choice.is_kept & np.isin(groups, groups[kept]))
+        members = np.concatenate([kept, others])
+        drawn = (split_draw(seed, row["key"]) for row in rows_at(rows, members))
+        draws = lowest_draws(np.fromiter(drawn, np.uint64, len(members)), groups[members])[: len(kept)]
         if self.split_counts:
-            return assign_by_counts(draws, groups, self.split_counts)
-        return assign_by_ratios(draws, groups, self.split_ratios)
-
-    def write_tables(
-        self, rows: "Table", everything: np.ndarray, kept: np.ndarray, splits: np.ndarray, step: "Step"
-    ) -> None:
-        """All scores, what is kept, and each split, best first."""
-        from shared.tables import project, whole_file, write_csv, write_json_list
-
-        folder, run_folder = step.folder, step.run.folder
-        if not self.no_save_scores:
-            write_csv(folder / "all_scores.csv", SCORE_COLUMNS, rows_at(rows, everything), run_folder)
-        write_json_list(folder / "filtered_images.json", SCORE_COLUMNS, rows_at(rows, kept), run_folder)
-        with whole_file(folder / "filtered_images.txt") as file:
-            for row in rows_at(rows, kept):
-                file.write(project(SCORE_COLUMNS, row, folder, run_folder)["image_path"] + "\n")
-        for number, split in enumerate(SPLITS):
-            members = rows_at(rows, kept[splits == number])
-            write_csv(folder / f"{split}_images.csv", SCORE_COLUMNS, members, run_folder)
-
-
-class Measured(NamedTuple):
-    """What the selection needs of all rows, in their order: 28 bytes a row, so that ten million fit."""
-
-    scores: np.ndarray  # float64
-    hashes: np.ndarray  # uint64, pHash
-    mirrored: np.ndarray  # uint64, pHash of the mirror image
-    shorter_sides: np.ndarray  # int32, pixels
-
-    @classmethod
-    def of(cls, rows: "Table") -> "Measured":
-        kinds = [("score", "f8"), ("hash", "u8"), ("mirrored", "u8"), ("side", "i4")]
-        table = np.fromiter(
-            (
-                (
-                    row["lighting_score"],
-                    int(row["phash"], 16),
-                    int(row["phash_mirrored"], 16),
-                    min(row["width"], row["height"]),
-                )
-                for row in rows
-            ),
-            kinds,
-            len(rows),
-        )
-        return cls(*(table[name].copy() for name, _ in kinds))
-
-
-def rows_at(rows: "Table", indices: np.ndarray) -> Iterator[dict]:
-    return (rows[int(index)] for index in indices)
+            return assign_by_counts(draws, groups[kept], self.split_counts)
+        return assign_by_ratios(draws, groups[kept], self.split_ratios)
 
 
 def in_input_order(rows: "Table", kept: np.ndarray, splits: np.ndarray) -> Iterator[dict]:
     for position in np.argsort(kept):
         yield {**rows[int(kept[position])], "split": SPLITS[splits[position]]}
-
-
-def distribution(scores: np.ndarray, kept: np.ndarray) -> bytes:
-    from shared.plots import histogram
-
-    is_kept = np.zeros(len(scores), dtype=bool)
-    is_kept[kept] = True
-    return histogram(scores, f"Lighting scores of {len(scores):,} photographs", "lighting score", is_kept)
-
-
-def copy_photographs(rows: "Table", kept: np.ndarray, folder: Path) -> None:
-    """Copy the kept photographs, byte for byte, named by rank; copies of an earlier selection are removed."""
-    from shared.images import ImageError, read_bytes
-    from shared.tables import write_bytes
-
-    names = set()
-    for position, row in enumerate(rows_at(rows, kept)):
-        # A photograph in a tar or a Parquet file has no file name of its own; its key is one.
-        original = Path(row["key"] if row.get("image_member") else row["image_path"])
-        name = file_name(f"{position:06d}_{original.stem}", original.suffix)
-        try:
-            write_bytes(folder / name, read_bytes(row))
-        except ImageError as error:
-            log.warning("not copied: %s", error)
-        names.add(name)
-    for other in folder.iterdir() if folder.exists() else ():
-        if other.name not in names:
-            other.unlink()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The gate of a triplet: the degraded image must differ from its photograph and must not be destroyed."""
+"""The gates of a triplet: the degraded image has its photograph's shape and background, differs, and is not destroyed."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -6,11 +6,14 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import ConfigDict, Field
 
+from shared.light.enlarge import bands, shrink
 from shared.light.fidelity import psnr
 
 Decibel = Annotated[float, Field(ge=0, le=100)]
 Share = Annotated[float, Field(ge=0, le=1)]
 BLACK, WHITE = 3, 252  # stored values at which nothing can be told any more
+DETAIL_SIZE = 512  # the long side at which detail is compared, in pixels
+LEAST_TO_COMPARE = 0.5  # slope of grey values per pixel; a photograph with less has no detail to lose
 
 
 @dataclass
@@ -20,6 +23,7 @@ class Quality:
     least_psnr: Decibel = 6.0  # against the photograph, dB; below it the picture is destroyed
     most_psnr: Decibel = 38.0  # above it next to nothing has changed
     most_lost: Share = 0.25  # of the pixels, newly black or white
+    least_detail: Share = 0.25  # of the photograph's contours; with less it is a smear
     least_mask: Share = 0.005  # a mask that takes less of the image is a mistake
     most_mask: Share = 0.98  # and so is one that takes more, unless there is no mask
 
@@ -38,8 +42,26 @@ class Quality:
                 f"the mask takes {share:.1%} of the image; it should be {self.least_mask:.1%} to {self.most_mask:.1%}"
             )
 
+    @staticmethod
+    def check_background(behind: np.ndarray, output: np.ndarray, mask: np.ndarray) -> None:
+        """Raise ValueError unless `output` has the bytes of `behind` (both HxWx3 uint8) wherever the mask (HxW) is 0."""
+        changed = 0
+        for rows in bands(*mask.shape):
+            changed += int(((output[rows] != behind[rows]).any(axis=-1) & (mask[rows] == 0)).sum())
+        if changed:
+            raise ValueError(f"{changed} pixels outside the mask are not those of the background")
+
     def check(self, photograph: np.ndarray, degraded: np.ndarray, mask: np.ndarray | None) -> None:
         """Raise ValueError when a degraded image (HxWx3 uint8) is too like its photograph, or too far from it."""
+        if degraded.shape != photograph.shape:
+            one, other = (f"{image.shape[1]} x {image.shape[0]}" for image in (degraded, photograph))
+            raise ValueError(f"the degraded image is {one} pixels; its photograph is {other}")
+        detail, kept = (_detail(image, mask) for image in (photograph, degraded))
+        if detail > LEAST_TO_COMPARE and kept < self.least_detail * detail:
+            raise ValueError(
+                f"the degraded image is a smear: {kept / detail:.0%} of the contours are left, "
+                f"at least {self.least_detail:.0%} are kept"
+            )
         if mask is not None:
             photograph, degraded = photograph[mask > 0], degraded[mask > 0]
         distance = psnr(photograph, degraded)
@@ -57,6 +79,18 @@ class Quality:
                 f"the degraded image lost {lost.mean():.0%} of its pixels to black or white; "
                 f"at most {self.most_lost:.0%} are allowed"
             )
+
+
+def _detail(image: np.ndarray, mask: np.ndarray | None) -> float:
+    """The mean slope of grey values per pixel of a small copy, well inside the mask where there is one."""
+    import cv2
+
+    grey = cv2.cvtColor(np.ascontiguousarray(shrink(image, DETAIL_SIZE)), cv2.COLOR_RGB2GRAY).astype(np.float32)
+    slope = np.hypot(*(cv2.Sobel(grey, cv2.CV_32F, *axis, ksize=1) / 2 for axis in ((1, 0), (0, 1))))
+    if mask is None:
+        return float(slope.mean())
+    inside = cv2.erode(shrink(mask, DETAIL_SIZE), np.ones((5, 5), np.uint8)) == 255
+    return float(slope[inside].mean()) if inside.any() else 0.0
 
 
 def _unreadable(image: np.ndarray) -> np.ndarray:

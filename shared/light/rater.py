@@ -4,18 +4,26 @@ from collections.abc import Sequence
 from typing import Any
 
 import cv2  # noqa: F401 - imported here once, and not by the first item of each decoding thread
-import imagehash
+import imagehash  # noqa: F401
 import numpy as np
-from PIL import Image, ImageOps
+import scipy.fft  # noqa: F401
+from PIL import Image
 
 from shared.images import open_image
 from shared.light.describe import describe
+from shared.light.enlarge import shrink
+from shared.light.hashes import hashes_of
+from shared.light.mask import WORKING_SIZE as FACES_SIZE
+from shared.light.mask import find_faces
 from shared.light.score import WORKING_SIZE, rate_light
+from shared.light.sharpness import sharpness_of
 from shared.worker import Loaded
 
 
 class PhotometricRater:
     """The filter's method without a model."""
+
+    looks_for_faces = False
 
     def load(self, item: dict) -> Image.Image:
         return open_image(item, longest_side=WORKING_SIZE)
@@ -32,16 +40,17 @@ class PhotometricRater:
             "method": "photometric",
             "light": describe(pixels).as_dict(),
             "light_ratings": {name: round(rating, 4) for name, rating in score._asdict().items()},
-            **hashes_and_size(image),
+            **hashes_of(image),
+            **size_and_sharpness(image),
+            **(number_of_faces(image) if self.looks_for_faces else {}),
         }
 
 
-def hashes_and_size(image: Image.Image) -> dict[str, Any]:
-    """pHash (Zauner, 2010) of a photograph and its mirror image, and its size as stored (`full_size` of its info)."""
+def size_and_sharpness(image: Image.Image) -> dict[str, Any]:
+    """Size as stored (`full_size` of its info) and sharpness of a photograph that was opened smaller."""
     width, height = image.info["full_size"]
-    return {
-        "phash": str(imagehash.phash(image)),
-        "phash_mirrored": str(imagehash.phash(ImageOps.mirror(image))),
-        "width": width,
-        "height": height,
-    }
+    return {"width": width, "height": height, "sharpness": round(sharpness_of(np.asarray(image)), 4)}
+
+
+def number_of_faces(image: Image.Image) -> dict[str, int]:
+    return {"faces": len(find_faces(np.ascontiguousarray(shrink(np.asarray(image), FACES_SIZE))))}

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from shared.images import open_image
-from shared.light.rater import hashes_and_size
+from shared.light.hashes import hashes_of
+from shared.light.rater import number_of_faces, size_and_sharpness
 from shared.neural.clip import Clip
 from shared.neural.clip_weights import find_weights
 from shared.neural.device import find_device
@@ -14,7 +15,7 @@ from shared.neural.embeddings import embedding_fields
 from shared.neural.lighting_score import PROMPT_PAIRS, PROMPTS, alternating, mean_positive_share, mean_similarity
 from shared.worker import Loaded
 
-HASHED_SIZE = (128, 128)  # pHash looks at 32 x 32 pixels; more only costs time
+HASHED_SIZE = (128, 128)  # the hashes look at 32 x 32 and 48 x 48 pixels; more only costs time
 
 
 class View(NamedTuple):
@@ -28,6 +29,7 @@ class ClipRater:
     """The filter's methods `clip` and `clip_antonym`. Raises RunError when the model cannot be loaded."""
 
     describes_light = False
+    looks_for_faces = False
     saves_embeddings = False
 
     def __init__(self, method: str, model_name: str, checkpoint: str, texts: Sequence | None, compiles: bool):
@@ -39,9 +41,10 @@ class ClipRater:
     def load(self, item: dict) -> View:
         image = open_image(item, shorter_side=2 * self.clip.side)
         fields = self._light(item) if self.describes_light else {}
-        small = image.resize(HASHED_SIZE, reducing_gap=2.0)
-        small.info = image.info
-        return View(self.clip.prepare(image), {**fields, **hashes_and_size(small)})
+        fields |= hashes_of(image.resize(HASHED_SIZE, reducing_gap=2.0)) | size_and_sharpness(image)
+        if self.looks_for_faces:
+            fields |= number_of_faces(image)
+        return View(self.clip.prepare(image), fields)
 
     def rate(self, batch: Sequence[Loaded]) -> list[dict]:
         """The fields of each record, from what load() made."""

@@ -1,13 +1,15 @@
-"""Rank scored photographs and say what a cut through the ranking keeps and loses."""
+"""Show what a cut through the ranking keeps and loses: numbers, curves and the photographs on both sides of it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL.Image import Image
 
 from shared.images import ImageError, open_image
 from shared.plots import Picture, Row, draw_histogram, draw_ranking, figure, one_line, photograph_sheet
 from shared.seeding import item_rng
+from shared.selection.ranking import statistics
 from shared.table import Table
 from shared.tables import write_bytes, write_text
 
@@ -15,46 +17,42 @@ SMALL_GAP = 0.001  # below this, the photographs on both sides of the cut are ab
 _TILE = 200  # pixels; photographs are opened no larger
 
 
-def rank(scores: np.ndarray, key_of: Callable[[int], str]) -> np.ndarray:
-    """Indices of (n,) scores, best first; equal ones by their key, which is asked for only then."""
-    order = np.argsort(-scores, kind="stable")
-    ranked = scores[order]
-    starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]]) if len(ranked) else np.zeros(0, dtype=int)
-    ends = np.r_[starts[1:], len(ranked)]
-    for start, end in zip(starts[ends - starts > 1], ends[ends - starts > 1], strict=True):
-        order[start:end] = sorted(order[start:end], key=lambda index: key_of(int(index)))
-    return order
+class Tiles:
+    """Small copies of the photographs of some rows, each opened once."""
 
+    def __init__(self, rows: Table):
+        self.rows = rows
+        self._opened: dict[int, Image | None] = {}
 
-def statistics(scores: np.ndarray) -> dict[str, float | int | None]:
-    """Count, mean, standard deviation (of a whole, not of a sample), extremes and quartiles of (n,) scores."""
-    names = ("mean", "std", "min", "max", "median", "q25", "q75")
-    if not len(scores):
-        return {"count": 0, **dict.fromkeys(names)}
-    low, q25, median, q75, high = np.percentile(scores, (0, 25, 50, 75, 100))
-    values = (scores.mean(), scores.std(), low, high, median, q25, q75)
-    return {"count": len(scores), **{name: float(value) for name, value in zip(names, values, strict=True)}}
+    def __getitem__(self, index: int) -> Image | None:
+        """None where the photograph went away since it was scored; the others are worth showing all the same."""
+        if index not in self._opened:
+            try:
+                self._opened[index] = open_image(self.rows[index], _TILE)
+            except ImageError:
+                self._opened[index] = None
+        return self._opened[index]
 
 
 class Verification:
     """What a person needs to judge a cut: numbers, curves, and the photographs on both sides of it.
 
-    `ranking`: indices of rows, best first, of which the first `cut` are kept; `scores`: of all rows, in their order.
-    A few dozen photographs are opened, each once, small.
+    `ranking`: indices of rows of which the first `cut` are kept, best first, and the others not, best first too;
+    `scores`: of all rows, in their order.
+    A few dozen photographs are opened.
     """
 
-    def __init__(self, rows: Table, scores: np.ndarray, ranking: np.ndarray, cut: int, seed: int):
-        self.rows, self.scores, self.ranking, self.seed = rows, scores, ranking, seed
+    def __init__(self, tiles: Tiles, scores: np.ndarray, ranking: np.ndarray, cut: int, seed: int):
+        self.tiles, self.rows, self.ranking = tiles, tiles.rows, ranking
         self.cut = min(cut, len(ranking))
         self.ranked = scores[ranking]
-        self._tiles: dict[int, Picture] = {}
+        random = item_rng(seed, "", "verification")
+        self.chance = np.sort(random.choice(self.cut, min(20, self.cut), replace=False)).tolist() if self.cut else []
 
     def write(self, folder: Path) -> None:
         """Write verification.txt and the four pictures into the step's folder."""
         cut, ranks = self.cut, range(len(self.ranking))
-        last = ranks[max(0, cut - 20) : cut]
-        random = item_rng(self.seed, "", "verification")
-        chosen = np.sort(random.choice(cut, min(20, cut), replace=False)).tolist() if cut else []
+        last, chosen = ranks[max(0, cut - 20) : cut], self.chance
         sides = {
             "the best kept": ranks[: min(10, cut)],
             "the last kept": ranks[min(cut, max(10, cut - 10)) : cut],
@@ -72,7 +70,7 @@ class Verification:
             write_bytes(folder / name, data)
 
     def text(self) -> str:
-        """Ranges, the gap at the cut, the first and last ten kept, and the rows around the cut."""
+        """Ranges, the gap at the cut, and the best, the last, those around the cut and some by chance."""
         cut, count = self.cut, len(self.ranked)
         kept, rejected = self.ranked[:cut], self.ranked[cut:]
         lines = [f"{count} photographs in the ranking, {len(kept)} kept and {len(rejected)} rejected", ""]
@@ -84,9 +82,11 @@ class Verification:
             lines.append(f"{name:<10}{len(part):>10}{shown}")
         lines += ["", self._gap(kept, rejected)]
         lines += ["", "the 10 best kept", *self._lines(range(min(10, cut)))]
-        lines += ["", "the 10 last kept", *self._lines(range(max(0, cut - 10), cut))]
+        lines += ["", "the 20 last kept", *self._lines(range(max(0, cut - 20), cut))]
         lines += ["", "around the cut", *self._lines(range(max(0, cut - 5), cut)), "        ---- cut ----"]
         lines += self._lines(range(cut, min(cut + 6, count)))
+        lines += ["", "the 10 last of all", *self._lines(range(max(0, count - 10), count))]
+        lines += ["", f"{len(self.chance)} of those kept, by chance", *self._lines(self.chance)]
         return "\n".join(lines) + "\n"
 
     def curves(self) -> bytes:
@@ -95,13 +95,15 @@ class Verification:
         is_kept = np.arange(len(self.ranked)) < self.cut
         first = max(0, self.cut - 25)
         near = self.ranked[first : self.cut + 25]
+        is_by_score = bool((np.diff(self.ranked) <= 0).all())
+        order = "by rank" if is_by_score else "those kept by rank and then the others"
         return figure(
             [
                 lambda axes: draw_histogram(axes, self.ranked, label, is_kept),
                 lambda axes: draw_ranking(axes, self.ranked, self.cut, label),
                 lambda axes: draw_ranking(axes, near, self.cut, label, first),
             ],
-            f"{self.cut:,} of {len(self.ranked):,} photographs kept: all scores, by rank, and around the cut",
+            f"{self.cut:,} of {len(self.ranked):,} photographs kept: all scores, {order}, and around the cut",
             panel=(5.5, 4.0),
         )
 
@@ -111,16 +113,10 @@ class Verification:
         return photograph_sheet(title, rows, columns, _TILE)
 
     def _picture(self, rank: int) -> Picture:
-        if rank not in self._tiles:
-            row = self.rows[int(self.ranking[rank])]
-            try:
-                image = open_image(row, _TILE)
-            except ImageError:  # it went away since it was scored; the others are worth showing all the same
-                image = None
-            self._tiles[rank] = Picture(image, f"{self.ranked[rank]:.4f}  {row['key']}")
-        return self._tiles[rank]
+        index = int(self.ranking[rank])
+        return Picture(self.tiles[index], f"{self.ranked[rank]:.4f}  {self.rows[index]['key']}")
 
-    def _lines(self, ranks: range) -> list[str]:
+    def _lines(self, ranks: Sequence[int]) -> list[str]:
         return [
             f"{rank + 1:>8}  {self.ranked[rank]:.4f}  {one_line(self.rows[int(self.ranking[rank])]['key'])}"
             for rank in ranks
@@ -130,5 +126,8 @@ class Verification:
         if not len(kept) or not len(rejected):
             return "nothing was rejected" if len(kept) else "nothing was kept"
         gap = float(kept[-1] - rejected[0])
+        if gap < 0:
+            above = int((rejected > kept[-1]).sum())
+            return f"no cut by score: {above} of those rejected score higher than the last kept, {kept[-1]:.4f}"
         judgement = "; a small gap: those just below the cut are about as good" if gap < SMALL_GAP else ""
         return f"gap at the cut: {gap:.4f}, from {kept[-1]:.4f} to {rejected[0]:.4f}{judgement}"

@@ -1,0 +1,75 @@
+"""Photographs that are not kept whatever their score: too small, blurred, with or without faces, or there already."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from shared.selection.measured import Measured
+
+if TYPE_CHECKING:
+    from shared.table import Table
+
+COLUMNS = {name: name for name in ("key", "image_path", "lighting_score", "passed_over")}
+SMALL, BLURRED, FACES, DUPLICATE = 1, 2, 3, 4
+REASONS = {SMALL: "too small", BLURRED: "not sharp", FACES: "faces", DUPLICATE: "near-duplicates"}
+
+
+class Limits(NamedTuple):
+    """What a photograph must be to be kept."""
+
+    min_size: int
+    min_sharpness: float
+    faces: Literal["any", "require", "none"]
+    duplicates: Literal["once", "all"]
+
+
+class PassedOver(NamedTuple):
+    """Why each of n rows is passed over (0: it is not), and which rows show the same picture."""
+
+    reasons: np.ndarray  # (n,) int8
+    groups: np.ndarray  # (n,) int64: the first row of each one's group of near-duplicates, its own where it is alone
+    limits: Limits
+
+    @classmethod
+    def of(cls, measured: Measured, everything: np.ndarray, limits: Limits) -> "PassedOver":
+        """`everything`: (n,) indices, best first; of near-duplicates it is the best that is kept."""
+        from shared.duplicates import near_duplicate_groups
+
+        reasons = np.zeros(len(everything), dtype=np.int8)
+        if limits.faces != "any":
+            reasons[(measured.faces > 0) != (limits.faces == "require")] = FACES
+        reasons[measured.sharpness < limits.min_sharpness] = BLURRED
+        reasons[measured.shorter_sides < limits.min_size] = SMALL
+        ranking = everything[reasons[everything] == 0]
+        groups = np.arange(len(everything))
+        # Groups are told by places in the ranking, so that the first of a group is its best.
+        columns = (measured.hashes, measured.mirrored, measured.fine)
+        best = ranking[near_duplicate_groups(*(column[ranking] for column in columns))]
+        groups[ranking] = best
+        if limits.duplicates == "once":
+            reasons[ranking[best != ranking]] = DUPLICATE
+        return cls(reasons, groups, limits)
+
+    def counts(self) -> dict[str, int]:
+        """How many are passed over for each reason; only reasons that there are."""
+        found = np.bincount(self.reasons, minlength=len(REASONS) + 1).tolist()
+        return {words: found[reason] for reason, words in REASONS.items() if found[reason]}
+
+    def rows(self, rows: "Table", everything: np.ndarray) -> Iterator[dict]:
+        """The rows that are passed over, best first, each with the reason as `passed_over`."""
+        for index in everything[self.reasons[everything] > 0].tolist():
+            row = rows[index]
+            yield {**row, "passed_over": self._sentence(row, index, rows)}
+
+    def _sentence(self, row: dict, index: int, rows: "Table") -> str:
+        reason = self.reasons[index]
+        if reason == SMALL:
+            side = min(row["width"], row["height"])
+            return f"its shorter side has {side} pixels; min_size is {self.limits.min_size}"
+        if reason == BLURRED:
+            return f"its sharpness is {row['sharpness']:.2f}; min_sharpness is {self.limits.min_sharpness:g}"
+        if reason == FACES:
+            found = "a face was found in it" if row["faces"] else "no face was found in it"
+            return f"{found}; faces is {self.limits.faces}"
+        return f"near-duplicate of {rows[int(self.groups[index])]['key']}"
