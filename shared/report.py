@@ -1,4 +1,4 @@
-"""report.html: one page for the person who must decide whether to train on a run."""
+"""report.html, for the person who must decide whether to train on a run, and gallery.html, to look through it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,11 +6,13 @@ from typing import Any
 
 from shared.reporting.funnel import Stage, stages_of, triplet_counts
 from shared.reporting.gallery import gallery_of
+from shared.reporting.gallery_page import failed_state, gallery_page, has_unselected, unselected_state
 from shared.reporting.histograms import spread
 from shared.reporting.profile import Profile, light_of
 from shared.reporting.rejects import failures_of, unselected_of
 from shared.reporting.scores import selection_of
 from shared.reporting.settings import settings_of
+from shared.reporting.trained import scores_of, trainings_of
 from shared.run import Run, RunError, read_json
 from shared.splits import SPLITS
 from shared.table import Table
@@ -20,19 +22,26 @@ TEMPLATES = Path(__file__).parent / "reporting"
 
 
 def write_report(run: Run) -> Path:
-    """Write report.html into the run's folder, whole or not at all; the same run gives the same bytes.
+    """Write report.html and gallery.html into the run's folder, each whole or not at all; the same run, the same bytes.
 
-    The page is complete in itself: style, script and thumbnails are in it. However many items there are, it has no more
-    than some ten megabytes. Raises RunError where there is no run yet.
+    The report is complete in itself: style, script and thumbnails are in it. The gallery has its data in it, and shows
+    the files beside it. However many items there are, neither has more than some ten megabytes. Raises RunError where
+    there is no run yet.
     """
     if not (run.input_folder / "result.jsonl").exists():
         raise RunError(f"{run.folder} holds no run yet; start it with ./launcher.sh")
     path = run.folder / "report.html"
-    write_text(path, render(run))
+    told = content(run)
+    write_text(run.folder / "gallery.html", filled("gallery.html.jinja", told["page"]))
+    write_text(path, filled("report.html.jinja", told))
     return path
 
 
 def render(run: Run) -> str:
+    return filled("report.html.jinja", content(run))
+
+
+def filled(template: str, told: dict[str, Any]) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     # Keys and keywords come from outside; with autoescape none of them can be markup.
@@ -43,7 +52,8 @@ def render(run: Run) -> str:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    return environment.get_template("report.html.jinja").render(content(run))
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    return environment.get_template(template).render(told)
 
 
 def content(run: Run) -> dict[str, Any]:
@@ -65,11 +75,15 @@ def content(run: Run) -> dict[str, Any]:
         "failed": sum(stage.lost("failed") for stage in stages),
         "triplets": triplets,
         "splits": splits,
-        "remarks": list(remarks(stages, splits)),
+        # What was evaluated is a split, and says nothing of the others.
+        "remarks": list(remarks(stages, splits if not len(profile.known_gains) else {})),
         "selection": selection,
         "light": light_of(profile),
         "psnr": spread(profile.psnr),
         "ssim": spread(profile.ssim),
+        "trainings": trainings_of(run),
+        "scores": scores_of(run),
+        "gains": spread(profile.known_gains),
         "phrases": profile.frequent_phrases(),
         "described": len(profile.wordings),
         "different_wordings": profile.different_wordings,
@@ -81,8 +95,11 @@ def content(run: Run) -> dict[str, Any]:
         "unselected": [
             (stage, unselected_of(stage.step, selection.cut if selection else None))
             for stage in stages
-            if stage.lost("dropped") and stage.step.result_path.exists() and not stage.step.worker.only_collects
+            if has_unselected(stage)
         ],
+        "failed_state": failed_state,
+        "unselected_state": unselected_state,
+        "page": gallery_page(run, table, profile, stages, selection.cut if selection else None),
         "settings": [settings_of(step) for step in run.steps],
     }
 
@@ -98,7 +115,7 @@ def remarks(stages: list[Stage], splits: dict[str, int]) -> Iterator[str]:
     for stage in stages:
         if not stage.is_begun:
             yield f"{stage.step.label} has not begun."
-        elif stage.lost("left") and stage.step.worker.only_collects:
+        elif stage.lost("left") and not stage.step.worker.has_records:
             yield f"{stage.step.label} has not been made of the {stage.taken:,} items before it."
         elif left := stage.lost("left"):
             yield f"{stage.step.label} is not finished: {left:,} of {stage.taken:,} items are left."

@@ -12,7 +12,7 @@ from PIL import Image
 
 from shared.reporting.gallery import choose, most_cards
 from shared.reporting.histograms import histogram, kelvin_histogram, round_numbers
-from shared.reporting.profile import Profile
+from shared.reporting.profile import Profile, light_of
 from shared.reporting.rejects import pattern, without_names
 from shared.reporting.thumbnails import link_to, mask_thumbnail, side_for
 from shared.table import Table
@@ -76,6 +76,16 @@ def test_what_the_captions_cost_is_summed():
     profile = Profile([*rows, {"key": "measured"}])
     spent = (profile.questions, profile.prompt_tokens, profile.completion_tokens, profile.dollars)
     assert spent == (6, 2700, 60, 0.75)
+
+
+def test_light_of_which_only_a_part_was_measured_is_shown_as_far_as_it_was():
+    light = light_of(Profile([{"light": {"direction": "left"}}, {"light": {"direction": None}}]))
+    assert (light.told, light.total, light.kelvin) == (1, 2, None)
+    assert [(share.label, share.count, share.height) for share in light.keys] == [
+        ("low", 0, 0),
+        ("mid", 0, 0),
+        ("high", 0, 0),
+    ]
 
 
 def test_phrases_are_counted_and_wordings_told_apart():

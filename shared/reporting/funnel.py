@@ -62,13 +62,13 @@ def stage_of(step: Step) -> Stage:
         not step.result_path.exists() or not proof or proof.get("items") != taken
     ):  # not collected yet, or items came since
         proof = None
-    if step.worker.only_collects:
+    if not step.worker.has_records:
         return collected_stage(step, taken, proof)
     recorded, failed, left = counts(step, proof)
     rows = proof["rows"] if proof else recorded
     losses = [
         Loss("failed", failed, "failed"),
-        Loss("dropped", recorded - rows, "not selected"),
+        Loss("dropped", recorded - rows, why_not_selected(step)),
         Loss("left", left, "not done yet"),
     ]
     foreign = proof["foreign"] if proof else 0
@@ -91,6 +91,13 @@ def why_dropped(step: Step) -> str:
         reasons.update(read_json(step.folder / split / "stats.json").get("dropped", {}))
     words = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items()))
     return f"left out ({words})" if words else "left out"
+
+
+def why_not_selected(step: Step) -> str:
+    """`not selected (3 near-duplicates)`, as the filter counted those that it passes over whatever their score."""
+    reasons = read_json(step.folder / "selection.json").get("passed_over", {})
+    words = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
+    return f"not selected ({words})" if words else "not selected"
 
 
 def counts(step: Step, proof: dict | None) -> tuple[int, int, int]:

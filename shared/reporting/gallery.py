@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from shared.images import image_of
 from shared.light.words import COOL, HARD, SOFT, WARM
 from shared.reporting.profile import Profile, number
 from shared.reporting.thumbnails import Thumbnail, in_threads, mask_thumbnail, side_for, thumbnail
@@ -20,6 +21,8 @@ DECODED_PIXELS = 2e9  # of all pictures of a page together, about: a minute on o
 MOST_VALUES, LONGEST_VALUE = 60, 400  # of a row's own values, and of their letters
 PICTURES = {  # in the order of the arrow keys: the two that are to be compared come first
     "photograph": "image_path",
+    "relit": "relit_image_path",
+    "input": "input_image_path",
     "degraded": "output_image_path",
     "flattened": "albedo_path",
     "mask": "mask_path",
@@ -41,6 +44,7 @@ class Card:
     keywords: str
     facts: list[tuple[str, str]]
     facets: dict[str, str]
+    gain: float | None  # in PSNR, of what a model has relit
     values: list[tuple[str, str]]
 
 
@@ -49,10 +53,13 @@ class Gallery:
     cards: list[Card]
     total: int  # rows that the cards were chosen from
     facets: dict[str, dict[str, int]]  # name: {value: cards}
+    is_evaluated: bool = False  # chosen and ordered by their gains
 
 
 def gallery_of(run: Run, table: Table, profile: Profile) -> Gallery:
-    chosen = choose(np.array(profile.scores), np.array(profile.splits), most_cards(table))
+    is_evaluated = len(profile.known_gains) > 0
+    values = profile.gains if is_evaluated else profile.scores
+    chosen = choose(np.array(values), np.array(profile.splits), most_cards(table))
     rows = [table[index] for index in chosen]
     labels = [label for label, field in PICTURES.items() if any(row.get(field) for row in rows)]
     side = side_for(len(rows) * len(labels))
@@ -62,7 +69,7 @@ def gallery_of(run: Run, table: Table, profile: Profile) -> Gallery:
         found = Counter(one.facets[name] for one in cards if name in one.facets)
         if len(found) > 1:
             facets[name] = {value: found[value] for value in sorted(found, key=lambda value: FACETS[name].index(value))}
-    return Gallery(cards, len(table), facets)
+    return Gallery(cards, len(table), facets, is_evaluated)
 
 
 def most_cards(table: Table) -> int:
@@ -119,15 +126,20 @@ def facets_of(row: dict) -> dict[str, str]:
 
 
 def card(run: Run, row: dict, labels: list[str], side: int) -> Card:
-    keywords = row.get("lighting_keywords")
     return Card(
         row["key"],
         [shown(run, row, label, side) for label in labels],
-        keywords if isinstance(keywords, str) else "",
+        keywords_of(row),
         facts_of(row),
         facets_of(row),
+        None if math.isnan(gain := number(row.get("psnr_gain"))) else gain,
         values_of(row, run),
     )
+
+
+def keywords_of(row: dict) -> str:
+    keywords = row.get("relit_instruction") or row.get("lighting_keywords") or row.get("edit_prompt")
+    return keywords if isinstance(keywords, str) else ""
 
 
 def shown(run: Run, row: dict, label: str, side: int) -> Shown:
@@ -138,6 +150,8 @@ def shown(run: Run, row: dict, label: str, side: int) -> Shown:
         return Shown(label, None, "not kept")
     if label == "photograph":
         picture = thumbnail(row, side, run.folder)
+    elif label == "input":
+        picture = thumbnail(image_of(row, PICTURES[label]), side, run.folder)
     elif label == "mask":
         picture = mask_thumbnail(row, path, side, run.folder)
     else:
@@ -146,7 +160,11 @@ def shown(run: Run, row: dict, label: str, side: int) -> Shown:
 
 
 def facts_of(row: dict) -> list[tuple[str, str]]:
-    """The measurements in short, in a fixed order."""
+    return [(name, value) for name, value in measurements(row).items() if value]
+
+
+def measurements(row: dict) -> dict[str, str | None]:
+    """What was measured in short, always under the same names in the same order; None where it was not."""
     light = row["light"] if isinstance(row.get("light"), dict) else {}
     direction = light.get("direction")
     if direction and (azimuth := decimal(light.get("azimuth_degrees"), 0, "°")):
@@ -158,12 +176,13 @@ def facts_of(row: dict) -> list[tuple[str, str]]:
         "hardness": decimal(light.get("hardness"), 2),
         "key": light.get("key"),
         "contrast": decimal(light.get("contrast"), 1, " stops"),
+        "gain": decimal(row.get("psnr_gain"), 2, " dB"),
         "PSNR": decimal(row.get("psnr"), 1, " dB"),
         "SSIM": decimal(row.get("ssim"), 3),
         "new light": row.get("degradation_type") and str(row["degradation_type"]).replace("_", " "),
         "shadow of": row.get("pattern_type") and str(row["pattern_type"]).replace("_", " "),
     }
-    return [(name, str(value)) for name, value in found.items() if value]
+    return {name: str(value) if value else None for name, value in found.items()}
 
 
 def decimal(value: Any, digits: int, unit: str = "") -> str | None:

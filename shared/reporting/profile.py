@@ -33,6 +33,7 @@ class Profile:
 
     def __init__(self, rows: Iterable[dict]):
         self.scores, self.splits = array("d"), array("b")
+        self.gains = array("d")
         self.psnr, self.ssim, self.kelvin, self.hardness = array("d"), array("d"), array("d"), array("d")
         self.directions: Counter[str] = Counter()
         self.keys: Counter[str] = Counter()
@@ -46,7 +47,10 @@ class Profile:
     def add(self, row: dict) -> None:
         self.scores.append(number(row.get("lighting_score")))
         self.splits.append(SPLITS.index(row["split"]) if row.get("split") in SPLITS else -1)
-        for values, value in ((self.psnr, row.get("psnr")), (self.ssim, row.get("ssim"))):
+        self.gains.append(number(row.get("psnr_gain")))
+        # Of what a model has relit, psnr is that of its answer; here the identity floor is gathered.
+        floors = (row.get("psnr_floor", row.get("psnr")), row.get("ssim_floor", row.get("ssim")))
+        for values, value in zip((self.psnr, self.ssim), floors, strict=True):
             if not math.isnan(number(value)):
                 values.append(number(value))
         light = row.get("light")
@@ -65,6 +69,12 @@ class Profile:
             self.phrases.update(phrase for part in keywords.split(",") if (phrase := " ".join(part.split())[:80]))
             if len(self.phrases) > MOST_PHRASES:
                 self.phrases = Counter(dict(self.phrases.most_common(MOST_PHRASES // 2)))
+
+    @property
+    def known_gains(self) -> np.ndarray:
+        """How much nearer to its target a model has brought each image, in dB of PSNR; none where nothing was evaluated."""
+        gains = np.array(self.gains)
+        return gains[~np.isnan(gains)]
 
     @property
     def split_counts(self) -> dict[str, int]:
@@ -87,7 +97,7 @@ def number(value: object) -> float:
 
 
 def shares(counts: dict[str, int], total: int) -> list[Share]:
-    highest = max(counts.values(), default=0)
+    highest = max([1, *counts.values()])
     return [Share(label, count, 100 * count / max(total, 1), 100 * count / highest) for label, count in counts.items()]
 
 

@@ -1,5 +1,6 @@
 """What did not get through a step, with pictures: failures by their reasons, and what was not selected."""
 
+import csv
 import heapq
 import math
 import re
@@ -17,7 +18,7 @@ from shared.reporting.thumbnails import Thumbnail, in_threads, thumbnail
 from shared.run import Step
 from shared.table import Table, name_hash
 
-MOST_READ = 5000  # failures of a step that are read; of more, an even sample
+MOST_READ = 5000  # rejects of a step that are read; of more, an even sample
 MOST_REASONS = 10
 EXAMPLES = 6  # of each reason
 UNSELECTED = 12
@@ -53,20 +54,33 @@ class Failures(NamedTuple):
 
 def failures_of(step: Step) -> Failures:
     """The failures of a step, most frequent reason first."""
+    total, failures = read_failures(step)
+    groups: dict[tuple[str, str], list[dict]] = defaultdict(list)
+    for failure in failures:
+        groups[failure["error"], pattern(failure["message"])].append(failure)
+    ranked = sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
+    reasons = [reason(step, *name, members) for name, members in ranked[:MOST_REASONS]]
+    return Failures(step, total, len(failures), reasons, len(ranked) - len(reasons))
+
+
+def failed_of(step: Step) -> list[tuple[dict, str]]:
+    """The input rows of the failures, of too many an even choice, each with what it failed with."""
+    _, failures = read_failures(step)
+    return [(failure["row"], failure["message"].removeprefix("… ")) for failure in failures]
+
+
+def read_failures(step: Step) -> tuple[int, list[dict]]:
+    """How many failures a step has, and at most MOST_READ of them by their keys: key, error, message and input row."""
     folder = Records(step.folder, step.worker.records_name).failures
     total = sum(1 for _ in json_files(folder))
     # The smallest of as good as random numbers: an even sample, the same in whatever order the folder is listed.
     paths = heapq.nsmallest(MOST_READ, json_files(folder), key=lambda path: name_hash(str(path.relative_to(folder))))
     failures = sorted(filter(None, map(read_failure, paths)), key=lambda failure: failure["key"])
     rows = rows_by_key(step, [failure["key"] for failure in failures])
-    groups: dict[tuple[str, str], list[dict]] = defaultdict(list)
     for failure in failures:
-        failure["row"] = rows.get(failure["key"], {})
+        failure["row"] = rows.get(failure["key"], {"key": failure["key"]})
         failure["message"] = without_names(failure["message"], failure["key"], failure["row"].get("image_path"))
-        groups[failure["error"], pattern(failure["message"])].append(failure)
-    ranked = sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
-    reasons = [reason(step, *name, members) for name, members in ranked[:MOST_REASONS]]
-    return Failures(step, total, len(failures), reasons, len(ranked) - len(reasons))
+    return total, failures
 
 
 def reason(step: Step, error: str, message: str, members: list[dict]) -> Reason:
@@ -115,19 +129,34 @@ def rows_by_key(step: Step, keys: list[str]) -> dict[str, dict]:
 
 
 def unselected_of(step: Step, cut: float | None) -> list[Example]:
-    """Some items that the step has recorded and not passed on, best score first, evenly over the input."""
+    return in_threads(
+        lambda found: Example(found[0]["key"], found[1], picture_of(found[0], step)),
+        unselected_rows(step, cut, UNSELECTED),
+    )
+
+
+def unselected_rows(step: Step, cut: float | None, most: int = MOST_READ) -> list[tuple[dict, str]]:
+    """Some items that the step has recorded and not passed on, with the reason: best score first, evenly over the input."""
     table, records = Table(step.table_path), Records(step.folder, step.worker.records_name)
     is_passed = np.isin(table.hashes, Table(step.result_path).hashes)
     is_failed = np.isin(table.hashes, records.name_hashes(records.failures))
     lost = np.flatnonzero(~is_passed & ~is_failed)
-    places = np.linspace(0, len(lost) - 1, min(UNSELECTED, len(lost))).astype(int)
+    places = np.linspace(0, len(lost) - 1, min(most, len(lost))).astype(int)
     found = [row | read_record(records, row["key"]) for row in (table[int(index)] for index in lost[places])]
+    reasons = passed_over(step, {row["key"] for row in found})
+    found = [row | reasons.get(row["key"], {}) for row in found]
     found.sort(key=lambda row: -np.nan_to_num(number(row.get("lighting_score"))))
+    settings = step.settings | step.collect_settings
+    return [(row, why_not(row, settings, cut)) for row in found]
 
-    def example(row: dict) -> Example:
-        return Example(row["key"], why_not(row, step.settings | step.collect_settings, cut), picture_of(row, step))
 
-    return in_threads(example, found)
+def passed_over(step: Step, keys: set[str]) -> dict[str, dict]:
+    """What the step's table of those that it passed over says of some keys."""
+    path = step.folder / "passed_over.csv"
+    if not path.exists():
+        return {}
+    with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
+        return {row["key"]: {"passed_over": row["passed_over"]} for row in csv.DictReader(file) if row["key"] in keys}
 
 
 def read_record(records: Records, key: str) -> dict:
@@ -138,10 +167,12 @@ def read_record(records: Records, key: str) -> dict:
 
 
 def why_not(row: dict, settings: dict, cut: float | None) -> str:
-    """Why the filter did not select a row, in words."""
-    score, side = number(row.get("lighting_score")), min(number(row.get("width")), number(row.get("height")))
-    if side < settings.get("min_size", 0):
-        return f"its shorter side has {side:.0f} pixels; min_size is {settings['min_size']}"
+    """Why a step did not pass on a row, in words."""
+    if row.get("passed_over"):
+        return str(row["passed_over"])
+    score = number(row.get("lighting_score"))
     if math.isnan(score):
         return "not selected"
+    if settings.get("select") == "diverse":
+        return f"score {score:.4f}; there are better ones of its kind of light"
     return f"score {score:.4f}" + (f", below the cut at {cut:.4f}" if cut is not None and score < cut else "")

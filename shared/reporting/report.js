@@ -7,15 +7,20 @@ if (form) {
   const cards = all(".card");
   const text = new Map(cards.map(card => [card, all("h3 code, blockquote", card).map(one => one.textContent).join(" ").toLowerCase()]));
   const show = () => {
-    const chosen = all("select", form).filter(select => select.value);
+    const chosen = all("select:not([name=order])", form).filter(select => select.value);
     const words = form.elements.words.value.toLowerCase().split(/\s+/).filter(Boolean);
     for (const card of cards)
       card.hidden = !(chosen.every(select => card.dataset[select.name] === select.value)
         && words.every(word => text.get(card).includes(word)));
     form.querySelector("output").textContent = `${cards.filter(card => !card.hidden).length} of ${cards.length} shown`;
   };
+  const arrange = () => {
+    const sign = Number(form.elements.order.value), gain = card => Number(card.dataset.gain ?? -sign * 1e9);
+    cards.sort((one, other) => sign * (gain(one) - gain(other))).forEach(card => card.parentNode.append(card));
+  };
+  form.elements.order?.addEventListener("input", arrange);
   form.addEventListener("input", show);
-  form.addEventListener("reset", () => setTimeout(show));
+  form.addEventListener("reset", () => setTimeout(() => { show(); if (form.elements.order) arrange(); }));
   form.addEventListener("submit", event => event.preventDefault());
   show();
 }

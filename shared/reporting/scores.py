@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from shared.reporting.histograms import Histogram, histogram
-from shared.run import Run, Step
+from shared.run import Run, Step, read_json
+from shared.selection.choice import said_of
 from shared.table import Table
 
 
@@ -19,9 +20,10 @@ class Selection:
     step: Step
     scored: int
     kept: int
-    cut: float | None  # the lowest score kept, where some have less
-    passed_over: int  # as good and not kept: too small, or equal to the last that was
+    cut: float | None  # the lowest score kept, where some have less and the score alone decides
+    passed_over: int  # as good and not kept: near-duplicates, too small, ..., or equal to the last that was
     scores: Histogram
+    said: list[str]  # what the filter said of its choice
 
 
 def selection_of(run: Run) -> Selection | None:
@@ -32,9 +34,13 @@ def selection_of(run: Run) -> Selection | None:
             scores = np.array(array("d", all_scores(step)) or kept)
             if not len(scores):
                 return None
+            chosen, shown = read_json(step.folder / "selection.json"), histogram(scores, kept)
+            said = said_of(chosen) if chosen else []
+            if chosen.get("select") == "diverse":
+                return Selection(step, len(scores), len(kept), None, 0, shown._replace(cut=None), said)
             cut = float(kept.min()) if 0 < len(kept) < len(scores) else None
             over = 0 if cut is None else int((scores >= cut).sum()) - len(kept)
-            return Selection(step, len(scores), len(kept), cut, over, histogram(scores, kept))
+            return Selection(step, len(scores), len(kept), cut, over, shown, said)
     return None
 
 

@@ -1,0 +1,134 @@
+"""gallery.html: every item of a run, up to twenty thousand, to filter, to order and to look at."""
+
+from collections.abc import Iterator
+from os.path import commonprefix
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from shared.records import Records
+from shared.reporting.funnel import Stage
+from shared.reporting.gallery import FACETS, PICTURES, choose, facets_of, keywords_of, measurements
+from shared.reporting.profile import Profile
+from shared.reporting.rejects import failed_of, unselected_rows
+from shared.reporting.thumbnails import link_to
+from shared.run import Run, Step
+from shared.table import Table
+
+MOST_KEPT = 20_000  # some 500 bytes each
+STRIP = "strip"  # the photograph and the degraded image side by side, as the degrade step leaves them
+ORDERED_BY = ("score", "PSNR", "SSIM", "hardness", "contrast")  # those measurements that are numbers
+
+
+class Item(NamedTuple):
+    """A row as the page shows it; `words` are its keywords, or why it did not get through."""
+
+    row: dict
+    state: str
+    words: str
+
+
+def gallery_page(run: Run, table: Table, profile: Profile, stages: list[Stage], cut: float | None) -> dict[str, Any]:
+    """What the page shows: `items` are columns of JSON values, `notes` says of what there is too much to show all."""
+    is_evaluated = len(profile.known_gains) > 0
+    values = np.array(profile.gains if is_evaluated else profile.scores)
+    places = np.flatnonzero(still_kept(table, stages))
+    chosen = places[choose(values[places], np.array(profile.splits)[places], MOST_KEPT)]
+    items = [Item(row, "kept", keywords_of(row)) for row in (table[int(place)] for place in chosen)]
+    notes = [evenly(len(items), len(places), "kept")] if len(items) < len(places) else []
+    for state, total, found in rejected(stages, cut):
+        items += [Item(row, state, reason) for row, reason in found]
+        notes += [evenly(len(found), total, state)] if len(found) < total else []
+    return {
+        "name": run.folder.name,
+        "notes": notes,
+        "ordered_by": ["gain", *ORDERED_BY] if is_evaluated else list(ORDERED_BY),
+        "items": columns(items, run.folder),
+    }
+
+
+def evenly(shown: int, total: int, state: str) -> str:
+    return f"Of {total:,} that are {state} these are {shown:,}, chosen evenly."
+
+
+def still_kept(table: Table, stages: list[Stage]) -> np.ndarray:
+    """(rows) bool: false where a row of the last table has failed in the step that goes on from there."""
+    is_kept = np.ones(len(table), bool)
+    for stage in stages:
+        if stage.lost("failed") and stage.step.table_path == table.path:
+            records = Records(stage.step.folder, stage.step.worker.records_name)
+            is_kept &= ~np.isin(table.hashes, records.name_hashes(records.failures))
+    return is_kept
+
+
+def rejected(stages: list[Stage], cut: float | None) -> Iterator[tuple[str, int, list[tuple[dict, str]]]]:
+    """What did not get through the steps: the state in words, how many there are, and some rows with the reason."""
+    for stage in stages:
+        if failed := stage.lost("failed"):
+            yield failed_state(stage.step), failed, failed_of(stage.step)
+        if has_unselected(stage):
+            yield unselected_state(stage.step), stage.lost("dropped"), unselected_rows(stage.step, cut)
+
+
+def has_unselected(stage: Stage) -> bool:
+    """True where a step has looked at items one by one, and has not passed all of them on."""
+    return bool(stage.lost("dropped")) and stage.step.result_path.exists() and stage.step.worker.has_records
+
+
+def failed_state(step: Step) -> str:
+    return f"failed in {step.label}"
+
+
+def unselected_state(step: Step) -> str:
+    return f"not selected by {step.label}"
+
+
+def columns(items: list[Item], run_folder: Path) -> dict[str, Any]:
+    """The items' values, name by name; what none of them has is left out."""
+    facets = [{"state": item.state} | facets_of(item.row) for item in items]
+    orders = {"state": list(dict.fromkeys(item.state for item in items))} | FACETS
+    facts = [measurements(item.row) for item in items]
+    links = [links_of(item.row, run_folder) for item in items]
+    return {
+        "key": [item.row["key"] for item in items],
+        "words": [item.words for item in items],
+        "facets": {name: coded([facet.get(name) for facet in facets], order) for name, order in orders.items()},
+        "facts": dict(filled(facts)),
+        "pictures": {name: shortened(values) for name, values in filled(links)},
+    }
+
+
+def filled(found: list[dict]) -> Iterator[tuple[str, list]]:
+    """From dicts of the same names: each name that has a value anywhere, and its values."""
+    for name in found[0] if found else ():
+        values = [one[name] for one in found]
+        if any(value is not None for value in values):
+            yield name, values
+
+
+def coded(values: list[str | None], order: list[str]) -> dict[str, Any]:
+    """Each value as its place among those that occur; none is -1."""
+    different = set(values)
+    occur = [value for value in order if value in different]
+    places = {value: place for place, value in enumerate(occur)}
+    return {"values": occur, "codes": [-1 if value is None else places[value] for value in values]}
+
+
+def shortened(links: list[str | None]) -> dict[str, Any]:
+    """The links without the beginning that all of them have."""
+    start = commonprefix([link for link in links if link is not None])  # noqa: RUF071 - in letters, not in folders
+    return {"start": start, "links": [None if link is None else link[len(start) :] for link in links]}
+
+
+def links_of(row: dict, run_folder: Path) -> dict[str, str | None]:
+    """Where each picture of a row lies; a photograph in a tar or a Parquet file has no file of its own."""
+    found: dict[str, str | None] = {}
+    for label, field in {STRIP: "thumbnail_path", **PICTURES}.items():
+        path, member = row.get(field), row.get(field.removesuffix("_path") + "_member")
+        found[label] = link_to(path, run_folder) if isinstance(path, str) and path and not member else None
+    if row.get("mask") == "none":
+        found["mask"] = None  # all of it is white
+    if found["relit"]:
+        found[STRIP] = None  # what is to be looked at now is what the model has made
+    return found

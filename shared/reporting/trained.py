@@ -1,0 +1,151 @@
+"""What training has come to: the course of the loss, held-out triplets on the way, and the scores of what was relit."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import orjson
+
+from shared.reporting.histograms import Tick, round_numbers
+from shared.reporting.profile import number
+from shared.reporting.thumbnails import Thumbnail, thumbnail
+from shared.run import Run, Step, read_json
+
+MOST_POINTS = 240  # of a curve; each is the mean of its neighbours
+MOST_STRIPS = 6
+STRIP_SIDE = 900  # pixels: three images beside each other
+
+
+class Curve(NamedTuple):
+    """Lines over the training steps, ready to be drawn: places in percent, `levels` upwards."""
+
+    lines: dict[str, str]  # name: the points of a polyline
+    ticks: list[Tick]
+    levels: list[Tick]
+
+
+@dataclass
+class Training:
+    """A train step."""
+
+    step: Step
+    steps_done: int
+    loss: Curve | None
+    validation: Curve | None  # PSNR of held-out triplets, and of their degraded images as they are
+    strips: list[tuple[str, Thumbnail]]  # the last validation: words, and input, output, target beside each other
+    strips_at: int
+
+
+def trainings_of(run: Run) -> list[Training]:
+    """The train steps that have begun."""
+    return [training_of(step) for step in run.steps if step.module == "train" and (step.folder / "loss.jsonl").exists()]
+
+
+def training_of(step: Step) -> Training:
+    last, losses = 0, []
+    for line in read_lines(step.folder / "loss.jsonl"):
+        last = max(last, int(number(line["step"])))
+        losses.append((number(line["step"]), number(line["loss"])))
+    validations = sorted(validations_of(step), key=lambda found: found["step"])
+    psnr = {
+        name: [(float(found["step"]), number(found.get(field))) for found in validations]
+        for name, field in (("output", "validation_psnr"), ("input as it is", "validation_psnr_floor"))
+    }
+    at = int(validations[-1]["step"]) if validations else 0
+    strips = strips_of(step, validations[-1]) if validations else []
+    return Training(step, last, curve({"loss": losses}), curve(psnr), strips, at)
+
+
+def read_lines(path: Path) -> Iterator[dict]:
+    """The lines that are whole; a crash may have cut the last one."""
+    with open(path, "rb") as file:
+        for text in file:
+            try:
+                line = orjson.loads(text)
+            except ValueError:
+                continue
+            if isinstance(line, dict) and not math.isnan(number(line.get("step"))):
+                yield {"loss": None} | line
+
+
+def validations_of(step: Step) -> Iterator[dict]:
+    for path in (step.folder / "validation").glob("*/validation.json"):
+        found = read_json(path)
+        if not math.isnan(number(found.get("step"))):
+            yield found
+
+
+def strips_of(step: Step, validation: dict) -> list[tuple[str, Thumbnail]]:
+    folder = step.folder / "validation" / str(validation["step"])
+    texts = validation.get("texts") or []
+    pictures = [
+        thumbnail(folder / f"{place}.png", STRIP_SIDE, step.run.folder) for place in range(len(texts[:MOST_STRIPS]))
+    ]
+    return [(str(text), picture) for text, picture in zip(texts, pictures, strict=False) if picture]
+
+
+def curve(series: dict[str, list[tuple[float, float]]]) -> Curve | None:
+    """None where there are fewer than two points to draw a line between."""
+    lines = {name: list(means(points)) for name, points in series.items()}
+    everything = [point for points in lines.values() for point in points]
+    if len({place for place, _ in everything}) < 2:
+        return None
+    places, levels = (round_numbers(min(values), max(values)) for values in zip(*everything, strict=True))
+
+    def percent(value: float, ticks: list[float]) -> float:
+        return round(100 * (value - ticks[0]) / (ticks[-1] - ticks[0]), 3)
+
+    return Curve(
+        {
+            name: " ".join(f"{percent(x, places)},{round(100 - percent(y, levels), 3)}" for x, y in points)
+            for name, points in lines.items()
+        },
+        [Tick(percent(value, places), f"{value:g}") for value in places],
+        [Tick(percent(value, levels), f"{value:.4g}") for value in levels],
+    )
+
+
+def means(points: Iterable[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+    """At most MOST_POINTS means of neighbours; a step that a resumed run has done again counts once, as it was last."""
+    known = sorted({place: value for place, value in points if math.isfinite(value)}.items())
+    groups: dict[int, list[tuple[float, float]]] = defaultdict(list)
+    for place, point in enumerate(known):
+        groups[place * min(MOST_POINTS, len(known)) // len(known)].append(point)
+    for group in groups.values():
+        yield sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group)
+
+
+class Score(NamedTuple):
+    label: str
+    unit: str
+    digits: int
+    mean: float
+    floor: float
+    against: str  # what the floor is
+    share: float  # percent of the images that are better than the floor
+    is_better: bool
+
+
+MEASURES = (
+    ("psnr", "PSNR", " dB", 2), ("ssim", "SSIM", "", 3), ("lpips", "LPIPS", "", 3),
+    ("clip_direction", "CLIP direction", "", 3), ("obedience", "Light from the side asked for", "", 2),
+)  # fmt: skip
+
+
+def scores_of(run: Run) -> list[Score]:
+    """What the last evaluate step has measured; nothing where there is none."""
+    for step in reversed(run.steps):
+        found = read_json(step.folder / "evaluation.json") if step.module == "evaluate" else {}
+        if found:
+            return [score(label, unit, digits, found[name]) for name, label, unit, digits in MEASURES if name in found]
+    return []
+
+
+def score(label: str, unit: str, digits: int, found: dict) -> Score:
+    mean, floor = found["mean"], found["floor_mean"]
+    is_better = mean < floor if label == "LPIPS" else mean > floor
+    against = "by chance" if label == "Light from the side asked for" else "identity floor"
+    return Score(label, unit, digits, mean, floor, against, 100 * found["share_above_floor"], is_better)
