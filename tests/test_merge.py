@@ -13,6 +13,7 @@ from shared.conditions import parse_condition
 from shared.config import ConfigError, load_config
 from shared.run import Run
 from shared.table import Table
+from workers.merge import source_table
 
 
 def merge(tmp_path: Path, rows: list[dict], config: dict):
@@ -86,6 +87,7 @@ def test_rows_that_are_no_triplets_are_dropped_with_the_reason(tmp_path, rows):
 def test_without_validation_a_missing_file_is_not_looked_for(tmp_path, rows):
     Path(rows[2]["image_path"]).unlink()
     assert merge(tmp_path, rows, {"triplets": {}, "no_validate": True})[1] == ["k0", "k1", "k2", "k3"]
+    assert merge(tmp_path, rows, {"triplets": {}, "no_validate": True, "copy_images": True})[1] == ["k0", "k1", "k3"]
 
 
 def test_copied_images_lie_beside_their_metadata(tmp_path, rows):
@@ -96,6 +98,8 @@ def test_copied_images_lie_beside_their_metadata(tmp_path, rows):
         ("inputs/000001.png", "outputs/000001.jpg"),
     ]
     assert (folder / "train" / "outputs" / "000001.jpg").read_bytes() == b"photograph 1"
+    merge(tmp_path, rows[1:], {"triplets": {}, "copy_images": True})
+    assert sorted(path.name for path in (folder / "train" / "outputs").iterdir()) == ["000000.jpg"]
 
 
 def test_rows_without_splits_make_one_set(tmp_path, rows):
@@ -103,6 +107,31 @@ def test_rows_without_splits_make_one_set(tmp_path, rows):
         del row["split"]
     folder, _ = merge(tmp_path, rows, {"triplets": {}})
     assert len((folder / "metadata.jsonl").read_text().splitlines()) == 4
+    assert json.loads((folder / "stats.json").read_text()) == {
+        "total_samples": 4,
+        "source_csv": tmp_path.name,
+        "copy_images": False,
+        "columns_used": {
+            "input_image": "output_image_path", "instruction": "lighting_keywords", "output_image": "image_path"
+        },
+        "rows": 4,
+        "dropped": {},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("types", "split", "expected"),
+    [
+        (["merge"], "", "train_images.csv"),
+        (["caption", "merge"], "", "train_images_with_albedo_with_keywords.csv"),
+        (["caption", "merge"], "val", "val_images_with_albedo_with_keywords.csv"),
+    ],
+)
+def test_the_statistics_name_the_table_of_the_same_rows(tmp_path, types, split, expected):
+    steps = [{"type": name, "config": {"triplets": {}} if name == "merge" else {}} for name in types]
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump({"meta_path": "/a/train_images.csv", "steps": steps}))
+    step = Run(load_config(tmp_path / "run.yaml"), tmp_path / "run").steps[-1]
+    assert source_table(step, split) == expected
 
 
 @pytest.mark.parametrize("ending", ["csv", "json", "jsonl", "parquet"])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from shared.dataset import Source
 from tests.conftest import ROOT, Project
 
 SAMPLES = ROOT / "configs" / "samples"
@@ -85,6 +86,15 @@ def test_a_triplet_is_the_photograph_in_another_light_its_words_and_itself(runs)
             assert 5 <= len(triplet["instruction"].replace(",", " ").split()) <= 15
             count += 1
     assert count == len(list(SAMPLES.glob("*.jpg")))
+
+
+def test_the_triplets_of_the_run_are_a_dataset_in_which_nothing_is_wrong(runs):
+    project, run, _ = runs
+    done = project.run("validate", OUTPUT_DIR=run)
+    count = 2 * len(list(SAMPLES.glob("*.jpg")))  # merge's own metadata, and the folder for training
+    assert (done.returncode, f"{count} triplets, nothing is wrong" in done.stdout) == (0, True), done.stdout
+    items = Source(str(run / "step_4_merge_triplets" / "dataset"), image_key=["edited_image", "input_image"]).items()
+    assert {Path(item["key"]).name for item in items} == {path.name for path in SAMPLES.glob("*.jpg")}
 
 
 def test_behind_a_masked_person_every_pixel_is_the_photographs(runs):

@@ -3,15 +3,16 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from pydantic import PositiveInt
 
 from shared.conditions import Condition, parse_condition, value_of
 from shared.config import ConfigError
+from shared.split_tables import named_after
 from shared.splits import SPLITS
 from shared.table_formats import FORMATS, write_rows
 from shared.tables import write_bytes, write_json, write_json_list, write_jsonl
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from shared.run import Step
     from shared.table import Table
 
-SOURCE_TABLE = "images_with_albedo_with_keywords.csv"
+SOURCE_TABLE = "{split}images_with_albedo_with_keywords.csv"
 
 
 @dataclass
@@ -46,11 +47,20 @@ class TripletOptions:
 
 
 @dataclass
+class DatasetOptions:
+    """The folder dataset/ that datasets.load_dataset() loads as it is; beside it what other trainers take."""
+
+    images: Literal["files", "embedded"] = "files"  # beside their metadata (hard links where possible), or in Parquet
+    layouts: tuple[Literal["flux2", "ai_toolkit"], ...] = ()
+
+
+@dataclass
 class Merge(Worker):
     """Write the tables that the config declares, and the triplets that a trainer reads."""
 
     tables: tuple[TableOptions, ...] = ()
     triplets: TripletOptions | None = None
+    dataset: DatasetOptions | None = None  # of the triplets, the folder that a trainer loads as it is
     copy_images: bool = False  # copy the triplets' images to inputs/ and outputs/ beside their metadata
     no_validate: bool = False  # take triplets without looking whether their images are there
 
@@ -60,6 +70,8 @@ class Merge(Worker):
     def check(self, label: str) -> None:
         if not self.tables and self.triplets is None:
             raise ConfigError(f"{label}: nothing to write; declare tables or triplets")
+        if self.dataset is not None and self.triplets is None:
+            raise ConfigError(f"{label}: a dataset is made of triplets; declare which fields those are")
         for table in self.tables:
             path = PurePosixPath(table.output)
             if path.is_absolute() or ".." in path.parts:
@@ -80,8 +92,12 @@ class Merge(Worker):
             self.write_table(table, rows, step)
         if self.triplets is None:
             return None
-        kept = [self.write_triplets(split, rows, step) for split in splits_of(rows)]
-        chosen = np.sort(np.concatenate(kept))
+        kept = {split: self.write_triplets(split, rows, step) for split in splits_of(rows)}
+        if self.dataset is not None:
+            from shared.triplets.datasets_folder import write_datasets
+
+            write_datasets(step, rows, kept, asdict(self.triplets), self.dataset)
+        chosen = np.sort(np.concatenate(list(kept.values())))
         return (rows[int(index)] for index in chosen)
 
     def write_table(self, table: TableOptions, rows: "Table", step: "Step") -> None:
@@ -127,9 +143,11 @@ class Merge(Worker):
 
         write_jsonl(folder / "metadata.jsonl", columns, triplets(), step.run.folder)
         write_json_list(folder / "metadata.json", columns, triplets(), step.run.folder)
+        if self.copy_images:
+            remove_copies_after(len(indices), folder)
         stats = {
             "total_samples": len(indices),
-            "source_csv": f"{split}_{SOURCE_TABLE}" if split else SOURCE_TABLE,
+            "source_csv": source_table(step, split),
             "copy_images": self.copy_images,
             "columns_used": columns,
             "rows": total,
@@ -151,7 +169,7 @@ class Merge(Worker):
             return f"without {roles.instruction}"
         if instruction.startswith("ERROR:"):
             return "with an error for an instruction"
-        if not self.no_validate:
+        if not self.no_validate or self.copy_images:  # what is not there cannot be copied either
             for name in (roles.input_image, roles.output_image):
                 if not row.get(name) or not Path(row[name]).is_file():
                     return f"whose {name} is not there"
@@ -163,6 +181,15 @@ def splits_of(rows: "Table") -> tuple[str, ...]:
     return SPLITS if any(row.get("split") for row in rows) or not len(rows) else ("",)
 
 
+def source_table(step: "Step", split: str) -> str:
+    """The table that the step before wrote of the same rows, or the run's input where this step reads it itself."""
+    source = Path(step.run.source.meta_path)
+    if step.run.following(None) is step:
+        return source.name
+    name = SOURCE_TABLE if split else named_after(source, SOURCE_TABLE, is_first=False)
+    return name.format(split=f"{split}_" if split else "")
+
+
 def copied(row: dict, columns: dict[str, str], number: int, folder: Path) -> dict:
     """The row with its images copied beside the metadata; an equal copy that is there already is kept."""
     places = {}
@@ -172,6 +199,13 @@ def copied(row: dict, columns: dict[str, str], number: int, folder: Path) -> dic
         write_bytes(target, source.read_bytes())
         places[name] = str(target)
     return row | places
+
+
+def remove_copies_after(count: int, folder: Path) -> None:
+    """Copies that an earlier merge of more triplets left would be taken for members of the set."""
+    for path in (*(folder / "inputs").glob("*"), *(folder / "outputs").glob("*")):
+        if path.stem.isdigit() and int(path.stem) >= count:
+            path.unlink()
 
 
 def sorted_by(sort: str, rows: "Table", indices: list[int]) -> list[int]:
