@@ -7,7 +7,7 @@
 #   nohup ./launcher.sh > run.log 2>&1 &       in the background, outliving the terminal
 #   tail -f logs/gpu0.log                      follow one worker
 #   touch kill0.txt                            stop the worker on GPU 0; the others take over its items
-#   ./launcher.sh status | stop [gpu] | merge | verify [--repair] | report | doctor | serve | test
+#   ./launcher.sh status | stop [gpu] | merge | verify [--repair] | validate [folder] | report | doctor | serve | test
 #
 # Ctrl-C asks every worker to finish what it has begun; a second one ends them at once.
 # Exit status: 0 every item has a record, 3 finished with some items failed, 4 stopped on request before the end,
@@ -55,9 +55,9 @@ main() {
     [[ -e /dev/fd/2 ]] || exec 2>/dev/null
     cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
     case $command in
-        run | status | stop | merge | verify | report | doctor | serve | test) ;;
+        run | status | stop | merge | verify | validate | report | doctor | serve | test) ;;
         -h | --help | help) sed -n '3,15s/^# \{0,1\}//p' launcher.sh; exit 0 ;;
-        *) fail "no command '$command'; the commands are run, status, stop, merge, verify, report, doctor, serve, test" ;;
+        *) fail "no command '$command'; the commands are run, status, stop, merge, verify, validate, report, doctor, serve, test" ;;
     esac
     check_variables "$caller"
     set_up
@@ -66,6 +66,10 @@ main() {
         merge) merge "$@" ;;
         test) run_tests "$@" ;;
         serve) exec "$PYTHON" -m workers.launch serve "${which_run[@]}" -- "$@" ;;
+        validate)
+            [[ -z ${1:-} || $1 == [-/]* || ! -e $caller/$1 ]] || set -- "$caller/$1" "${@:2}"
+            exec "$PYTHON" -m workers.launch validate "${which_run[@]}" "$@"
+            ;;
         doctor)
             find_gpus
             [[ $STEPS == all ]] || which_run+=(--steps="$STEPS")
@@ -97,6 +101,7 @@ check_variables() {
     INPUT=${INPUT:-$DATASET_DIR}
     [[ -z $INPUT || ! -e $caller/$INPUT || $INPUT == /* ]] || INPUT=$caller/$INPUT
     [[ ! -e $caller/$CONFIG || $CONFIG == /* ]] || CONFIG=$caller/$CONFIG
+    [[ -z $MODEL_PATH || ! -d $caller/$MODEL_PATH || $MODEL_PATH == /* ]] || MODEL_PATH=$caller/$MODEL_PATH
     if [[ -z $OUTPUT_DIR ]]; then
         OUTPUT_DIR=outputs/$(basename "${CONFIG%.*}")
         [[ -z $SOURCE && -z $SUB_PARTITION_NAME ]] || OUTPUT_DIR=outputs/out_${SOURCE}_${SUB_PARTITION_NAME}
@@ -202,7 +207,7 @@ install_packages() {
 # ---- The run ---------------------------------------------------------------------------------------------------------
 
 run_all() {
-    local started=$SECONDS state number module name left begun="" before="" rounds=0 failed collected
+    local started=$SECONDS state number module name left how begun="" before="" rounds=0 failed collected
     pids=()
     find_gpus
     all_gpus=("${gpus[@]}")
@@ -244,28 +249,35 @@ run_all() {
     fi
 }
 
-# Sets state, number, module, name, left; or state=complete and failed, collected.
+# Sets state, number, module, name, left, how; or state=complete and failed, collected.
 ask_next() {
     local reply status=0 only=()
     [[ $STEPS == all ]] || only=(--steps="$STEPS")
     [[ $TEST_CUTDOWN == 9999999 ]] || only+=(--at-most "$TEST_CUTDOWN")
     { reply=$("$PYTHON" -m workers.launch next "${which_run[@]}" "${only[@]}" --begun "$begun" --on-change "$ON_CHANGE" \
-        --kill-folder "$PWD" --log-dir="$LOG_DIR" "$@" 3>&1 1>&4) || status=$?; } 4>&1
+        --processes $((${#gpus[@]} * GPUS_PER_WORKER)) --kill-folder "$PWD" --log-dir="$LOG_DIR" "$@" 3>&1 1>&4) || status=$?; } 4>&1
     if ((status)); then
         if [[ $stop_wanted == yes ]]; then exit "$STOPPED"; fi
         exit "$((status == MISUSE ? MISUSE : BROKEN))"
     fi
-    IFS=$'\t' read -r state number module name left <<<"$reply"
+    IFS=$'\t' read -r state number module name left how <<<"$reply"
     [[ $state == work ]] || failed=$number collected=$module
 }
 
-# One worker per GPU, each with its own shard, log and process group, until all have ended.
+# One worker per GPU, each with its own shard, log and process group, until all have ended. Where they work together they
+# are one worker with all GPUs, which torchrun starts a process on each of.
 run_step() {
-    local rank gpu pid status
+    local rank gpu pid status processes=1
     local -A gpu_of=() rank_of=() restarts=()
+    local -a each=("${gpus[@]}")
+    [[ $how != together ]] || join_gpus
     local world_size=$((NODE_COUNT * ${#gpus[@]}))
     broken=0
-    say "step $number ($name): $left items, ${#gpus[@]} workers; logs in $LOG_DIR, stop one with: touch kill<gpu>.txt"
+    if [[ $how == together ]]; then
+        say "step $number ($name): $left steps, $processes processes together; log: $LOG_DIR/gpu$(id_of "${gpus[0]}").log, stop them with: touch kill$(id_of "${gpus[0]}").txt"
+    else
+        say "step $number ($name): $left items, ${#gpus[@]} workers; logs in $LOG_DIR, stop one with: touch kill<gpu>.txt"
+    fi
     pids=()
     for rank in "${!gpus[@]}"; do start_worker "${gpus[rank]}" "$rank"; done
     "$PYTHON" -m workers.launch watch "${which_run[@]}" --step "$number" --left "$left" --parent $$ \
@@ -284,6 +296,15 @@ run_step() {
         nap
     done
     end_watch
+    [[ $how != together || ${#gpus[@]} == 0 ]] || gpus=("${each[@]}")
+}
+
+# Uses processes of the caller.
+join_gpus() {
+    ((NODE_COUNT == 1)) || fail "step $number ($name) works on one machine; run it with NODE_COUNT=1 and STEPS=$number"
+    local IFS=,
+    processes=$((${#gpus[@]} * GPUS_PER_WORKER))
+    gpus=("${gpus[*]}")
 }
 
 start_worker() {
@@ -295,7 +316,7 @@ start_worker() {
     [[ $has_gpu == no ]] || place+=(CUDA_VISIBLE_DEVICES="$gpu")
     env "${place[@]}" setsid "$PYTHON" -m "workers.$module" "${which_run[@]}" --step "$number" --step-name "step $number ($name) " \
         --gpu "$id" --rank $((NODE_RANK * ${#gpus[@]} + rank)) --world-size "$world_size" --cores "$cores" \
-        --parent $$ --kill-folder "$PWD" >>"$LOG_DIR/gpu$id.log" 2>&1 </dev/null &
+        --processes "$processes" --parent $$ --kill-folder "$PWD" >>"$LOG_DIR/gpu$id.log" 2>&1 </dev/null &
     gpu_of[$!]=$gpu rank_of[$!]=$rank
     pids=("${!gpu_of[@]}")
     [[ $stop_wanted == no ]] || kill -TERM $! 2>/dev/null || true # asked while it was being started
@@ -395,7 +416,8 @@ show_results() {
 }
 
 merge() {
-    local begun="" state number module name left failed collected stop_wanted=no
+    local begun="" state number module name left how failed collected stop_wanted=no
+    find_gpus
     ask_next --again
     [[ $state == complete ]] || { say "step $number ($name) has $left items left; run ./launcher.sh first" >&2; exit "$BROKEN"; }
     show_results

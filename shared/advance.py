@@ -45,11 +45,13 @@ def advance(
     begun: frozenset[int] = frozenset(),
     at_most: int | None = None,
     again: bool = False,
+    processes: int | None = None,
 ) -> Advance:
     """Do everything that needs no worker. Call with the run locked, again and again until it is complete.
 
     `only`: these steps and no others. `begun`: the steps whose failures this launch has made open already. `at_most`: items
-    of the input. `again`: collect also what is up to date. Raises RunError, DatasetError.
+    of the input. `again`: collect also what is up to date. `processes`: how many will work together where they do. Raises
+    RunError, DatasetError.
     """
     if not begun or not (run.input_folder / "result.jsonl").exists():  # once in a launch
         read_input(run, say, at_most)
@@ -57,10 +59,13 @@ def advance(
     for step in only or run.steps:
         if not step.table_path.exists():
             raise RunError(f"{step.label} needs {step.table_path}, which the step before it makes; run that one first")
+        put_aside_outdated(run, step, say)
         step.folder.mkdir(exist_ok=True)
         step.write_settings()
         if step.worker.only_collects:
             left, failed = 0, 0
+        elif step.worker.runs_together:
+            left, failed = prepare_together(step, processes, is_begun=step.number in begun), 0
         else:
             left, failed = prepare(step, say, is_begun=step.number in begun)
         if left == 0:
@@ -70,6 +75,19 @@ def advance(
             return Advance(step, left, reached.failed + failed, reached.collected)
         reached.failed += failed
     return reached
+
+
+def put_aside_outdated(run: Run, step: Step, say: Callable[[str], None]) -> None:
+    """Keep aside what a step has made with another model than today's, and all that was made from it. Raises RunError."""
+    before, now = read_json(step.folder / "step.json").get("made_with"), step.worker.made_with()
+    if not before or not now or before == now:
+        return
+    outdated = [later for later in run.steps[run.steps.index(step) :] if later.folder.exists()]
+    for later in outdated:
+        if later.is_alive():
+            raise RunError(f"{later.label} is being worked on by another launcher; stop that one first")
+    for later in reversed(outdated):  # the step itself goes last, so that a kill on the way is seen to
+        say(f"{later.label}: the model has changed; kept aside as {put_aside(later.folder).name}")
 
 
 def check_changes(run: Run, on_change: str, say: Callable[[str], None]) -> None:
@@ -134,6 +152,14 @@ def prepare(step: Step, say: Callable[[str], None], is_begun: bool) -> tuple[int
     return int(counts[OPEN]), int(counts[FAILED])
 
 
+def prepare_together(step: Step, processes: int | None, is_begun: bool) -> int:
+    """Ready the folder of a step whose processes work together; returns how many steps are left."""
+    left = step.worker.left(step, processes)
+    if left and not is_begun and not step.is_alive():
+        clear_signs(step.folder)
+    return left
+
+
 def clear_signs(folder: Path) -> None:
     """End and progress files of an earlier run say nothing about this one."""
     for path in matching(folder, END_FILE) + matching(folder, PROGRESS_FILE):
@@ -151,7 +177,7 @@ def collect(step: Step, say: Callable[[str], None], again: bool) -> tuple[bool, 
     if not again and step.result_path.exists() and step.read_result().get("digest") == digest:
         return False, 0
     table = Table(step.table_path)
-    if step.worker.only_collects:
+    if not step.worker.has_records:
         write_result(step, table, say)
         write_json(
             step.folder / "result.json", {"items": len(table), "rows": len(Table(step.result_path)), "digest": digest}
@@ -174,7 +200,8 @@ def collect(step: Step, say: Callable[[str], None], again: bool) -> tuple[bool, 
             path.unlink(missing_ok=True)
     proof = count_proof(states, records) | {"rows": len(Table(step.result_path))}
     write_json(step.folder / "result.json", proof | {"digest": result_digest(step, records)})
-    say(f"{step.label}: " + ", ".join(f"{count} {name}" for name, count in proof.items() if count or name == "failed"))
+    counts = ", ".join(f"{count} {name}" for name, count in proof.items() if count or name == "failed")
+    say(f"{step.label}: {counts}; {step.ending()}")
     return True, 0
 
 

@@ -40,6 +40,10 @@ class Claims:
                 return slot
         raise RuntimeError(f"more than {SLOT_COUNT} workers on one folder")
 
+    def take_only_slot(self) -> bool:
+        """Lock the first slot if no living worker has any."""
+        return not self.has_living_workers() and self.take(SLOTS, SLOTS + 1)
+
     def has_living_workers(self) -> bool:
         """True if another process holds a slot. Only asks: takes no lock that a starting worker could run into."""
         return self.holder(SLOTS, SLOT_COUNT) is not None

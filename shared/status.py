@@ -47,6 +47,10 @@ def describe(step: Step) -> tuple[str, int, int]:
     if step.worker.only_collects:
         rows = step.read_result().get("rows")
         return (f"{name} complete: {rows} rows", 0, 0) if rows is not None else (f"{name} not made yet", 1, 0)
+    if step.worker.runs_together:
+        left = step.worker.left(step)
+        state = "running" if step.is_alive() else "not complete" if left else "complete"
+        return f"{name} {state}: {left} steps left", left, 0
     counts = np.bincount(item_states(table, Records(step.folder, step.worker.records_name)), minlength=3)
     left, recorded, failed = (int(counts[state]) for state in (OPEN, RECORDED, FAILED))
     state = "complete" if not left and step.result_path.exists() else "running" if step.is_alive() else "not complete"

@@ -58,7 +58,7 @@ def verify_step(step: Step, repair: bool, say: Callable[[str], None]) -> int:
     table = Table(step.table_path)
     problems = list(check_table(step.result_path))
     counts: dict[str, int] = {}
-    if not step.worker.only_collects:
+    if step.worker.has_records:
         problems += list(check_records(step, records, table))
         problems += list(check_leftovers(step, records))
         counts = count_items(table, records, problems)
@@ -73,7 +73,7 @@ def verify_step(step: Step, repair: bool, say: Callable[[str], None]) -> int:
     for kind, count in shown.items():
         if count > SHOWN:
             say(f"{step.label}: {kind}: {count - SHOWN} more")
-    if repair and not step.worker.only_collects:
+    if repair and step.worker.has_records:
         claims = Claims(step.folder / "claims")
         recover(step.folder / "parts", claims, records)
         claims.close()

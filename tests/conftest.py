@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests import tiny_diffusion
+
 ROOT = Path(__file__).resolve().parent.parent
 VARIABLES = (
     "CONFIG STEPS INPUT OUTPUT_DIR LOG_DIR GPU_COUNT GPUS GPUS_PER_WORKER NODE_RANK NODE_COUNT LAUNCH_WITH BSZ MAX_NUM "
@@ -124,6 +126,32 @@ def project(tmp_path: Path):
     made = Project(tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def tiny_sd15(tmp_path_factory) -> str:
+    """The folder of a tiny random Stable Diffusion 1.5; the four below likewise."""
+    return str(tiny_diffusion.make_stable_diffusion(tmp_path_factory.mktemp("models") / "sd15"))
+
+
+@pytest.fixture(scope="session")
+def tiny_sd15_edits(tmp_path_factory) -> str:
+    return str(tiny_diffusion.make_stable_diffusion(tmp_path_factory.mktemp("models") / "sd15_edits", edits=True))
+
+
+@pytest.fixture(scope="session")
+def tiny_sdxl(tmp_path_factory) -> str:
+    return str(tiny_diffusion.make_stable_diffusion_xl(tmp_path_factory.mktemp("models") / "sdxl"))
+
+
+@pytest.fixture(scope="session")
+def tiny_sdxl_edits(tmp_path_factory) -> str:
+    return str(tiny_diffusion.make_stable_diffusion_xl(tmp_path_factory.mktemp("models") / "sdxl_edits", edits=True))
+
+
+@pytest.fixture(scope="session")
+def tiny_flux(tmp_path_factory) -> str:
+    return str(tiny_diffusion.make_flux(tmp_path_factory.mktemp("models") / "flux"))
 
 
 def wait_until(condition, seconds: float = 30):

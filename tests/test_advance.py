@@ -87,11 +87,14 @@ def test_the_input_is_read_then_each_step_prepared_and_collected(bench):
     assert bench.said == [f"3 items in {bench.input}"]
     bench.work(reached.step)
     reached = bench.advance(run, begun=frozenset({1}))
+    assert bench.said[-1].endswith(f"; complete in {bench.folder}/out/step_1_upper_s1, next is step 2 (s2)")
     assert (reached.step.number, reached.left, reached.collected) == (2, 3, 1)
     bench.work(reached.step)
     reached = bench.advance(run, begun=frozenset({1, 2}))
     assert (reached.is_complete, reached.failed, reached.collected) == (True, 0, 1)
-    assert bench.said == ["step 2 (s2): 3 items, 3 recorded, 0 failed, 3 rows"]
+    assert bench.said == [
+        f"step 2 (s2): 3 items, 3 recorded, 0 failed, 3 rows; complete in {bench.folder}/out/step_2_upper_s2"
+    ]
     assert bench.rows(run, 2) == [{"key": key, "value": key.upper() + "!"} for key in "abc"]
     reached = bench.advance(run)
     assert (reached.is_complete, reached.collected, bench.said) == (True, 0, [])
@@ -131,7 +134,7 @@ def test_the_input_may_grow_shrink_and_be_put_in_another_order(bench):
     assert sorted(path.name for path in (run.steps[0].folder / "records").iterdir()) == [
         f"{key}.json" for key in "abcde"
     ]
-    assert bench.said[-1] == "step 1 (s1): 4 items, 4 recorded, 0 failed, 1 foreign, 4 rows"
+    assert bench.said[-1].startswith("step 1 (s1): 4 items, 4 recorded, 0 failed, 1 foreign, 4 rows; ")
 
 
 def test_a_cutdown_may_come_and_go(bench):

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -55,7 +56,8 @@ def tell_notes(config: RunConfig) -> None:
 
 
 def next_step(arguments: argparse.Namespace, run: Run) -> int:
-    """Do what needs no worker, and answer on descriptor 3 which step needs them: number, module, name, items left."""
+    """Do what needs no worker, and answer on descriptor 3 which step needs them: number, module, name, items left,
+    and whether its workers work alone or together."""
     only = [run.find(selector) for selector in arguments.steps.replace(",", " ").split()]
     if arguments.first:
         check_writable("OUTPUT_DIR", run.folder)
@@ -68,9 +70,8 @@ def next_step(arguments: argparse.Namespace, run: Run) -> int:
             check_changes(run, arguments.on_change, say)
             remove_old_kill_files(arguments, run)
         begun = frozenset(int(number) for number in arguments.begun.split())
-        reached = advance(
-            run, say, sorted(only, key=lambda step: step.number), begun, arguments.at_most, arguments.again
-        )
+        chosen = sorted(only, key=lambda step: step.number)
+        reached = advance(run, say, chosen, begun, arguments.at_most, arguments.again, arguments.processes)
         if reached.is_complete and (reached.collected or not (run.folder / "report.html").exists()):
             write_report(run)
     if arguments.log_dir:
@@ -96,7 +97,8 @@ def answer(reached: Advance) -> str:
     if reached.step is None:
         return f"complete\t{reached.failed}\t{reached.collected}\n"
     step = reached.step
-    return f"work\t{step.number}\t{step.module}\t{step.config.name or step.config.type}\t{reached.left}\n"
+    how = "together" if step.worker.runs_together else "alone"
+    return f"work\t{step.number}\t{step.module}\t{step.config.name or step.config.type}\t{reached.left}\t{how}\n"
 
 
 def remove_old_kill_files(arguments: argparse.Namespace, run: Run) -> None:
@@ -141,6 +143,18 @@ def verify(arguments: argparse.Namespace, run: Run) -> int:
         return verify_run(run, arguments.repair, say)
 
 
+def validate(arguments: argparse.Namespace, run: Run) -> int:
+    from shared.triplets.validate import validate_folder
+
+    folder = arguments.folder
+    if folder is None:
+        steps = [step for step in run.steps if getattr(step.worker, "triplets", None)]
+        if not steps:
+            raise RunError(f"{run.config.path} has no step that makes triplets; name the folder that holds them")
+        folder = steps[-1].folder
+    return validate_folder(Path(os.path.abspath(folder)), arguments.metadata_file, say)
+
+
 def report(arguments: argparse.Namespace, run: Run) -> int:
     run.check_begun()
     with run.locked(say):
@@ -157,7 +171,9 @@ def write_report(run: Run) -> None:
 def doctor(arguments: argparse.Namespace, run: Run) -> int:
     from shared.doctor.examination import examine
 
-    return examine(run, arguments.workers, arguments.steps, arguments.at_most)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))  # so that what a probe has started is ended
+    return examine(run, arguments.workers, arguments.steps, arguments.at_most, arguments.quick)
 
 
 def serve(arguments: argparse.Namespace, run: Run) -> int:
@@ -184,6 +200,7 @@ def parse_arguments() -> argparse.Namespace:
             one.add_argument("--begun", default="", help="numbers of the steps that this launch has worked on")
             one.add_argument("--at-most", type=int, help="items of the input")
             one.add_argument("--again", action="store_true", help="collect also what is up to date")
+            one.add_argument("--processes", type=int, help="that a step has whose processes work together")
             one.add_argument("--on-change", choices=("error", "redo", "keep"), default="error")
             one.add_argument("--kill-folder", type=Path)
             one.add_argument("--log-dir", type=Path)
@@ -200,15 +217,21 @@ def parse_arguments() -> argparse.Namespace:
             )
             one.add_argument("--steps", default="", help="only these, by number, name or type")
             one.add_argument("--at-most", type=int, help="items of the input")
+            one.add_argument("--quick", action="store_true", help="load no model, ask no server, estimate no time")
         elif command is serve:
             one.add_argument("more", nargs="*", help="arguments of vllm serve, after --")
+        elif command is validate:
+            one.add_argument(
+                "folder", type=Path, nargs="?", help="of triplets, in any form; empty: the run's merge step"
+            )
+            one.add_argument("--metadata-file", "--metadata_file", help="in that folder; empty: found by its name")
         elif command is verify:
             one.add_argument("--repair", action="store_true", help="remove what is not whole, so that it is made again")
     return parser.parse_args()
 
 
 COMMANDS = {
-    "next": next_step, "watch": watch, "status": status, "stop": stop, "verify": verify, "report": report,
+    "next": next_step, "watch": watch, "status": status, "stop": stop, "verify": verify, "validate": validate, "report": report,
     "doctor": doctor, "serve": serve,
 }  # fmt: skip
 

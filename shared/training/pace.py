@@ -1,0 +1,92 @@
+"""Loss, speed and waiting of a training, for those who follow it."""
+
+import json
+import logging
+import math
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from shared.progress import clock
+from shared.run import RunError
+from shared.tables import write_text
+from shared.training.batches import Batches
+
+if TYPE_CHECKING:
+    from shared.training.trainer import Trainer
+
+log = logging.getLogger("worker")
+
+LOSSES = "loss.jsonl"
+STEPS_BETWEEN_LINES = 10  # of loss.jsonl, for which the GPU is waited for
+
+
+class Pace:
+    """Loss, speed and waiting: a line in loss.jsonl every few steps, the progress file, and the log for `tail -f`."""
+
+    def __init__(self, trainer: "Trainer", batches: Batches, total: int):
+        self.trainer, self.batches, self.total = trainer, batches, total
+        self.loss, self.steps = torch.zeros((), device=trainer.accelerator.device), 0
+        self.since, self.waited, self.rate = time.monotonic(), 0.0, 0.0
+        self.started, self.last_line = time.monotonic(), -1e9
+        self.path = trainer.folder / LOSSES
+        self.is_first = trainer.accelerator.is_main_process
+        if self.is_first:
+            keep_until(self.path, trainer.step)
+            self._show("running")
+
+    def count(self, loss: torch.Tensor) -> None:
+        self.loss += loss
+        self.steps += 1
+        if self.trainer.step % STEPS_BETWEEN_LINES == 0 or self.trainer.step == self.total:
+            self._note()
+
+    def _note(self) -> None:
+        accelerator, step = self.trainer.accelerator, self.trainer.step
+        loss = float(accelerator.reduce(self.loss, "mean")) / self.steps
+        if not math.isfinite(loss):
+            raise RunError(
+                f"the loss is {loss} at step {step}; lower learning_rate, or set mixed_precision: bf16, and run again: it goes "
+                f"on from {self.trainer.checkpoints.latest() or 'the beginning'}"
+            )
+        now = time.monotonic()
+        seconds = max(now - self.since, 1e-6)
+        self.rate = self.steps / seconds
+        values = {
+            "loss": loss,
+            "learning_rate": self.trainer.schedule.get_last_lr()[0],
+            "images_per_second": round(self.rate * self.trainer.group, 3),
+            "waiting": round((self.batches.waited - self.waited) / seconds, 4),
+        }
+        self.loss.zero_()
+        self.steps, self.since, self.waited = 0, now, self.batches.waited
+        if not self.is_first:
+            return
+        with open(self.path, "a") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
+        accelerator.log(values, step=step)
+        self._show("running")
+        if now - self.last_line > (1 if now - self.started < 60 else 10) or step == self.total:
+            self.last_line = now
+            log.info(
+                "step %d/%d, loss %.4f, %.1f images/s, waiting for data %.1f %%, %s left", step, self.total, loss,
+                values["images_per_second"], 100 * values["waiting"], clock((self.total - step) / self.rate),
+            )  # fmt: skip
+
+    def close(self, state: str) -> None:
+        if self.is_first:
+            self._show(state)
+
+    def _show(self, state: str) -> None:
+        self.trainer.together.show(self.trainer.step, self.total, self.rate, state, self.trainer.options.batch_size)
+
+
+def keep_until(path: Path, step: int) -> None:
+    """Drop the lines of steps that are taken again, and one that a kill cut off."""
+    if path.exists():
+        lines = [
+            line for line in path.read_text().splitlines() if line.endswith("}") and json.loads(line)["step"] <= step
+        ]
+        write_text(path, "".join(line + "\n" for line in lines))
