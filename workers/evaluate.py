@@ -1,0 +1,134 @@
+"""Measure how near relit photographs come to what they should be, beside what a model scores that changes nothing."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+from shared.training.roles import Columns
+from shared.worker import Loaded, Worker, run
+
+if TYPE_CHECKING:
+    from shared.forecast import Forecast
+    from shared.run import Step
+    from shared.table import Table
+    from shared.training.clip_direction import Views
+
+
+class Measured(NamedTuple):
+    """A triplet's three images, and what the CPU has measured of them."""
+
+    source: np.ndarray
+    output: np.ndarray
+    target: np.ndarray
+    found: dict
+    views: "Views | None"  # for CLIP
+
+
+@dataclass
+class Evaluate(Worker):
+    """Measure relit photographs: PSNR, SSIM, LPIPS and CLIP's directional similarity, each beside the identity floor."""
+
+    columns: Columns = field(default_factory=Columns)  # which fields of the rows are what
+    lpips: Literal["", "alex", "squeeze", "vgg"] = ""  # by this network; nothing: LPIPS is not measured
+    checkpoint: str = ""  # of CLIP: a tag of open_clip, a file or a folder; nothing: the direction is not measured
+    model_name: str = "ViT-L/14"  # of CLIP
+    directions: bool = False  # measure, where an instruction names a side, whether the light comes from there
+
+    perceptual: Any = field(init=False, default=None)  # these two are made by setup()
+    clip: Any = field(init=False, default=None)
+
+    def forecast(self) -> "Forecast":
+        from shared.forecast import Forecast, Model
+
+        packages = ("torch", "open_clip_torch")
+        return Forecast(
+            [Model(self.model_name, "model_name", "clip", packages, tag=self.checkpoint)] if self.checkpoint else []
+        )
+
+    def setup(self) -> None:
+        if not (self.lpips or self.checkpoint):
+            return
+        from shared.neural.device import find_device
+
+        device = find_device("what measures relit photographs")
+        if self.lpips:
+            from shared.training.perceptual import Perceptual
+
+            self.perceptual = Perceptual(self.lpips, device)
+        if self.checkpoint:
+            from shared.training.clip_direction import ClipDirection
+
+            self.clip = ClipDirection(self.model_name, self.checkpoint, device)
+
+    def load(self, item: dict) -> Measured:
+        """The images in the size of the relit one, and what is measured without a model."""
+        from shared.light.fidelity import psnr, ssim
+
+        images = self.images(item)
+        source, output, target = (np.asarray(image) for image in images)
+        found = {}
+        for name, measure, digits in (("psnr", psnr, 3), ("ssim", ssim, 4)):
+            found[name] = round(measure(output, target), digits)
+            found[f"{name}_floor"] = round(measure(source, target), digits)
+        found["psnr_gain"] = round(found["psnr"] - found["psnr_floor"], 3)
+        if self.directions:
+            from shared.training.obedience import obedience
+
+            found |= obedience(item, self.text_of(item), source, output)
+        views = None
+        if self.clip:
+            from shared.training.clip_direction import Views
+
+            views = Views(*(self.clip.prepare(image) for image in images))
+        return Measured(source, output, target, found, views)
+
+    def text_of(self, item: dict) -> str:
+        return str(item.get("relit_instruction") or item.get(self.columns.instruction) or "")
+
+    def images(self, item: dict) -> list:
+        """Degraded, relit, target, in one size. Raises ValueError."""
+        from PIL import Image
+
+        from shared.images import image_of, open_image
+        from shared.training.examples import same_shape
+
+        fields = (self.columns.input_image, "relit_image_path", self.columns.output_image)
+        missing = [name for name in fields if not item.get(name)]
+        if missing:
+            raise ValueError(
+                f"no field {missing[0]} in the row; it has {', '.join(item)}; name the fields in `columns:`"
+            )
+        images = [open_image(image_of(item, name)) for name in fields]
+        size = images[1].size
+        for name, image in zip(fields, images, strict=True):
+            if not same_shape(image.size, size):
+                raise ValueError(
+                    f"{name} is {image.width} x {image.height} pixels, the relit image {size[0]} x {size[1]}: another shape"
+                )
+        return [image if image.size == size else image.resize(size, Image.Resampling.LANCZOS) for image in images]
+
+    def process(self, batch: list[Loaded]) -> list[dict]:
+        found = [dict(one.found) for _, one in batch]
+        if self.perceptual:
+            for fields, (_, one) in zip(found, batch, strict=True):
+                fields["lpips"] = round(self.perceptual.distance(one.output, one.target), 4)
+                fields["lpips_floor"] = round(self.perceptual.distance(one.source, one.target), 4)
+        if self.clip:
+            texts = [self.text_of(item) for item, _ in batch]
+            directions = self.clip.measure([one.views for _, one in batch], texts)
+            for fields, (reached, possible) in zip(found, directions, strict=True):
+                fields["clip_direction"] = round(reached, 4)
+                fields["clip_direction_target"] = round(possible, 4)
+        return found
+
+    def collect(self, rows: "Table", step: "Step") -> Iterable[dict] | None:
+        from shared.training.scores import write_scores
+
+        write_scores(step, rows, self.columns)
+        return None
+
+
+if __name__ == "__main__":
+    run(Evaluate)

@@ -1,0 +1,194 @@
+"""Relight photographs with a trained model: the rows of a table, or one photograph from the command line."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field, NonNegativeFloat, PositiveInt
+
+from shared.names import file_name
+from shared.records import ImageFile
+from shared.run import RunError
+from shared.seeding import item_rng
+from shared.training.roles import Columns
+from shared.worker import Loaded, Worker, run
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from shared.forecast import Forecast
+    from shared.run import Step
+    from shared.table import Table
+
+PACKAGES = ("torch", "transformers", "diffusers")
+
+
+class Wish(NamedTuple):
+    """A photograph, the light that it should have, and where."""
+
+    image: "Image.Image"
+    instruction: str
+    mask: np.ndarray | None
+
+
+@dataclass
+class Relight(Worker):
+    """Relight photographs with a trained model."""
+
+    model_path: str = ""  # a train step's model/, or a pipeline in a folder or on the Hub; nothing: of the step before
+    instruction: str = ""  # for all photographs; nothing: each row's own
+    columns: Columns = field(default_factory=Columns)  # which fields of the rows are what
+    split: Literal["", "train", "val", "test"] = ""  # only the rows of this one; nothing: all
+    num_images: PositiveInt = 1  # so many of each photograph, all of them different
+    num_inference_steps: PositiveInt | None = None  # nothing: 50, of FLUX 28
+    image_guidance_scale: NonNegativeFloat | None = (
+        None  # how closely to keep to the photograph; nothing: 1.5; FLUX has none
+    )
+    guidance_scale: NonNegativeFloat | None = None  # how closely to follow the instruction; nothing: 7.5, of FLUX 2.5
+    resolution: Annotated[PositiveInt, Field(ge=64)] | None = (
+        None  # larger ones are relit at this shorter side, and enlarged
+    )
+    mask_folder: Path | None = None  # masks under the photographs' names: outside them the photograph stays as it is
+    mask_field: str = ""  # or the field of the rows that says where the mask is, such as mask_path
+
+    relighter: Any = field(init=False, default=None)  # made by setup()
+
+    def check(self, label: str) -> None:
+        from shared.config import ConfigError
+
+        if self.mask_folder and self.mask_field:
+            raise ConfigError(
+                f"{label}: mask_folder and mask_field both say where the masks are; leave one of them out"
+            )
+
+    def forecast(self) -> "Forecast":
+        from shared.forecast import Forecast, Model
+
+        is_ours = (Path(self.model_path) / "model.json").is_file()
+        if not self.model_path or is_ours:
+            return Forecast(images=self.num_images)
+        model = Model(self.model_path, "model_path", "diffusers", PACKAGES, is_halved=True)
+        return Forecast([model], images=self.num_images)
+
+    def made_with(self) -> str:
+        """So that a model that was trained on relights everything anew."""
+        from shared.training.model_identity import identity_of
+
+        return identity_of(Path(self.model_path) if self.model_path else self.trained_before())
+
+    def setup(self) -> None:
+        from shared.neural.device import find_device
+        from shared.neural.loading import loading
+
+        model = self.model_path or str(self.trained_before())
+        with loading(model, "model_path"):  # which also says what is not installed
+            from shared.training.relighter import Relighter
+
+            self.relighter = Relighter.load(model, find_device("the relighting model"))
+
+    def trained_before(self) -> Path:
+        """The model of the nearest train step before this one. Raises RunError."""
+        for step in reversed(self.earlier):
+            if step.module == "train":
+                return step.folder / "model"
+        raise RunError("model_path is empty and no step before this one trains a model; name a model's folder")
+
+    def load(self, item: dict) -> Wish | None:
+        """None for a row of another split."""
+        from shared.images import image_of, open_image
+
+        if self.split and item.get("split") != self.split:
+            return None
+        instruction = self.instruction or self.text_of(item)
+        if not item.get(self.columns.input_image):
+            raise ValueError(f"no field {self.columns.input_image} in the row; {known_fields(item)}")
+        image = open_image(image_of(item, self.columns.input_image))
+        return Wish(image, instruction, self.mask_of(item, np.asarray(image)))
+
+    def text_of(self, item: dict) -> str:
+        text = item.get(self.columns.instruction)
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(f"no text in the row's field {self.columns.instruction}; {known_fields(item)}")
+        return text
+
+    def mask_of(self, item: dict, photograph: np.ndarray) -> np.ndarray | None:
+        from shared.segment.folder import fitted_mask, read_mask
+
+        if self.mask_folder:
+            return read_mask(self.mask_folder, item["key"], photograph)
+        if self.mask_field:
+            if not item.get(self.mask_field):
+                raise ValueError(f"no mask in the row's field {self.mask_field}")
+            return fitted_mask(Path(item[self.mask_field]), photograph)
+        return None
+
+    def stream(self, loaded: Iterator[Loaded]) -> Iterator[tuple[dict, dict | Exception]]:
+        """Rows of other splits are recorded as passed over at once, and take no place in a batch."""
+        batch: list[Loaded] = []
+        for one in loaded:
+            if one.data is None:
+                yield one.item, {"passed_over": f"not of the split {self.split}"}
+                continue
+            batch.append(one)
+            if len(batch) >= self.batch_size:
+                yield from self._process(batch)
+                batch = []
+        if batch:
+            yield from self._process(batch)
+
+    def process(self, batch: list[Loaded]) -> list[dict]:
+        seeds = [int(item_rng(self.seed, item["key"], "relight").integers(2**32)) for item, _ in batch]
+        found: list[dict] = [
+            {"relit_instruction": wish.instruction, "relit_seed": seed}
+            for (_, wish), seed in zip(batch, seeds, strict=True)
+        ]
+        for number in range(self.num_images):
+            relit = self.relit([wish for _, wish in batch], [seed + number for seed in seeds])
+            field_name = f"relit_image_{number}_path" if number else "relit_image_path"
+            ending = f"_{number}.png" if self.num_images > 1 else ".png"
+            for (item, _), fields, image in zip(batch, found, relit, strict=True):
+                fields[field_name] = ImageFile("relit/" + file_name(item["key"], ending), image)
+        return found
+
+    def relit(self, wishes: list[Wish], seeds: list[int]) -> list[np.ndarray]:
+        from shared.training.background import keep_background
+
+        made = self.relighter.relight(
+            [wish.image for wish in wishes],
+            [wish.instruction for wish in wishes],
+            seeds,
+            num_inference_steps=self.num_inference_steps,
+            image_guidance_scale=self.image_guidance_scale,
+            guidance_scale=self.guidance_scale,
+            resolution=self.resolution,
+        )
+        arrays = [np.asarray(image) for image in made]
+        return [
+            array if wish.mask is None else keep_background(array, np.asarray(wish.image), wish.mask)
+            for array, wish in zip(arrays, wishes, strict=True)
+        ]
+
+    def collect(self, rows: "Table", step: "Step") -> Iterable[dict] | None:
+        if not self.split:
+            return None
+        places = [place for place, row in enumerate(rows) if "relit_image_path" in row]
+        if len(rows) and not places:
+            raise RunError(
+                f"{step.label}: none of {len(rows)} rows is of the split {self.split}; leave split out for all"
+            )
+        return (rows[place] for place in places)
+
+
+def known_fields(item: dict) -> str:
+    return f"it has {', '.join(item)}; name the fields in `columns:`"
+
+
+if __name__ == "__main__":
+    if not any(word.startswith("--config") for word in sys.argv):
+        from shared.training.direct import main
+
+        main(Relight)
+    run(Relight)
