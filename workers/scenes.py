@@ -1,0 +1,96 @@
+"""Render scenes with known light, and make triplets of them: a dataset on which learning to relight can be proved."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from shared.names import file_name
+from shared.records import ImageFile
+from shared.seeding import item_rng
+from shared.splits import SPLITS, assign_by_ratios, split_draw
+from shared.worker import Loaded, Worker, run
+
+if TYPE_CHECKING:
+    from shared.run import Step
+    from shared.table import Table
+
+Family = Literal["patches", "relief", "solids"]
+Side = Literal["right", "upper right", "above", "upper left", "left", "lower left", "below", "lower right"]
+Share = Annotated[float, Field(ge=0, le=1)]
+EVERY_FAMILY: tuple[Family, ...] = ("patches", "relief", "solids")
+EVERY_SIDE: tuple[Side, ...] = (
+    "right", "upper right", "above", "upper left", "left", "lower left", "below", "lower right",
+)  # fmt: skip
+
+
+@dataclass
+class Scenes(Worker):
+    """Render each item as a scene of its own: in light from the front, and in light from each side."""
+
+    families: Annotated[tuple[Family, ...], Field(min_length=1)] = (
+        EVERY_FAMILY  # each scene is of one of them, by chance
+    )
+    sides: Annotated[tuple[Side, ...], Field(min_length=1)] = EVERY_SIDE  # each gives a triplet of every scene
+    size: Annotated[int, Field(ge=32)] = 64  # pixels, both ways
+    split_ratios: tuple[Share, Share, Share] = (0.8, 0.1, 0.1)  # train, val, test; all triplets of a scene are in one
+
+    def load(self, item: dict) -> dict[str, Any]:
+        """Rendered on the threads that load ahead."""
+        from shared.light.sides import draw_surface
+
+        rng = item_rng(self.seed, item["key"], "scene")
+        family = self.families[int(rng.integers(len(self.families)))]
+        surface = draw_surface(family, rng, self.size)
+        found: dict[str, Any] = {
+            "family": family,
+            "input_image_path": image_file(item, "front", surface.lit("front")),
+            "normals_path": image_file(item, "normals", np.rint((surface.normals + 1) * 127.5).astype(np.uint8)),
+        }
+        for side in self.sides:
+            found[field_of(side)] = image_file(item, side, surface.lit(side))
+        return found
+
+    def process(self, batch: list[Loaded]) -> list[dict]:
+        return [found for _, found in batch]
+
+    def collect(self, rows: "Table", step: "Step") -> Iterable[dict] | None:
+        """A row for each triplet."""
+        draws = np.array([split_draw(step.seed, row["key"]) for row in rows], np.uint64)
+        splits = assign_by_ratios(draws, np.arange(len(draws)), self.split_ratios)
+        step.tell(f"{len(rows)} scenes, {len(rows) * len(self.sides)} triplets")
+        return self.triplets(rows, splits)
+
+    def triplets(self, rows: "Table", splits: np.ndarray) -> Iterator[dict]:
+        for row, split in zip(rows, splits, strict=True):
+            for side in self.sides:
+                yield {
+                    "key": f"{row['key']}-{side.replace(' ', '-')}",
+                    "scene": row["key"],
+                    "family": row["family"],
+                    "input_image_path": row["input_image_path"],
+                    "edit_prompt": instruction(side),
+                    "image_path": row[field_of(side)],
+                    "normals_path": row["normals_path"],
+                    "split": SPLITS[split],
+                }
+
+
+def image_file(item: dict, name: str, image: np.ndarray) -> ImageFile:
+    return ImageFile("images/" + file_name(item["key"], f"_{name.replace(' ', '_')}.png"), image)
+
+
+def field_of(side: str) -> str:
+    return f"{side.replace(' ', '_')}_path"
+
+
+def instruction(side: str) -> str:
+    from shared.light.words import FROM_A_SIDE
+
+    return f"light {FROM_A_SIDE[side][0]}"
+
+
+if __name__ == "__main__":
+    run(Scenes)
