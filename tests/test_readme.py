@@ -1,12 +1,16 @@
 """The README keeps its word: its commands, variables, options and files exist."""
 
 import re
+from dataclasses import fields
 
 import pytest
 
+from shared.config import find_worker
+from shared.light.sampling import Degradation, Kind, LightSampling
 from tests.conftest import ROOT, VARIABLES
 
 README = (ROOT / "README.md").read_text()
+CHOOSING = (ROOT / "configs" / "README.md").read_text()
 LAUNCHER = (ROOT / "launcher.sh").read_text()
 
 
@@ -42,6 +46,26 @@ def test_every_file_of_the_tree_is_there():
 @pytest.mark.parametrize("link", re.findall(r"\]\(([^)]+)\)", README))
 def test_every_link_leads_somewhere(link):
     assert (ROOT / link).exists()
+
+
+def test_the_links_of_the_choosing_lead_somewhere():
+    links = re.findall(r"\]\(([^):]+)\)", CHOOSING)
+    assert len(links) > 4 and all((ROOT / "configs" / link).exists() for link in links)
+
+
+def test_what_older_programs_are_told_to_take_is_there():
+    """Every name in the right columns of the tables under "Where the older programs are"."""
+    [section] = re.findall(r"## Where the older programs are.*?\n## ", CHOOSING, re.DOTALL)
+    rows = [
+        line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| ") and "Now" not in line
+    ]
+    told = {word for _, now in rows for word in re.findall(r"`(?:[a-z]+\.)?([A-Za-z_]+)(?:[:`])", now)}
+    workers = [find_worker(name, "") for name in ("filter", "degrade", "caption", "merge")]
+    known = {*VARIABLES, "provider"}
+    for section_class in (*workers, Degradation, LightSampling, Kind):
+        known |= {option.name for option in fields(section_class)}
+    values = {"sam2", "flatten", "marigold", "keep", "all", "txt"}
+    assert len(told) > 30 and told - known - values == set()
 
 
 def test_the_requirements_of_both_files_are_pinned():
