@@ -101,7 +101,7 @@ TYPES = ", ".join(step_types())
         (STEP + "type: filter\n    name: ../x", "step 1 of run.yaml: the name '../x' names a folder; use letters, digits, - and _"),
         (STEP + "type: filter\n    name: 5", "step 1 of run.yaml: the name 5 names a folder; use letters, digits, - and _"),
         (OPTIONS + "num_image: 5", "step 1 (filter): no option 'num_image'; did you mean 'num_images'? (batch_size, "),
-        (OPTIONS + "seed: 5", "step 1 (filter): no option 'seed'; (batch_size, "),
+        (OPTIONS + "seed: 5", "step 1 (filter): no option 'seed'; did you mean 'select'? (batch_size, "),
         (OPTIONS + "num_images: lots", "step 1 (filter): num_images is 'lots'; input should be a valid integer"),
         (OPTIONS + "num_images: 0", "step 1 (filter): num_images is 0; input should be greater than 0"),
         (OPTIONS + "num_images:", "step 1 (filter): num_images is None; input should be a valid integer"),

@@ -23,16 +23,21 @@ class Batches:
             examples, batch_sampler=positions(first, size, stride, share), collate_fn=collate, num_workers=processes,
             pin_memory=pins, prefetch_factor=4 if processes else None, worker_init_fn=leave_signals if processes else None,
         )  # fmt: skip
-        self._batches = iter(self._loader)
+        self._batches: Iterator[dict[str, Any]] | None = iter(self._loader)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return self
 
     def __next__(self) -> dict[str, Any]:
+        assert self._batches is not None
         started = time.perf_counter()
         batch = next(self._batches)
         self.waited += time.perf_counter() - started
         return batch
+
+    def close(self) -> None:
+        """End the processes. Left to the garbage collector each of them takes seconds."""
+        self._batches = None
 
 
 def collate(examples: Sequence[dict]) -> dict[str, Any]:

@@ -90,21 +90,28 @@ class Trainer:
             pins=self.accelerator.device.type == "cuda",
         )  # fmt: skip
         self.pace = Pace(self, batches, total)
+        try:
+            is_trained = self._train(batches, total)
+        finally:
+            batches.close()
+        self.save()
+        if is_trained:
+            self.finish()
+            self.together.mark_end(self.step)
+        self.pace.close("ended" if is_trained else "stopped")
+        return is_trained
+
+    def _train(self, batches: Batches, total: int) -> bool:
         while self.step < total:
             if self.together.stop_requested():
-                self.save()
-                self.pace.close("stopped")
-                log.info("stopped at step %d of %d: %s", self.step, total, self.together.control.reason or "asked to")
+                reason = self.together.control.reason or "asked to"
+                log.info("stopped at step %d of %d: %s", self.step, total, reason)
                 return False
             self.take_step(batches)
             if self.step % self.options.checkpointing_steps == 0 and self.step < total:
                 self.save()
             if self.options.validation_steps and self.step % self.options.validation_steps == 0:
                 self.validate()
-        self.save()
-        self.finish()
-        self.pace.close("ended")
-        self.together.mark_end(self.step)
         return True
 
     def take_step(self, batches: Batches) -> None:
