@@ -207,7 +207,7 @@ install_packages() {
 # ---- The run ---------------------------------------------------------------------------------------------------------
 
 run_all() {
-    local started=$SECONDS state number module name left how begun="" before="" rounds=0 failed collected
+    local started=$SECONDS state number module name left how unit begun="" before="" rounds=0 failed collected
     pids=()
     find_gpus
     all_gpus=("${gpus[@]}")
@@ -219,13 +219,13 @@ run_all() {
     ask_next --first
     while [[ $state == work ]]; do
         if [[ $stop_wanted == yes || ${#gpus[@]} == 0 ]]; then
-            say "stopped on request: $left items of step $number are left; run again to go on"
+            say "stopped on request: $left $unit of step $number are left; run again to go on"
             exit "$STOPPED"
         fi
         if [[ "$number $left" != "$before" ]]; then
             rounds=0
         elif ((++rounds > 1)); then # once may be by chance: as many torn records turned up as items were done
-            say "no progress at step $number: $left items are left; the logs in $LOG_DIR say why" >&2
+            say "no progress at step $number: $left $unit are left; the logs in $LOG_DIR say why" >&2
             exit "$BROKEN"
         fi
         before="$number $left"
@@ -233,7 +233,7 @@ run_all() {
         run_step
         ask_next
         if [[ $state == work && $stop_wanted == no && $broken -gt 0 ]]; then
-            say "$broken of ${#all_gpus[@]} workers broke and $left items are left; mend that and run again" >&2
+            say "$broken of $worker_count workers broke and $left $unit are left; mend that and run again" >&2
             exit "$BROKEN"
         fi
     done
@@ -262,6 +262,7 @@ ask_next() {
     fi
     IFS=$'\t' read -r state number module name left how <<<"$reply"
     [[ $state == work ]] || failed=$number collected=$module
+    if [[ $how == together ]]; then unit=steps; else unit=items; fi
 }
 
 # One worker per GPU, each with its own shard, log and process group, until all have ended. Where they work together they
@@ -271,7 +272,8 @@ run_step() {
     local -A gpu_of=() rank_of=() restarts=()
     local -a each=("${gpus[@]}")
     [[ $how != together ]] || join_gpus
-    local world_size=$((NODE_COUNT * ${#gpus[@]}))
+    worker_count=${#gpus[@]}
+    local world_size=$((NODE_COUNT * worker_count))
     broken=0
     if [[ $how == together ]]; then
         say "step $number ($name): $left steps, $processes processes together; log: $LOG_DIR/gpu$(id_of "${gpus[0]}").log, stop them with: touch kill$(id_of "${gpus[0]}").txt"
@@ -416,7 +418,7 @@ show_results() {
 }
 
 merge() {
-    local begun="" state number module name left how failed collected stop_wanted=no
+    local begun="" state number module name left how unit failed collected stop_wanted=no
     find_gpus
     ask_next --again
     [[ $state == complete ]] || { say "step $number ($name) has $left items left; run ./launcher.sh first" >&2; exit "$BROKEN"; }

@@ -9,12 +9,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.claims import Claims
 from shared.control import SECONDS_BETWEEN_LOOKS, Control
-from shared.run import Step
+from shared.run import RunError, Step
 from shared.worker import share_of_cores
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("worker")
 
 STOPPED, BROKEN = 4, 70
+WAY_OUT = "uv pip install --python .venv/bin/python -r requirements.txt"
 REASONS = "RELIGHT_REASONS"  # a folder in which a process that breaks says why
 PARENT = "RELIGHT_PARENT"  # the pid that the launcher knows
 
@@ -41,7 +43,9 @@ class Parent:
         self.torchrun: subprocess.Popen | None = None
 
     def run(self) -> int:
-        """Returns the exit status of the whole: 0 when the work is done, 4 when it was asked to stop."""
+        """Returns the exit status of the whole: 0 when the work is done, 4 when it was asked to stop. Raises RunError."""
+        if find_spec("torch") is None:
+            raise RunError(f"training needs the package torch, which is not installed: {WAY_OUT}")
         claims = Claims(self.step.folder / "claims")
         self._take_turn(claims)
         if self.stop_requested or not self.step.worker.left(self.step, self.arguments.processes):
@@ -158,7 +162,6 @@ class Together:
         from shared.dataset import DatasetError
         from shared.parent import end_with_parent
         from shared.records import DiskError
-        from shared.run import RunError
         from shared.worker import is_disk_full
 
         end_with_parent()
@@ -169,6 +172,8 @@ class Together:
             return self._broke(str(error), 2)
         except (DatasetError, DiskError) as error:
             return self._broke(str(error), 1)
+        except ImportError as error:
+            return self._broke(f"training needs the package {error.name}, which is not installed: {WAY_OUT}", 2)
         except Exception as error:
             if is_disk_full(error):
                 return self._broke(f"no space left under {self.folder}; free some and run again", 1)

@@ -13,6 +13,7 @@ from PIL import Image, ImageCms
 from shared.config import ConfigError
 from shared.dataset import Source
 from shared.images import image_of, open_image
+from shared.triplets.datasets_folder import image_name
 from shared.triplets.pictures import picture_of
 from shared.whole_folder import WholeFolder
 from tests.test_merge import merge
@@ -62,14 +63,14 @@ def test_the_datasets_library_loads_the_folder_as_it_is(tmp_path, images):
     assert {name: len(split) for name, split in loaded.items()} == {"train": 2, "validation": 1, "test": 1}
     for name, numbers in (("train", (0, 1)), ("validation", (2,)), ("test", (3,))):
         split = loaded[name]
-        assert split.column_names == ["input_image", "edit_prompt", "edited_image", "key"]
-        assert [type(split.features[column]) for column in split.column_names[:3]] == [
+        assert split.column_names == ["input_image", "edit_prompt", "edited_image"]
+        assert [type(split.features[column]) for column in split.column_names] == [
             datasets.Image, datasets.Value, datasets.Image,
         ]  # fmt: skip
         for number, row in zip(numbers, split, strict=True):
             assert row["input_image"].getpixel((0, 0)) == colour(number)
             assert row["edited_image"].getpixel((0, 0)) == (*colour(number)[:2], 250)
-            assert (row["edit_prompt"], row["key"]) == (f"{WORDS} {number}", rows[number]["key"])
+            assert row["edit_prompt"] == f"{WORDS} {number}"
 
 
 @FORMS
@@ -93,9 +94,10 @@ def test_our_own_readers_give_items_with_both_images_their_words_and_their_split
     rows = make_rows(tmp_path)
     folder, _ = merge(tmp_path, rows, {"triplets": {}, "dataset": {"images": images}})
     items = list(Source(str(folder / "dataset"), image_key=["edited_image", "input_image"]).items())
-    assert [(item["key"], item["split"], item["edit_prompt"]) for item in items] == [
-        (row["key"], row["split"], row["lighting_keywords"]) for row in rows
+    assert [(item["split"], item["edit_prompt"]) for item in items] == [
+        (row["split"], row["lighting_keywords"]) for row in rows
     ]
+    assert all(image_name(row["key"]) in item["key"] for item, row in zip(items, rows, strict=True))
     for number, item in enumerate(items):
         assert open_image(image_of(item, "input_image_path")).getpixel((0, 0)) == colour(number)
         assert open_image(image_of(item, "image_path")).getpixel((0, 0)) == (*colour(number)[:2], 250)
@@ -243,7 +245,7 @@ def test_an_image_that_cannot_be_read_costs_its_triplet_and_is_told(tmp_path, ca
     shutil.copy(awkward(tmp_path, "sixteen"), rows[2]["image_path"])
     folder, _ = merge(tmp_path, rows, {"triplets": {}, "dataset": {}})
     lines = (folder / "dataset" / "train" / "metadata.jsonl").read_text().splitlines()
-    assert [json.loads(line)["key"] for line in lines] == ["k0"]
+    assert [json.loads(line)["edit_prompt"] for line in lines] == [f"{WORDS} 0"]
     assert f"dataset: left out: {rows[1]['image_path']} is not an image that can be read" in capsys.readouterr().out
 
 

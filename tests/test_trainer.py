@@ -354,3 +354,12 @@ def test_diffusers_own_pipeline_takes_the_trained_model(begin):
     pipeline.set_progress_bar_config(disable=True)
     image = pipeline("light from the left", image=Image.new("RGB", (64, 64), "grey"), num_inference_steps=2).images[0]
     assert image.size == (64, 64)
+
+
+def test_without_torch_the_way_out_is_said_and_nothing_is_tried_again(begin, monkeypatch):
+    from shared.together import Parent
+
+    step = begin()
+    monkeypatch.setattr("shared.together.find_spec", lambda name: None)
+    with pytest.raises(RunError, match=r"needs the package torch.*requirements\.txt"):
+        Parent(step, None).run()

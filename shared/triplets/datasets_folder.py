@@ -31,7 +31,6 @@ SHOWN = 5  # triplets of a split that are left out and named
 class Triplet(NamedTuple):
     """`source` is what the model sees, `target` what it learns to make; `name` is for files, of the key alone."""
 
-    key: str
     name: str
     instruction: str
     source: Picture
@@ -94,7 +93,7 @@ class Triplets:
             source, target = (picture_of(image_of(row, self.roles[role])) for role in ("input_image", "output_image"))
         except ImageError as error:
             return error
-        return prepare(Triplet(row["key"], image_name(row["key"]), row[self.roles["instruction"]], source, target))
+        return prepare(Triplet(image_name(row["key"]), row[self.roles["instruction"]], source, target))
 
 
 def image_name(key: str) -> str:
@@ -121,7 +120,6 @@ def write_files(triplets: Triplets, split: str, new: Path, before: Path) -> None
             "input_image_file_name": names["input_image"],
             "edit_prompt": triplet.instruction,
             "edited_image_file_name": names["edited_image"],
-            "key": triplet.key,
         }
 
     (new / split / "images").mkdir(parents=True)
@@ -136,7 +134,7 @@ def write_files(triplets: Triplets, split: str, new: Path, before: Path) -> None
 
 def write_embedded(triplets: Triplets, split: str, new: Path, _: Path) -> None:
     """data/<split>-00000-of-0000N.parquet."""
-    columns = {"input_image": IMAGE, "edit_prompt": TEXT, "edited_image": IMAGE, "key": TEXT}
+    columns = {"input_image": IMAGE, "edit_prompt": TEXT, "edited_image": IMAGE}
     write_parquet(triplets, split, new, columns)
 
 
@@ -149,12 +147,12 @@ def write_flux2(triplets: Triplets, split: str, new: Path, _: Path) -> None:
 
 
 def write_parquet(triplets: Triplets, split: str, new: Path, columns: Mapping[str, str]) -> None:
-    """`columns`: the input image, the words, the edited image, and perhaps the key."""
+    """`columns`: the input image, the words, the edited image."""
 
     def prepare(triplet: Triplet) -> dict:
         source = {"bytes": triplet.source.read(), "path": f"{triplet.name}-input{triplet.source.suffix}"}
         target = {"bytes": triplet.target.read(), "path": f"{triplet.name}-edited{triplet.target.suffix}"}
-        return dict(zip(columns, (source, triplet.instruction, target, triplet.key), strict=False))
+        return dict(zip(columns, (source, triplet.instruction, target), strict=True))
 
     (new / "data").mkdir(exist_ok=True)
     file = EmbeddedImages(new / "data", split, columns)
