@@ -10,6 +10,7 @@ It prints a table for tests/benchmarks/results/.
 """
 
 import argparse
+import os
 import resource
 import statistics
 import tempfile
@@ -30,6 +31,7 @@ MAKERS = {
 
 def main() -> None:
     arguments = parse_arguments()
+    share_cores(arguments)
     with tempfile.TemporaryDirectory(prefix="train-") as folder:
         place = Path(folder)
         model = MAKERS[arguments.size, arguments.family](place / "model")
@@ -155,6 +157,18 @@ def plain_loop(arguments, model: Path, triplets: Path, cache: Path) -> tuple[flo
     return arguments.steps * arguments.batch_size / seconds, peak(), waited / seconds
 
 
+def share_cores(arguments: argparse.Namespace) -> None:
+    """On a CPU half of the cores read and half compute, in both loops: threads that take each other's cores tell nothing."""
+    import torch
+
+    cores = len(os.sched_getaffinity(0))
+    if torch.cuda.is_available():
+        arguments.threads = arguments.threads or cores
+    else:
+        arguments.threads = arguments.threads or max(1, cores // 2)
+        torch.set_num_threads(max(1, cores - arguments.threads))
+
+
 def now() -> float:
     import torch
 
@@ -190,7 +204,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=20, help="that are measured, in each round")
     parser.add_argument("--warm", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=0, help="processes that read ahead; 0: one a core")
+    parser.add_argument("--threads", type=int, default=0, help="processes that read ahead; 0: one a core, without a GPU half of them")
     parser.add_argument("--precision", choices=("no", "fp16", "bf16"), default="bf16", help="on a GPU")
     parser.add_argument("--gradient-checkpointing", action="store_true")
     arguments = parser.parse_args()
