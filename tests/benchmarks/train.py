@@ -204,7 +204,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=20, help="that are measured, in each round")
     parser.add_argument("--warm", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=0, help="processes that read ahead; 0: one a core, without a GPU half of them")
+    parser.add_argument(
+        "--threads", type=int, default=0, help="processes that read ahead; 0: one a core, without a GPU half of them"
+    )
     parser.add_argument("--precision", choices=("no", "fp16", "bf16"), default="bf16", help="on a GPU")
     parser.add_argument("--gradient-checkpointing", action="store_true")
     arguments = parser.parse_args()
