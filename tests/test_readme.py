@@ -60,11 +60,11 @@ def test_what_older_programs_are_told_to_take_is_there():
         line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| ") and "Now" not in line
     ]
     told = {word for _, now in rows for word in re.findall(r"`(?:[a-z]+\.)?([A-Za-z_]+)(?:[:`])", now)}
-    workers = [find_worker(name, "") for name in ("filter", "degrade", "caption", "merge")]
+    workers = [find_worker(name, "") for name in ("filter", "degrade", "caption", "merge", "train", "relight")]
     known = {*VARIABLES, "provider"}
     for section_class in (*workers, Degradation, LightSampling, Kind):
         known |= {option.name for option in fields(section_class)}
-    values = {"sam2", "flatten", "marigold", "keep", "all", "txt"}
+    values = {"sam2", "flatten", "marigold", "keep", "all", "txt", "load_dataset", "relight"}
     assert len(told) > 30 and told - known - values == set()
 
 
