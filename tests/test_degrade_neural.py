@@ -328,6 +328,7 @@ def worker_pids(project: Project) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_two_workers_killed_and_started_again_do_every_photograph_once(project, models, photographs, tmp_path):
     write_config(
         project, photographs, mask="sam3", mask_model=models.sam3, method="marigold", albedo_model=models.lighting,

@@ -56,6 +56,7 @@ def estimate(lines: list[str], label: str) -> tuple[int, ...]:
     return tuple(map(int, numbers[0]))
 
 
+@pytest.mark.slow
 def test_every_step_with_models_is_tried_and_the_run_s_time_has_no_gaps(project, tmp_path):
     for name in ("open_clip", "transformers", "diffusers", "accelerate"):
         pytest.importorskip(name)
@@ -76,6 +77,7 @@ def test_every_step_with_models_is_tried_and_the_run_s_time_has_no_gaps(project,
     assert "without" not in total
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_be_loaded_costs_that_finding_alone(project, tmp_path):
     pytest.importorskip("transformers")
     pytest.importorskip("accelerate")

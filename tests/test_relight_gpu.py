@@ -14,6 +14,7 @@ SAMPLES = ("astronaut.jpg", "coffee.jpg", "cat.jpg")
 PHRASE = "soft golden light from the left, quiet open field"
 
 
+@pytest.mark.slow
 def test_the_run_with_models_makes_triplets(project, tmp_path):
     from tests import tiny_clip, tiny_vision, tiny_vlm
 

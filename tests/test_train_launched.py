@@ -60,7 +60,7 @@ def log_of(project) -> str:
     return (project.folder / "logs" / "gpu0.log").read_text()
 
 
-@pytest.mark.parametrize("family", list(MAKERS))
+@pytest.mark.parametrize("family", ["sd15", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sdxl", "flux"))])
 def test_two_processes_stop_at_a_kill_file_go_on_to_the_very_same_weights_and_relight(training, family, dataset):
     steps = (
         {"type": "relight", "config": {"split": "test", "num_inference_steps": 2, "resolution": 64}},

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +27,8 @@ class Pace:
 
     def __init__(self, trainer: "Trainer", batches: Batches, total: int):
         self.trainer, self.batches, self.total = trainer, batches, total
-        self.loss, self.steps = torch.zeros((), device=trainer.accelerator.device), 0
+        self.sums = torch.zeros(2, device=trainer.accelerator.device)  # of the finite losses, and their number
+        self.steps = 0  # since the last line
         self.since, self.waited, self.rate = time.monotonic(), 0.0, 0.0
         self.started, self.last_line = time.monotonic(), -1e9
         self.path = trainer.folder / LOSSES
@@ -38,19 +38,25 @@ class Pace:
             self._show("running")
 
     def count(self, loss: torch.Tensor) -> None:
-        self.loss += loss
+        is_finite = torch.isfinite(loss)  # in float16 one may overflow; the scaler then leaves that step out
+        self.sums += torch.stack([torch.where(is_finite, loss, 0.0), is_finite.to(loss.dtype)])
         self.steps += 1
         if self.trainer.step % STEPS_BETWEEN_LINES == 0 or self.trainer.step == self.total:
             self._note()
 
+    def no_number(self) -> RunError:
+        """What was learnt since the last checkpoint is lost, and nothing of it may be saved."""
+        return RunError(
+            f"the loss is not a number at step {self.trainer.step}; lower learning_rate, or set mixed_precision: bf16, and "
+            f"run again: it goes on from {self.trainer.checkpoints.latest() or 'the beginning'}"
+        )
+
     def _note(self) -> None:
         accelerator, step = self.trainer.accelerator, self.trainer.step
-        loss = float(accelerator.reduce(self.loss, "mean")) / self.steps
-        if not math.isfinite(loss):
-            raise RunError(
-                f"the loss is {loss} at step {step}; lower learning_rate, or set mixed_precision: bf16, and run again: it goes "
-                f"on from {self.trainer.checkpoints.latest() or 'the beginning'}"
-            )
+        total, finite = accelerator.reduce(self.sums, "mean").tolist()
+        if not finite:
+            raise self.no_number()
+        loss = total / finite
         now = time.monotonic()
         seconds = max(now - self.since, 1e-6)
         self.rate = self.steps / seconds
@@ -60,7 +66,7 @@ class Pace:
             "images_per_second": round(self.rate * self.trainer.group, 3),
             "waiting": round((self.batches.waited - self.waited) / seconds, 4),
         }
-        self.loss.zero_()
+        self.sums.zero_()
         self.steps, self.since, self.waited = 0, now, self.batches.waited
         if not self.is_first:
             return

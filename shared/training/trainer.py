@@ -198,6 +198,8 @@ class Trainer:
     def save(self) -> None:
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process and self.step and self.step not in self.checkpoints.steps():
+            if not all(torch.isfinite(one).all() for one in self.weights):
+                raise self.pace.no_number()
             state = {"step": self.step, "seen": self.seen, "processes": self.accelerator.num_processes}
             self.checkpoints.save(self.step, state, self._write)
             log.info("saved checkpoint-%d", self.step)
