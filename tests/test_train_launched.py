@@ -37,7 +37,7 @@ def training(project, models, tmp_path):
     """A project whose config trains a tiny model on a dozen triplets, or on those of `table`."""
 
     def configure(family="sd15", steps=(), table=None, **options):
-        options = {"num_epochs": 10, "checkpointing_steps": 4, **options}
+        options = {"num_epochs": 10, "max_train_steps": None, "checkpointing_steps": 4, **options}
         table = table or write_triplets(tmp_path / "triplets")
         write_config(project.config, table, *steps, family=family, model_path=str(models[family]), **options)
         return project
@@ -124,21 +124,28 @@ def ranks_of(launcher: int) -> list[int]:
     return [found[rank] for rank in sorted(found)]
 
 
-def test_ctrl_c_saves_and_leaves_no_process_behind(training):
+def test_ctrl_c_saves_and_leaves_no_process_behind_and_a_second_launcher_takes_its_turn(training):
     project = training(num_epochs=1000)
-    launched = project.launch()
+    first = project.launch()
     step = step_of(project.output)
     wait_for((step / "checkpoint-4").exists)
-    pids = ranks_of(launched.pid)
+    pids = ranks_of(first.pid)
     assert len(pids) == 2
-    launched.send_signal(signal.SIGINT)
-    output, _ = launched.communicate(timeout=120)
-    assert launched.returncode == 4, output + log_of(project)
-    assert "saved checkpoint-" in log_of(project)
+    second = project.launch()
+    wait_for(lambda: "another launcher is training here" in log_of(project))
+    assert ranks_of(second.pid) == []
+    first.send_signal(signal.SIGINT)
+    output, _ = first.communicate(timeout=120)
+    assert first.returncode == 4, output + log_of(project)
     wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 20)
+    saved = max(int(path.name.split("-")[1]) for path in step.glob("checkpoint-*"))
+    wait_for(lambda: f"going on from checkpoint-{saved}" in log_of(project))
+    second.send_signal(signal.SIGINT)
+    output, _ = second.communicate(timeout=120)
+    assert second.returncode == 4, output + log_of(project)
 
 
-def test_a_launcher_that_is_killed_leaves_no_process_behind_and_a_second_one_waits_for_the_first(training):
+def test_a_launcher_that_is_killed_leaves_no_process_behind(training):
     project = training(num_epochs=1000)
     first = project.launch()
     step = step_of(project.output)
