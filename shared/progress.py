@@ -79,20 +79,26 @@ class Progress:
 
     def _values(self) -> dict:
         opened, recorded, failed = self.picker.shard_counts()
-        return {
-            "gpu": self.control.gpu,
-            "pid": os.getpid(),
-            "host": socket.gethostname(),
+        return about_process(self.control, self.worker) | {
             "state": self.state,
             "recorded": self.recorded,  # by this process, the others' items that it helped with included
             "failed": self.failed,
             "shard": {"items": opened + recorded + failed, "recorded": recorded, "failed": failed},
             "rate": round(self.rate, 3),
-            "batch_size": self.worker.batch_size,
-            "stall_seconds": self.worker.stall_seconds,
-            "memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-            "time": time.time(),
         }
+
+
+def about_process(control: Control, worker: Worker) -> dict:
+    """What a progress file says of the process that writes it, whatever it works on."""
+    return {
+        "gpu": control.gpu,
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "batch_size": worker.batch_size,
+        "stall_seconds": worker.stall_seconds,
+        "memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "time": time.time(),
+    }
 
 
 def clock(seconds: float) -> str:

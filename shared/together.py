@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from shared.claims import Claims
 from shared.control import SECONDS_BETWEEN_LOOKS, Control
+from shared.progress import about_process
 from shared.run import RunError, Step
 from shared.worker import share_of_cores
 
@@ -138,17 +139,16 @@ class Together:
         distributed.broadcast(wanted, src=0, group=self.group)
         return bool(wanted.item())
 
-    def show(self, done: int, total: int, rate: float, state: str, batch_size: int) -> None:
+    def show(self, done: int, total: int, rate: float, state: str) -> None:
         """The progress file, as the launcher's watch reads it; an item is here one step of the optimizer."""
-        import resource
-        import socket
-
-        values = {
-            "gpu": self.control.gpu, "pid": int(os.environ[PARENT]), "host": socket.gethostname(), "state": state,
-            "recorded": done, "failed": 0, "shard": {"items": total, "recorded": done, "failed": 0}, "rate": round(rate, 3),
-            "batch_size": batch_size, "stall_seconds": self.step.worker.stall_seconds,
-            "memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "time": time.time(),
-        }  # fmt: skip
+        values = about_process(self.control, self.step.worker) | {
+            "pid": int(os.environ[PARENT]),  # the process that the launcher knows
+            "state": state,
+            "recorded": done,
+            "failed": 0,
+            "shard": {"items": total, "recorded": done, "failed": 0},
+            "rate": round(rate, 3),
+        }
         self.control.show_progress(values)
 
     def mark_end(self, done: int) -> None:

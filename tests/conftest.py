@@ -154,6 +154,12 @@ def tiny_flux(tmp_path_factory) -> str:
     return str(tiny_diffusion.make_flux(tmp_path_factory.mktemp("models") / "flux"))
 
 
+@pytest.fixture(scope="session")
+def tiny_models(tiny_sd15, tiny_sdxl, tiny_flux) -> dict[str, str]:
+    """The base model of each family that is trained."""
+    return {"sd15": tiny_sd15, "sdxl": tiny_sdxl, "flux": tiny_flux}
+
+
 def wait_until(condition, seconds: float = 30):
     deadline = time.monotonic() + seconds
     while not (value := condition()):

@@ -13,14 +13,8 @@ pytest.importorskip("diffusers")
 pytest.importorskip("peft")
 
 from tests.conftest import Project  # noqa: E402
-from tests.test_trainer import MAKERS, same, weights_of  # noqa: E402
+from tests.test_trainer import same, weights_of  # noqa: E402
 from tests.training_run import write_config, write_triplets  # noqa: E402
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    return {name: make(folder / name) for name, make in MAKERS.items()}
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +27,13 @@ def dataset(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def training(project, models, tmp_path):
+def training(project, tiny_models, tmp_path):
     """A project whose config trains a tiny model on a dozen triplets, or on those of `table`."""
 
     def configure(family="sd15", steps=(), table=None, **options):
         options = {"num_epochs": 10, "max_train_steps": None, "checkpointing_steps": 4, **options}
         table = table or write_triplets(tmp_path / "triplets")
-        write_config(project.config, table, *steps, family=family, model_path=str(models[family]), **options)
+        write_config(project.config, table, *steps, family=family, model_path=tiny_models[family], **options)
         return project
 
     return configure
@@ -54,6 +48,13 @@ def wait_for(condition, seconds=120.0):
     while not condition():
         assert time.monotonic() < limit
         time.sleep(0.05)
+
+
+def begun(project, **variables):
+    """A launcher whose training has saved its first checkpoint."""
+    launched = project.launch(**variables)
+    wait_for((step_of(Path(variables.get("OUTPUT_DIR", project.output))) / "checkpoint-4").exists)
+    return launched
 
 
 def log_of(project) -> str:
@@ -72,8 +73,7 @@ def test_two_processes_stop_at_a_kill_file_go_on_to_the_very_same_weights_and_re
     assert done.returncode == 0, done.stdout + log_of(project)
     assert "12 steps, 2 processes together" in done.stdout
 
-    launched = project.launch(OUTPUT_DIR=halted)
-    wait_for((step_of(halted) / "checkpoint-4").exists)
+    launched = begun(project, OUTPUT_DIR=halted)
     (project.folder / "kill0.txt").touch()
     output, _ = launched.communicate(timeout=120)
     assert launched.returncode == 4, output + log_of(project)
@@ -97,9 +97,8 @@ def test_two_processes_stop_at_a_kill_file_go_on_to_the_very_same_weights_and_re
 
 def test_a_rank_that_dies_ends_all_with_the_reason_and_the_launcher_goes_on_from_the_last_checkpoint(training):
     project = training(max_train_steps=40)
-    launched = project.launch(MAX_RESTARTS=1)
+    launched = begun(project, MAX_RESTARTS=1)
     step = step_of(project.output)
-    wait_for((step / "checkpoint-4").exists)
     os.kill(ranks_of(launched.pid)[1], signal.SIGKILL)
     output, _ = launched.communicate(timeout=180)
     assert launched.returncode == 0, output + log_of(project)
@@ -126,9 +125,8 @@ def ranks_of(launcher: int) -> list[int]:
 
 def test_ctrl_c_saves_and_leaves_no_process_behind_and_a_second_launcher_takes_its_turn(training):
     project = training(num_epochs=1000)
-    first = project.launch()
+    first = begun(project)
     step = step_of(project.output)
-    wait_for((step / "checkpoint-4").exists)
     pids = ranks_of(first.pid)
     assert len(pids) == 2
     second = project.launch()
@@ -147,9 +145,8 @@ def test_ctrl_c_saves_and_leaves_no_process_behind_and_a_second_launcher_takes_i
 
 def test_a_launcher_that_is_killed_leaves_no_process_behind(training):
     project = training(num_epochs=1000)
-    first = project.launch()
+    first = begun(project)
     step = step_of(project.output)
-    wait_for((step / "checkpoint-4").exists)
     pids = ranks_of(first.pid)
     first.kill()
     wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 60)

@@ -16,21 +16,9 @@ from shared.records import DiskError  # noqa: E402
 from shared.run import RunError  # noqa: E402
 from shared.training.batches import collate  # noqa: E402
 from shared.training.checkpoints import Checkpoints  # noqa: E402
-from tests import tiny_diffusion  # noqa: E402
 from tests.training_run import make_step, member, train, trainer_of, write_config, write_triplets  # noqa: E402
 
-MAKERS = {
-    "sd15": tiny_diffusion.make_stable_diffusion,
-    "sdxl": tiny_diffusion.make_stable_diffusion_xl,
-    "flux": tiny_diffusion.make_flux,
-}
-FAMILIES = list(MAKERS)
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    return {name: make(folder / name) for name, make in MAKERS.items()}
+FAMILIES = ("sd15", "sdxl", "flux")
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +27,12 @@ def table(tmp_path_factory):
 
 
 @pytest.fixture
-def begin(tmp_path, models, table):
+def begin(tmp_path, tiny_models, table):
     """Make the train step of a run in a folder of that name."""
 
     def make(name="run", family="sd15", **options):
         config = write_config(
-            tmp_path / f"{name}.yaml", table, family=family, model_path=str(models[family]), **options
+            tmp_path / f"{name}.yaml", table, family=family, model_path=tiny_models[family], **options
         )
         return make_step(config, tmp_path / name)
 
@@ -84,7 +72,7 @@ def test_a_stopped_and_resumed_training_is_bit_equal_to_one_that_ran_through(beg
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_training_changes_the_weights_and_nothing_that_is_frozen(begin, family, models):
+def test_training_changes_the_weights_and_nothing_that_is_frozen(begin, family):
     step = begin("one", family, use_ema=False, learning_rate=1e-3)
     with member(step) as together:
         trainer = trainer_of(step, together)
@@ -100,12 +88,12 @@ def test_training_changes_the_weights_and_nothing_that_is_frozen(begin, family, 
 
 
 @pytest.mark.parametrize("family", ["sd15", "sdxl"])
-def test_the_first_loss_is_that_of_the_base_model(begin, family, models):
+def test_the_first_loss_is_that_of_the_base_model(begin, family, tiny_models):
     """The source's channels begin at zero, so that the widened model predicts what the base model predicts."""
     from diffusers import UNet2DConditionModel
 
     step = begin("base", family)
-    base = UNet2DConditionModel.from_pretrained(models[family] / "unet").eval()
+    base = UNet2DConditionModel.from_pretrained(tiny_models[family], subfolder="unet").eval()
     with member(step) as together, torch.no_grad():
         trainer = trainer_of(step, together)
         batch = trainer.prepare(collate([trainer._examples()[position] for position in range(4)]))
@@ -255,7 +243,7 @@ def test_a_half_written_checkpoint_is_none_and_is_cleared_away(begin):
     assert not torn.exists() and not (step.folder / "checkpoint-9").exists()
 
 
-def test_a_longer_training_goes_on_where_the_shorter_one_ended(begin, tmp_path, table, models):
+def test_a_longer_training_goes_on_where_the_shorter_one_ended(begin):
     assert train(begin("long", max_train_steps=4))
     longer = begin("long", max_train_steps=6)
     assert not longer.changes()

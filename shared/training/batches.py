@@ -1,5 +1,6 @@
 """Batches of examples, read ahead by processes of their own so that the GPU does not wait for them."""
 
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from shared.parent import end_with_parent
 from shared.training.examples import Examples, positions
 
 ARRAYS = ("source", "target", "noise", "posterior_noise", "moment", "drops_text", "drops_image", "index", "is_flipped")
@@ -48,10 +50,6 @@ def collate(examples: Sequence[dict]) -> dict[str, Any]:
 
 def leave_signals(_: int) -> None:
     """A stop is for the process that trains; its readers end with it."""
-    import signal
-
-    from shared.parent import end_with_parent
-
     end_with_parent()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     torch.set_num_threads(1)

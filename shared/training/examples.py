@@ -15,6 +15,7 @@ from shared.training.roles import Columns
 
 log = logging.getLogger("worker")
 
+CENTRE = np.full(2, 0.5)  # offset of the crop in the middle
 MOST_TRIES = 100  # neighbours that are tried in place of a triplet whose image cannot be read
 
 
@@ -46,7 +47,7 @@ class Examples(Sequence):
 
     def __getitem__(self, position: int) -> dict[str, Any]:  # type: ignore[override]
         draw = self.order[position]
-        offset = draw.random.random(2) if not self.geometry.center_crop else np.full(2, 0.5)
+        offset = draw.random.random(2) if not self.geometry.center_crop else CENTRE
         flips = bool(draw.random.random() < 0.5) and self.geometry.random_flip
         index, source, target = self._readable(draw, offset, flips)
         text = str(self.rows[index][self.columns.instruction] or "")

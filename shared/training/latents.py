@@ -13,12 +13,11 @@ import torch
 from shared.images import ImageError
 from shared.records import DiskError
 from shared.tables import write_json
-from shared.training.examples import Examples
+from shared.training.examples import CENTRE, Examples
 from shared.training.family import Family
 from shared.training.mirror import mirror_words
 
 ABSENT, WHOLE, UNREADABLE = 0, 1, 2
-CENTRE = np.full(2, 0.5)
 
 
 class LatentCache:
@@ -41,7 +40,7 @@ class LatentCache:
         """Encode this process's share of what is missing; every process calls it. Raises DiskError."""
         texts = self._texts()
         try:
-            self._check_room(len(texts))
+            self._check_room()
             maps = {
                 name: mapped(self.folder / f"{name}.bin", self.shape, torch.float32) for name in ("source", "target")
             }
@@ -122,7 +121,7 @@ class LatentCache:
         except (OSError, ValueError, KeyError):
             return None
 
-    def _check_room(self, texts: int) -> None:
+    def _check_room(self) -> None:
         """A mapped file of a full disk ends the process by a signal, so the room is taken before."""
         needed = 2 * 4 * int(np.prod(self.shape))
         there = sum(path.stat().st_blocks * 512 for path in self.folder.iterdir())

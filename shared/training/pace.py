@@ -86,7 +86,7 @@ class Pace:
             self._show(state)
 
     def _show(self, state: str) -> None:
-        self.trainer.together.show(self.trainer.step, self.total, self.rate, state, self.trainer.options.batch_size)
+        self.trainer.together.show(self.trainer.step, self.total, self.rate, state)
 
 
 def keep_until(path: Path, step: int) -> None:

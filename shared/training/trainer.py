@@ -188,11 +188,10 @@ class Trainer:
             self.optimizer.load_state_dict(self.saved["optimizer"])
             if self.ema:
                 self.ema.load_state_dict(self.saved["ema"] or self.ema.state_dict())
-                self.ema.to(self.accelerator.device)
             if self.accelerator.scaler and self.saved["scaler"]:
                 self.accelerator.scaler.load_state_dict(self.saved["scaler"])
             log.info("going on from %s", found.name)
-        elif self.ema:
+        if self.ema:
             self.ema.to(self.accelerator.device)
 
     def save(self) -> None:

@@ -10,14 +10,12 @@ from PIL import Image
 from shared.images import ImageError
 from shared.light.fidelity import psnr
 from shared.tables import write_json
-from shared.training.examples import Examples, Geometry
+from shared.training.examples import CENTRE, Examples, Geometry
 from shared.training.family import Family
 from shared.training.order import Order
 
 if TYPE_CHECKING:
     from workers.train import Train
-
-CENTRE = np.full(2, 0.5)
 
 
 class Validation:
