@@ -152,7 +152,7 @@ def test_cached_latents_give_the_training_that_encoding_every_time_gives(begin):
     # The encoders see other batches, so that their sums are rounded otherwise.
     assert all(torch.allclose(one[name], other[name], atol=1e-5) for name in one)
     names = {path.name for path in (cached.folder / "cache").iterdir()}
-    assert names == {"source.bin", "target.bin", "states.bin", "done.bin", "texts.json"}
+    assert names == {"source.bin", "target.bin", "states.bin", "done.bin", "texts.json", "rows.json"}
 
 
 def test_a_cache_that_was_killed_half_way_is_filled_and_an_image_that_cannot_be_read_is_passed_over(
@@ -190,6 +190,26 @@ def test_a_cache_that_was_killed_half_way_is_filled_and_an_image_that_cannot_be_
             assert taken == set(range(9)) - {4}
     finally:
         photograph.write_bytes(kept)
+
+
+def test_latents_of_images_that_were_made_anew_are_not_used(begin, table):
+    step = begin(center_crop=True, cache_latents=True)
+    assert not train(step, stop_at=1)
+    cached = (step.folder / "cache" / "source.bin").read_bytes()
+    assert not train(step, stop_at=2)
+    assert (step.folder / "cache" / "source.bin").read_bytes() == cached
+    images = sorted(table.parent.glob("*_flat.png"))
+    kept = [path.read_bytes() for path in images]
+    try:
+        for path in images:
+            path.write_bytes(kept[0])
+        text = step.table_path.read_text()
+        step.table_path.write_text(text)  # as the step before writes it when it has made its images anew
+        assert not train(step, stop_at=3)
+        assert (step.folder / "cache" / "source.bin").read_bytes() != cached
+    finally:
+        for path, data in zip(images, kept, strict=True):
+            path.write_bytes(data)
 
 
 def test_the_cache_needs_crops_that_are_the_same_every_time(begin):

@@ -12,6 +12,7 @@ import torch
 
 from shared.images import ImageError
 from shared.records import DiskError
+from shared.run import read_json
 from shared.tables import write_json
 from shared.training.examples import CENTRE, Examples
 from shared.training.family import Family
@@ -35,6 +36,12 @@ class LatentCache:
         self.count = len(examples.rows)
         self.shape = (self.count, self.variants, 2 * channels, height, width)
         self.folder.mkdir(parents=True, exist_ok=True)
+
+    def forget_other_rows(self, digest: str) -> None:
+        """Clear what was kept of a table that has changed since; for one process, before any of them fills."""
+        if read_json(self.folder / "rows.json").get("digest") != digest:
+            shutil.rmtree(self.folder)
+            write_json(self.folder / "rows.json", {"digest": digest})
 
     def fill(self, rank: int, world_size: int, size: int) -> None:
         """Encode this process's share of what is missing; every process calls it. Raises DiskError."""

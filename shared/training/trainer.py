@@ -24,6 +24,7 @@ from shared.training.latents import LatentCache
 from shared.training.optimizer import make_optimizer
 from shared.training.order import Order
 from shared.training.pace import Pace
+from shared.training.roles import Chosen
 from shared.training.validation import Validation
 from shared.whole_folder import WholeFolder
 from shared.worker import is_out_of_memory
@@ -40,7 +41,7 @@ HOURS_TO_WAIT = 2  # of the others for the first, which validates and saves
 class Trainer:
     """One process's part; `rows` are the triplets to learn, `held_out` those to validate on."""
 
-    def __init__(self, options: "Train", together: Together, rows: Sequence[dict], held_out: Sequence[dict]):
+    def __init__(self, options: "Train", together: Together, rows: Chosen, held_out: Sequence[dict]):
         self.options, self.together, self.rows = options, together, rows
         self.folder = together.folder
         self.checkpoints = Checkpoints(self.folder, options.checkpoints_total_limit)
@@ -260,6 +261,9 @@ class Trainer:
         if not options.cache_latents:
             return examples
         cache = LatentCache(self.folder / "cache", examples, self.family)
+        if self.accelerator.is_main_process:
+            cache.forget_other_rows(self.rows.digest)
+        self.accelerator.wait_for_everyone()
         cache.fill(self.accelerator.process_index, self.accelerator.num_processes, self.options.batch_size)
         self.accelerator.wait_for_everyone()
         return cache.examples()
