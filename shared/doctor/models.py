@@ -88,6 +88,10 @@ def locate(model: Model, hub: Hub) -> Located | Finding:
             return located_clip(clip, hub) if isinstance(clip, Clip) else clip
         if path.exists():
             return Located(path)
+        if model.kind == "onnx":
+            from shared.segment.u2net import how_to_get_it
+
+            return fail(f"is not on this machine; {how_to_get_it()}")
         repository = model.name.removeprefix("hf-hub:")
         if model.kind == "sam2":
             # As the package names it: facebook/sam2.1-hiera-large has sam2.1_hiera_large.pt.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SAM = ("sam3", "sam2")
 MODELS = {"sam3": "facebook/sam3", "sam2": "facebook/sam2.1-hiera-large"}
+NOUNS = {"face": "person", "sam2": "person", "u2net": "subject"}  # what is looked for; of sam3 its text_prompt
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -24,9 +25,11 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Masking:
     """The options about masks, and what is done by them."""
 
-    mask: Literal["face", "user", "sam3", "sam2", "none"] = "face"  # people by their faces, yours, by a model, or none
+    mask: Literal["face", "user", "u2net", "sam3", "sam2", "none"] = (
+        "face"  # by their faces, yours, by a model, or none
+    )
     mask_folder: Path | None = None  # masks under the photographs' relative names, with any image suffix
-    mask_model: str = ""  # sam3, sam2: a Hub id or a folder, instead of that in MODELS
+    mask_model: str = ""  # sam3, sam2: a Hub id or a folder, instead of that in MODELS; u2net: an ONNX file
     mask_required: bool = False  # a photograph in which nothing is found fails; else it is relit as a whole
     text_prompt: Annotated[str, Field(min_length=1)] = "person"  # sam3: what the subject is called
     detection_threshold: Share = 0.5  # sam3: how sure it must be of an instance
@@ -35,7 +38,7 @@ class Masking:
     prompt_file: Path | None = None  # sam2: JSONL or CSV of boxes or points by key; a face is used where it has none
     automatic: AutomaticMasks = field(default_factory=AutomaticMasks)  # sam2, where there is neither prompt nor face
 
-    segmenter: Any = field(init=False, default=None)  # Sam3, Sam2 or nothing
+    segmenter: Any = field(init=False, default=None)  # Sam3, Sam2, U2Net or nothing
 
     def wrong_masking(self) -> str:
         """What is wrong with these options, in a sentence, or nothing. Raises ConfigError for a bad prompt file."""
@@ -55,6 +58,10 @@ class Masking:
     def masking_models(self) -> "list[Model]":
         from shared.forecast import Model
 
+        if self.mask == "u2net":
+            from shared.segment.u2net import find_network
+
+            return [Model(self.mask_model or str(find_network() or "u2net.onnx"), "mask_model", "onnx", ())]
         if self.mask not in SAM:
             return []
         name = self.mask_model or MODELS[self.mask]
@@ -62,9 +69,13 @@ class Masking:
         packages = ("torch", "transformers", "huggingface_hub", package)
         return [Model(name, "mask_model", kind, packages)]  # type: ignore[arg-type]
 
-    def load_segmenter(self, device: "torch.device") -> None:
-        """Raises RunError where the model cannot be loaded."""
-        if self.mask == "sam3":
+    def load_segmenter(self, device: "torch.device | None") -> None:
+        """`device` is for SAM. Raises RunError where the model cannot be loaded."""
+        if self.mask == "u2net":
+            from shared.segment.u2net import U2Net
+
+            self.segmenter = U2Net(self.mask_model)
+        elif self.mask == "sam3":
             from shared.segment.sam3 import Sam3
 
             thresholds = (self.detection_threshold, self.mask_threshold)
@@ -89,13 +100,13 @@ class Masking:
         mask, scores = given, None
         if self.mask == "face":
             mask = people(pixels)
-        elif self.mask in SAM:
+        elif self.segmenter:
             instances = chosen(found, self.instances)
             scores = [round(instance.score, 4) for instance in instances]
             if instances:
                 mask = mask_of(instances, *pixels.shape[:2])
         if mask is None and self.mask_required:
-            raise ValueError(f"no {self.text_prompt if self.mask == 'sam3' else 'person'} detected")
+            raise ValueError(f"no {NOUNS.get(self.mask) or self.text_prompt} detected")
         said: dict[str, Any] = {"mask": "none" if mask is None else self.mask}
         if scores is not None:
             said["mask_scores"] = scores
