@@ -2,13 +2,14 @@
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from shared.names import file_name
-from shared.records import ImageFile
+from shared.records import ImageFile, Rejected
 from shared.splits import SPLITS
 
 if TYPE_CHECKING:
@@ -86,6 +87,15 @@ def thumbnail_of(item: dict, pixels: np.ndarray, output: np.ndarray) -> dict[str
     stream = io.BytesIO()
     strip.save(stream, "JPEG", quality=80)
     return {"thumbnail_path": ImageFile("thumbnails/" + file_name(item["key"], ".jpg"), stream.getvalue())}
+
+
+@contextmanager
+def showing_rejects(item: dict, pixels: np.ndarray, made: np.ndarray) -> Iterator[None]:
+    """What a gate refuses within is rejected with the photograph and what was `made` (HxW[x3] uint8) beside it."""
+    try:
+        yield
+    except ValueError as error:
+        raise Rejected(str(error), thumbnail_of(item, pixels, made)) from error
 
 
 def split_of(item: dict) -> str | None:

@@ -37,6 +37,14 @@ class ImageFile:
     image: Any
 
 
+class Rejected(ValueError):
+    """What was made of an item is not good enough: its failure keeps `files` (field: ImageFile), to be looked at."""
+
+    def __init__(self, reason: str, files: dict[str, ImageFile]):
+        super().__init__(reason)
+        self.files = files
+
+
 class DiskError(RuntimeError):
     """The run's folder cannot be written; a worker stops, because this is no item's fault."""
 
@@ -225,6 +233,11 @@ class RecordWriter:
             "host": socket.gethostname(),
             "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         }
+        for name, file in error.files.items() if isinstance(error, Rejected) else ():
+            part = self.parts / f"{number}-{len(outcome.parts)}"
+            write_synced(part, encode(file.image))
+            outcome.parts.append((part, self.records.folder / file.path))
+            failure[name] = file.path
         part = self.parts / f"{number}"
         write_synced(part, orjson.dumps(failure, option=JSON_OPTIONS))
         outcome.parts.append((part, self.records.failure_path(outcome.key)))

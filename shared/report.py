@@ -4,15 +4,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from shared.reporting.failures import failures_of
 from shared.reporting.funnel import Stage, stages_of, triplet_counts
 from shared.reporting.gallery import gallery_of
-from shared.reporting.gallery_page import failed_state, gallery_page, has_unselected, unselected_state
+from shared.reporting.gallery_page import gallery_page
 from shared.reporting.histograms import spread
 from shared.reporting.profile import Profile, light_of
-from shared.reporting.rejects import failures_of, unselected_of
+from shared.reporting.rejects import Rejects, examples_of
 from shared.reporting.scores import selection_of
 from shared.reporting.settings import settings_of
 from shared.reporting.trained import scores_of, trainings_of
+from shared.reporting.unselected import unselected_of
+from shared.reporting.verification import verification_of
 from shared.run import Run, RunError, read_json
 from shared.splits import SPLITS
 from shared.table import Table
@@ -63,6 +66,7 @@ def content(run: Run) -> dict[str, Any]:
     table = last_table(run)
     profile = Profile(table)
     selection = selection_of(run)
+    rejected = list(rejects_of(stages, selection.cut if selection else None))
     triplets = triplet_counts(run)
     splits = triplets or (profile.split_counts if any(profile.split_counts.values()) else {})
     return {
@@ -78,6 +82,7 @@ def content(run: Run) -> dict[str, Any]:
         # What was evaluated is a split, and says nothing of the others.
         "remarks": list(remarks(stages, splits if not len(profile.known_gains) else {})),
         "selection": selection,
+        "verification": verification_of(selection.step) if selection else None,
         "light": light_of(profile),
         "psnr": spread(profile.psnr),
         "ssim": spread(profile.ssim),
@@ -91,17 +96,20 @@ def content(run: Run) -> dict[str, Any]:
         "tokens": (profile.prompt_tokens, profile.completion_tokens),
         "dollars": profile.dollars,
         "gallery": gallery_of(run, table, profile),
-        "failures": [failures_of(stage.step) for stage in stages if stage.lost("failed")],
-        "unselected": [
-            (stage, unselected_of(stage.step, selection.cut if selection else None))
-            for stage in stages
-            if has_unselected(stage)
-        ],
-        "failed_state": failed_state,
-        "unselected_state": unselected_state,
-        "page": gallery_page(run, table, profile, stages, selection.cut if selection else None),
+        "rejected": rejected,
+        "examples_of": examples_of,
+        "page": gallery_page(run, table, profile, stages, rejected),
         "settings": [settings_of(step) for step in run.steps],
     }
+
+
+def rejects_of(stages: list[Stage], cut: float | None) -> Iterator[Rejects]:
+    """What failed in each step, and what it has looked at and not passed on."""
+    for stage in stages:
+        if stage.lost("failed"):
+            yield failures_of(stage.step)
+        if stage.has_unselected:
+            yield unselected_of(stage, cut)
 
 
 def last_table(run: Run) -> Table:

@@ -12,7 +12,7 @@ from skimage import data
 from shared.config import ConfigError, checked
 from shared.light.colour import linear_to_srgb
 from shared.light.scenes import render
-from shared.records import ImageFile
+from shared.records import ImageFile, Rejected
 from shared.table import Table
 from shared.worker import Loaded
 from workers.degrade import Degrade
@@ -275,6 +275,33 @@ def test_every_option_has_its_effect(photograph, options, field, expected):
 def test_a_degraded_image_out_of_bounds_fails_its_item(photograph, quality, sentence):
     with pytest.raises(ValueError, match=sentence):
         degrade(worker(quality=quality), item_of(photograph))
+
+
+def test_what_a_gate_rejects_comes_with_a_picture_of_it_beside_its_photograph(photograph):
+    with pytest.raises(Rejected) as caught:
+        degrade(worker(quality={"least_psnr": 60, "most_psnr": 70}), item_of(photograph))
+    strip = picture_of(caught.value.files["thumbnail_path"])
+    good = picture_of(degrade(worker(), item_of(photograph))["thumbnail_path"])
+    assert np.array_equal(strip, good)  # the very same attempt
+
+    with pytest.raises(Rejected, match=r"the mask takes 0\.0% of the image") as caught:
+        degrade(worker(mask="user", mask_folder=str(empty_mask(photograph))), item_of(photograph))
+    strip = picture_of(caught.value.files["thumbnail_path"])
+    middle = strip.shape[1] // 2
+    assert abs(strip[:, : middle - 8] - good[:, : middle - 8]).max() < 8
+    assert strip[:, middle + 8 :].max() < 8  # the mask, which is black
+
+
+def picture_of(file) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(file.image))).astype(int)
+
+
+def empty_mask(photograph):
+    path = photograph.parent / "masks" / "indoor" / "a.png"
+    path.parent.mkdir(parents=True)
+    with Image.open(photograph) as image:
+        Image.new("L", image.size).save(path)
+    return path.parent.parent
 
 
 def test_an_image_that_went_black_fails_its_item(photograph):

@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 import numpy as np
 import pytest
@@ -50,8 +50,12 @@ def test_every_item_is_there_with_its_state_words_and_light(finished):  # noqa: 
     everything = {row["key"] for row in Table(finished.steps[0].table_path)}
     failed = {"cut 1.jpg", "cut 2.jpg", "empty.png", "text.png"}
     assert items["key"][:4] == sorted(rows, key=lambda key: -rows[key]["lighting_score"])
-    expected = dict.fromkeys(everything, "not selected by step 1 (filter)")
-    expected |= dict.fromkeys(failed, "failed in step 1 (filter)") | dict.fromkeys(rows, "kept")
+    cut = min(row["lighting_score"] for row in rows.values())
+    expected = dict.fromkeys(everything, f"not selected by step 1 (filter): below the cut at {cut:.4f}")
+    expected |= dict.fromkeys(rows, "kept") | {"tiny.png": "not selected by step 1 (filter): too small"}
+    damaged = "failed in step 1 (filter): is damaged: image file is truncated (… bytes not processed)"
+    expected |= dict.fromkeys(failed, damaged) | {"empty.png": "failed in step 1 (filter): is empty"}
+    expected |= {"text.png": "failed in step 1 (filter): is not an image that can be read"}
     assert facet(items, "state") == expected
     words = dict(zip(items["key"], items["words"], strict=True))
     assert {key: words[key] for key in rows} == {key: row["lighting_keywords"] for key, row in rows.items()}
@@ -100,7 +104,7 @@ def test_what_failed_since_is_not_shown_as_kept_too(tmp_path, photographs):  # n
     items = shown(run)
     states = facet(items, "state")
     assert len(states) == len(items["key"]) == 11
-    assert states[one["key"]] == "failed in step 2 (degrade)"
+    assert states[one["key"]] == "failed in step 2 (degrade): the mask takes 99% of the image"
     assert [states[row["key"]] for row in others] == ["kept"] * 3
 
 
@@ -153,7 +157,7 @@ def test_the_report_leads_to_what_it_has_only_examples_of(tmp_path, photographs,
     advance(run, lambda line: None)
     keys = [row["key"] for row in Table(run.steps[0].table_path)]
     writer = RecordWriter(Records(run.steps[0].folder), tmp_path, "", threads=1)
-    writer.write([Outcome(key, ValueError("no light")) for key in keys[:8]])
+    writer.write([Outcome(key, ValueError("no light")) for key in keys[:9]])
     [address] = re.findall(r'href="gallery.html#([^"]+)"', render(run))
     [(name, value)] = parse_qsl(address)
     assert value in content(run)["page"]["items"]["facets"][name]["values"]
@@ -195,6 +199,17 @@ def test_a_browser_finds_orders_and_makes_only_what_is_in_sight(tmp_path, photog
     assert 3 <= len(cells) <= 40
     pictures = re.findall(r"<img[^>]*>", re.sub(r"<dialog.*?</dialog>", "", page, flags=re.DOTALL))
     assert len(pictures) == len(cells) and all(f'src="file://{photographs}/fig.jpg"' in image for image in pictures)
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="needs a browser: chromium")
+def test_a_browser_finds_all_that_was_rejected_or_those_of_one_reason(tmp_path, finished):  # noqa: F811
+    write_report(finished)
+    page = dumped(finished.folder / "gallery.html", "#state=rejected", tmp_path)
+    assert "7 of 11 shown" in page and '<option value="rejected">rejected (7)</option>' in page
+    assert len(re.findall(r'<article class="cell rejected"', page)) == 7
+    reason = urlencode({"state": "not selected by step 1 (filter): too small"}, quote_via=quote)
+    page = dumped(finished.folder / "gallery.html", f"#{reason}", tmp_path)
+    assert "1 of 11 shown" in page and re.findall(r"<bdi>(.*?)</bdi>", page) == ["tiny.png"]
 
 
 def dumped(path: Path, chosen: str, folder: Path) -> str:

@@ -79,9 +79,29 @@ def test_rows_that_are_no_triplets_are_dropped_with_the_reason(tmp_path, rows):
         "val": (1, 0, {"whose image_path is not there": 1}),
         "test": (1, 0, {"without lighting_keywords": 1}),
     }
+    with open(folder / "passed_over.csv", newline="") as file:
+        left_out = list(csv.DictReader(file))
+    assert list(left_out[0]) == ["key", "image_path", "lighting_score", "reason", "passed_over"]
+    assert [(row["key"], row["reason"]) for row in left_out] == [
+        ("k0", "without output_image_path"),
+        ("k1", "with an error for an instruction"),
+        ("k2", "whose image_path is not there"),
+        ("k3", "without lighting_keywords"),
+    ]
+    assert left_out[3]["passed_over"] == "a row without lighting_keywords"
     assert (folder / "val" / "metadata.jsonl").read_text() == "" and (
         folder / "val" / "metadata.json"
     ).read_text() == "[]\n"
+
+
+def test_a_row_of_another_split_is_left_out_and_said(tmp_path, rows):
+    rows[1]["split"] = "dev"
+    folder, kept = merge(tmp_path, rows, {"triplets": {}})
+    assert kept == ["k0", "k2", "k3"]
+    with open(folder / "passed_over.csv", newline="") as file:
+        assert [(row["key"], row["reason"]) for row in csv.DictReader(file)] == [
+            ("k1", "whose split 'dev' is none of train, val, test")
+        ]
 
 
 def test_without_validation_a_missing_file_is_not_looked_for(tmp_path, rows):

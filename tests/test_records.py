@@ -12,7 +12,17 @@ import orjson
 import pytest
 from PIL import Image
 
-from shared.records import DiskError, ImageFile, Outcome, Records, RecordWriter, disk_error, encode, is_disk_error
+from shared.records import (
+    DiskError,
+    ImageFile,
+    Outcome,
+    Records,
+    RecordWriter,
+    Rejected,
+    disk_error,
+    encode,
+    is_disk_error,
+)
 from shared.table import name_hash
 from tests.conftest import ROOT
 
@@ -164,6 +174,16 @@ def test_a_failure_says_what_when_and_where_and_is_no_record(records, write):
         "attempts": 1,
     }
     assert names(records.folder) == ["failures/a/b.json"]
+
+
+def test_what_was_rejected_is_kept_beside_its_failure(records, write):
+    write(**{"in/a": Rejected("too dark", {"thumbnail_path": ImageFile("thumbnails/in/a.png", PIXELS)})})
+    failure = orjson.loads(records.failure_path("in/a").read_bytes())
+    assert {name: failure[name] for name in ("key", "error", "message", "thumbnail_path")} == {
+        "key": "in/a", "error": "Rejected", "message": "too dark", "thumbnail_path": "thumbnails/in/a.png",
+    }  # fmt: skip
+    assert np.array_equal(np.asarray(Image.open(records.folder / failure["thumbnail_path"])), PIXELS)
+    assert not records.is_recorded("in/a")
 
 
 @pytest.mark.parametrize(

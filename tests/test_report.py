@@ -3,7 +3,9 @@
 import csv
 import json
 import re
+import shutil
 import statistics
+import subprocess
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,11 +19,14 @@ from shared.config import load_config
 from shared.names import file_name
 from shared.records import Outcome, Records, RecordWriter
 from shared.report import content, write_report
+from shared.reporting import unselected, verification
 from shared.reporting.funnel import Loss
+from shared.reporting.rejects import Rejects, examples_of
 from shared.run import Run, RunError, Step
 from shared.table import Table
 from shared.worker import Loaded
 
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 SAMPLES = Path(__file__).parent.parent / "configs" / "samples"
 HOSTILE = '<script>alert(1)</script> "b"&\n.jpg'  # the slash makes it a photograph in a folder
 RELIGHT = """
@@ -99,6 +104,10 @@ def finished(tmp_path_factory, photographs) -> Run:
     return run
 
 
+def rejects(run: Run, kind: str, place: int = 0) -> Rejects:
+    return [found for found in content(run)["rejected"] if found.kind == kind][place]
+
+
 class Page(HTMLParser):
     """The elements and the text of a page, as a browser takes them."""
 
@@ -166,17 +175,19 @@ def test_the_identity_floor_is_that_of_the_records(finished):
 
 
 def test_failures_are_grouped_by_what_they_say(finished):
-    (failures,) = content(finished)["failures"]
-    groups = [(reason.error, reason.message, [one.key for one in reason.examples]) for reason in failures.reasons]
+    failures = rejects(finished, "failed")
+    examples = [examples_of(failures.step, reason) for reason in failures.reasons]
+    groups = [
+        (reason.error, reason.message, [one.key for one in reason_examples])
+        for reason, reason_examples in zip(failures.reasons, examples, strict=True)
+    ]
     assert groups == [
         ("ImageError", "… is damaged: image file is truncated (… bytes not processed)", ["cut 1.jpg", "cut 2.jpg"]),
         ("ImageError", "… is empty", ["empty.png"]),
         ("ImageError", "… is not an image that can be read", ["text.png"]),
     ]
-    assert [one.picture for reason in failures.reasons for one in reason.examples] == [None] * 4
-    assert re.fullmatch(
-        r"is damaged: image file is truncated \(\d+ bytes not processed\)", failures.reasons[0].examples[0].message
-    )
+    assert [one.picture for of_reason in examples for one in of_reason] == [None] * 4
+    assert re.fullmatch(r"is damaged: image file is truncated \(\d+ bytes not processed\)", examples[0][0].message)
 
 
 def test_a_failure_whose_photograph_opens_is_shown_with_it(tmp_path, photographs):
@@ -186,21 +197,134 @@ def test_a_failure_whose_photograph_opens_is_shown_with_it(tmp_path, photographs
     writer = RecordWriter(records, tmp_path, "", threads=1)
     errors = {"fig.jpg": "the mask takes 99.1% of the image", "sunset.jpg": "the mask takes 98.2% of the image"}
     writer.write([Outcome(key, ValueError(text)) for key, text in errors.items()])
-    (failures,) = content(run)["failures"]
+    failures = rejects(run, "failed")
     assert [(reason.message, reason.count) for reason in failures.reasons] == [("the mask takes …% of the image", 2)]
-    assert all(one.picture.uri.startswith("data:image/jpeg") for one in failures.reasons[0].examples)
+    examples = examples_of(failures.step, failures.reasons[0])
+    assert len(examples) == 2 and all(one.picture.uri.startswith("data:image/jpeg") for one in examples)
 
 
 def test_what_the_filter_left_out_is_shown_with_the_reason(finished):
-    ((stage, examples),) = content(finished)["unselected"]
-    assert stage.step is finished.steps[0]
-    passed = {row["key"] for row in Table(finished.steps[0].result_path)}
+    unselected = rejects(finished, "dropped")
+    assert unselected.step is finished.steps[0]
+    rows = {row["key"]: row for row in Table(finished.steps[0].result_path)}
     failed = {"cut 1.jpg", "cut 2.jpg", "empty.png", "text.png"}
     everything = {row["key"] for row in Table(finished.steps[0].table_path)}
-    assert {one.key for one in examples} == everything - passed - failed
-    said = {one.key: one.message for one in examples}
-    assert said.pop("tiny.png") == "its shorter side has 40 pixels; min_size is 50"
-    assert all(re.fullmatch(r"score 0\.\d{4}, below the cut at 0\.\d{4}", message) for message in said.values())
+    cut = min(row["lighting_score"] for row in rows.values())
+    small, below = unselected.reasons
+    assert (small.message, small.count, below.message, below.count) == (
+        "too small",
+        1,
+        f"below the cut at {cut:.4f}",
+        2,
+    )
+    assert [(one.row["key"], one.said) for one in small.rejects] == [
+        ("tiny.png", "its shorter side has 40 pixels; min_size is 50")
+    ]
+    assert {one.row["key"] for one in below.rejects} == everything - rows.keys() - failed - {"tiny.png"}
+    scores = [one.row["lighting_score"] for one in below.rejects]
+    assert scores == sorted(scores, reverse=True)
+    assert [one.said for one in below.rejects] == [f"score {score:.4f}, below the cut at {cut:.4f}" for score in scores]
+    assert len(Page(write_report(finished)).all("figure", "example")) == 4 + 3
+
+
+def test_of_each_reason_there_are_examples_however_rare_it_is(tmp_path, photographs, monkeypatch):
+    run = make_run(tmp_path, photographs, RELIGHT)
+    finish(run, until=lambda step: step.module == "degrade")
+    step = run.steps[0]
+    keys = [row["key"] for row in Table(step.table_path)]
+    with open(step.folder / "passed_over.csv", "w", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(["key", "image_path", "lighting_score", "reason", "passed_over"])
+        lines.writerows(
+            [f"away {number}.jpg", "", 0.5, "near-duplicates", "near-duplicate of a"] for number in range(50)
+        )
+        lines.writerow([keys[0], "", 0.5, "not sharp", "its sharpness is 0.01"])
+        lines.writerows([key, "", 0.5, "near-duplicates", "near-duplicate of a"] for key in keys[1:])
+    monkeypatch.setattr(unselected, "MOST_READ", 200)
+    duplicates, blurred = rejects(run, "dropped").reasons
+    assert (duplicates.message, duplicates.count, blurred.message, blurred.count) == (
+        "near-duplicates",
+        60,
+        "not sharp",
+        1,
+    )
+    assert [one.row["key"] for one in blurred.rejects] == [keys[0]]
+    assert {one.row["key"] for one in duplicates.rejects} == set(keys[1:])
+    monkeypatch.setattr(unselected, "MOST_READ", 2)
+    assert [len(unselected.passed_over(step)[1][reason]) for reason in ("near-duplicates", "not sharp")] == [2, 1]
+
+
+def test_what_a_gate_rejects_is_shown_beside_its_photograph(tmp_path, photographs):
+    run = make_run(tmp_path, photographs, RELIGHT.replace("mask: none", "mask: none, quality: {{most_psnr: 7}}"))
+    finish(run)
+    rejected = rejects(run, "failed", place=1)
+    [reason] = rejected.reasons
+    assert (rejected.title, reason.count) == ("failed in step 2 (degrade)", 4)
+    assert (reason.error, reason.message) == (
+        "Rejected", "the degraded image hardly differs: PSNR … dB, at most … is kept"
+    )  # fmt: skip
+    examples = examples_of(rejected.step, reason)
+    assert all(one.is_pair and one.picture.width > one.picture.height for one in examples)
+    assert {unquote(one.picture.link) for one in examples} == {
+        "step_2_degrade/thumbnails/" + file_name(one.key, ".jpg") for one in examples
+    }
+    assert len(Page(write_report(run)).all("figure", "example pair")) == 4
+
+
+def test_what_merging_leaves_out_is_shown_with_the_reason(tmp_path, photographs):
+    run = make_run(tmp_path, photographs, RELIGHT)
+    finish(run, until=lambda step: step.module == "caption")
+    do(run.steps[2], list(Table(run.steps[2].table_path)))
+    lost = Table(run.steps[1].result_path)[1]
+    Path(lost["output_image_path"]).unlink()
+    finish(run)
+    left_out = rejects(run, "dropped", place=1)
+    assert (left_out.title, left_out.total) == ("not selected by step 4 (triplets)", 1)
+    [reason] = left_out.reasons
+    assert (reason.message, reason.count) == ("whose output_image_path is not there", 1)
+    assert [(one.row["key"], one.said) for one in reason.rejects] == [
+        (lost["key"], "a row whose output_image_path is not there")
+    ]
+    [example] = examples_of(left_out.step, reason)
+    assert example.is_pair and example.picture is not None
+
+
+def test_what_verifies_the_choice_is_in_the_report(finished):
+    folder = finished.steps[0].folder
+    page = Page(write_report(finished))
+    assert "7 photographs in the ranking" not in page.text  # the one that is too small is in none
+    assert "6 photographs in the ranking, 4 kept and 2 rejected" in page.text
+    assert "gap at the cut: " in page.text and "the 10 best kept" not in page.text
+    with open(folder / "threshold_analysis.csv", newline="") as file:
+        for row in csv.DictReader(file):
+            first, last, *numbers = row.values()
+            assert " ".join([f"{first} to {last}", *filter(None, numbers)]) in page.text
+    names = [unquote(link["href"]) for link in page.all("a") if link.get("href", "").startswith("step_1_filter/")]
+    for name in verification.PICTURES:
+        if name != "top_images_grid.png":  # the config wants none
+            assert names.count(f"step_1_filter/{name}") == 2  # the picture, and in the list of files
+    shown = content(finished)["verification"].pictures
+    assert len(shown) == 6 and all(picture.width <= verification.SIDE for _, _, picture in shown)
+
+
+def test_a_cut_that_is_only_looked_at_is_called_so(tmp_path, photographs, finished):
+    run = make_run(tmp_path, photographs, RELIGHT.replace("min_size: 50", "cutoff: 2"))
+    finish(run, until=lambda step: step.module == "degrade")
+    text = Page(write_report(run)).text
+    assert "As if it were cut after 2, which the option cutoff asks for. 7 photographs in the ranking, 2 kept" in text
+    assert "As if it were cut" not in Page(write_report(finished)).text
+
+
+def test_of_too_many_intervals_some_are_shown_and_it_is_said(tmp_path, photographs, finished, monkeypatch):
+    step = finished.steps[0]
+    everything, is_all = verification.intervals_of(step)
+    assert is_all and [row["ranks"] for row in everything] == [f"{rank} to {rank}" for rank in range(1, 7)]
+    monkeypatch.setattr(verification, "MOST_INTERVALS", 3)
+    some, is_all = verification.intervals_of(step)
+    assert not is_all and [row["ranks"] for row in some] == ["1 to 1", "3 to 3", "6 to 6"]
+    assert "(3 intervals of all, evenly)" in Page(write_report(finished)).text
+    monkeypatch.undo()
+    write_report(finished)
 
 
 def test_a_card_shows_the_pictures_words_and_light_of_its_item(finished):
@@ -230,7 +354,9 @@ def test_the_page_needs_nothing_beside_it_and_its_links_lead_somewhere(finished)
     assert page.all("link") == []
     assert {image["src"][:23] for image in page.all("img") if "src" in image} == {"data:image/jpeg;base64,"}
     links = [link["href"] for link in page.all("a") if "href" in link]
-    files = [Path(unquote(link.removeprefix("file://"))) for link in links]
+    places = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
+    assert [link for link in links if link.startswith("#") and link[1:] not in places] == []
+    files = [Path(unquote(link.removeprefix("file://"))) for link in links if not link.startswith("#")]
     assert [str(file) for file in files if not (finished.folder / file).exists()] == []
     assert all(link.startswith("file:///") or "://" not in link for link in links)
     assert (
@@ -317,6 +443,20 @@ def test_items_without_photographs_have_cards_without_pictures(tmp_path):
     page = Page(write_report(run))
     assert len(page.all("article", "card")) == 3
     assert [image for image in page.all("img") if "src" in image] == []
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="needs a browser: chromium")
+def test_on_paper_there_are_some_of_many_cards(tmp_path, photographs):
+    run = make_run(tmp_path, photographs, TEMPLATE)
+    run.input_folder.mkdir(parents=True)
+    rows = [{"key": f"{number:03d}", "image_path": str(photographs / "fig.jpg")} for number in range(120)]
+    Table.write(run.input_folder / "result.jsonl", rows, run.folder)
+    address, paper = f"file://{write_report(run)}", tmp_path / "report.pdf"
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/browser"]
+    subprocess.run(
+        [CHROMIUM, *options, f"--print-to-pdf={paper}", address], capture_output=True, timeout=120, check=True
+    )
+    assert len(re.findall(rb"/Type /Page\b", paper.read_bytes())) <= 6  # all of them take 17
 
 
 def test_without_a_run_there_is_no_report(tmp_path, photographs):

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as some
 from PIL import Image
 
+from shared.reporting.failures import pattern, without_names
 from shared.reporting.gallery import choose, most_cards
 from shared.reporting.histograms import histogram, kelvin_histogram, round_numbers
 from shared.reporting.profile import Profile, light_of
-from shared.reporting.rejects import pattern, without_names
 from shared.reporting.thumbnails import link_to, mask_thumbnail, side_for
 from shared.table import Table
 

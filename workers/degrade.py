@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from shared.degraded_files import Kept, file_of, files_of, split_of, thumbnail_of
+from shared.degraded_files import Kept, file_of, files_of, showing_rejects, split_of, thumbnail_of
 from shared.light.quality import Quality
 from shared.light.sampling import Degradation, LightSampling, ShareRange, sample
 from shared.seeding import item_rng
@@ -27,7 +27,7 @@ MARIGOLD_MODEL = "prs-eth/marigold-iid-appearance-v1-1"
 MARIGOLD = ("marigold",)
 BELONGS_TO = {  # an option that is set where nothing reads it is a misunderstanding
     "mask_folder": ("mask", ("user",)),
-    "mask_model": ("mask", SAM),
+    "mask_model": ("mask", (*SAM, "u2net")),
     "prompt_file": ("mask", ("sam2",)),
     "albedo_model": ("method", MARIGOLD),
     "steps": ("method", MARIGOLD),
@@ -107,11 +107,12 @@ class Degrade(Masking, Worker):
         import shared.light.develop
         import shared.light.mask  # noqa: F401
 
+        device = None
         if self.mask in SAM or self.method in MARIGOLD:
             from shared.neural.device import find_device
 
             device = find_device("what degrades photographs")
-            self.load_segmenter(device)
+        self.load_segmenter(device)
         if self.method == "marigold":
             from shared.intrinsic import Marigold
 
@@ -164,7 +165,8 @@ class Degrade(Masking, Worker):
         pixels = source.pixels
         mask, said_of_mask = self.find_mask(pixels, source.mask, sight.instances, source.for_segmenter)
         if mask is not None:
-            self.quality.check_mask(mask)
+            with showing_rejects(item, pixels, mask):
+                self.quality.check_mask(mask)
         rng = item_rng(self.seed, item["key"], "degrade")
         blend = round(float(rng.uniform(*self.blend_with_original)), 4)
         found_by_model = (layers.small, layers.log_shading()) if layers else None
@@ -173,12 +175,14 @@ class Degrade(Masking, Worker):
         degraded = relit.whole()
 
         background = "whole" if mask is None else self.background
-        output = degraded
+        output, behind, subject = degraded, None, None
         if mask is not None and background != "whole":
-            behind = pixels if background == "keep" else np.full_like(pixels, self.grey or GREY)
-            output = composite(degraded, behind, mask)
-            self.quality.check_background(behind, output, mask)
-        self.quality.check(pixels, output, mask if background != "whole" else None)
+            behind, subject = pixels if background == "keep" else np.full_like(pixels, self.grey or GREY), mask
+            output = composite(degraded, behind, subject)
+        with showing_rejects(item, pixels, output):
+            if behind is not None and subject is not None:
+                self.quality.check_background(behind, output, subject)
+            self.quality.check(pixels, output, subject)
 
         found: dict[str, Any] = {
             **said_of_mask,

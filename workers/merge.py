@@ -12,10 +12,11 @@ from pydantic import PositiveInt
 
 from shared.conditions import Condition, parse_condition, value_of
 from shared.config import ConfigError
+from shared.selection.passed_over import COLUMNS as PASSED_OVER
 from shared.split_tables import named_after
 from shared.splits import SPLITS
 from shared.table_formats import FORMATS, write_rows
-from shared.tables import write_bytes, write_json, write_json_list, write_jsonl
+from shared.tables import write_bytes, write_csv, write_json, write_json_list, write_jsonl
 from shared.worker import Worker, run
 
 if TYPE_CHECKING:
@@ -98,6 +99,8 @@ class Merge(Worker):
 
             write_datasets(step, rows, kept, asdict(self.triplets), self.dataset)
         chosen = np.sort(np.concatenate(list(kept.values())))
+        dropped = self.dropped(rows, np.setdiff1d(np.arange(len(rows)), chosen))
+        write_csv(step.folder / "passed_over.csv", PASSED_OVER, dropped, step.run.folder)
         return (rows[int(index)] for index in chosen)
 
     def write_table(self, table: TableOptions, rows: "Table", step: "Step") -> None:
@@ -157,6 +160,12 @@ class Merge(Worker):
         reasons = "".join(f", {count} {reason}" for reason, count in sorted(dropped.items()))
         step.tell(f"{split or 'all'}: {total} rows = {len(indices)} triplets + {dropped.total()} dropped{reasons}")
         return indices
+
+    def dropped(self, rows: "Table", indices: np.ndarray) -> Iterator[dict]:
+        """The rows that became no triplets, as the filter's table has those that it passes over."""
+        for row in (rows[int(index)] for index in indices):
+            reason = self.reason_to_drop(row) or f"whose split {row.get('split')!r} is none of {', '.join(SPLITS)}"
+            yield {**row, "reason": reason, "passed_over": f"a row {reason}"}
 
     def reason_to_drop(self, row: dict) -> str:
         """Why a row is no triplet; empty when it is one."""

@@ -39,6 +39,12 @@ class Stage:
     def is_complete(self) -> bool:
         return self.is_begun and self.lost("left") == 0
 
+    @property
+    def has_unselected(self) -> bool:
+        """True where items were looked at one by one, and not all of them passed on."""
+        has_looked = self.step.worker.has_records or (self.step.folder / "passed_over.csv").exists()
+        return has_looked and bool(self.lost("dropped")) and self.step.result_path.exists()
+
     def lost(self, kind: str) -> int:
         return sum(loss.count for loss in self.losses if loss.kind == kind)
 

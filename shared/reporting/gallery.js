@@ -3,6 +3,7 @@ const {items, ordered_by} = JSON.parse(document.getElementById("items").textCont
 const {key, words, facets, facts, pictures} = items;
 const form = document.querySelector("form"), list = document.querySelector("main"), dialog = document.querySelector("dialog");
 const text = key.map((one, item) => `${one}\n${words[item]}`.toLowerCase());
+const KEPT = "kept", REJECTED = "rejected", PAIR = "photograph and what was made of it";
 const LINES_AHEAD = 2, BETWEEN_PICTURES = 100;  // cells beyond the window; milliseconds, so that what only flies by is not loaded
 
 const made = (tag, properties, ...children) => {
@@ -14,6 +15,7 @@ const link = (label, item) => {
   const rest = pictures[label]?.links[item];
   return rest == null ? null : pictures[label].start + rest;
 };
+const isKept = item => valueOf("state", item) === KEPT;
 const valueOf = (name, item) => facets[name].values[facets[name].codes[item]];
 
 // The filters: an item is found when it has every chosen value and all the words.
@@ -22,8 +24,9 @@ for (const [name, {values, codes}] of Object.entries(facets)) {
   if (values.length < 2) continue;
   const counts = values.map(() => 0);
   for (const code of codes) if (code >= 0) counts[code]++;
-  const select = made("select", {name}, made("option", {value: "", textContent: "all"}),
-    ...values.map((value, code) => made("option", {value, textContent: `${value} (${counts[code].toLocaleString("en")})`, defaultSelected: value === "kept"})));
+  const option = (value, count) => made("option", {value, textContent: `${value} (${count.toLocaleString("en")})`, defaultSelected: value === KEPT});
+  const select = made("select", {name}, made("option", {value: "", textContent: "all"}), ...values.map((value, code) => option(value, counts[code])));
+  if (values[0] === KEPT) select.options[1].after(option(REJECTED, key.length - counts[0]));  // for whatever reason; those follow
   form.insertBefore(made("label", {}, `${name} `, select), form.elements.order.parentNode);
   offered.push(select);
 }
@@ -33,11 +36,14 @@ for (const name of ordered_by.filter(name => name in facts))
 
 let found = [];
 const search = () => {
-  const chosen = offered.filter(select => select.value).map(({name, value}) => [facets[name].codes, facets[name].values.indexOf(value)]);
+  const chosen = offered.filter(select => select.value).map(({name, value}) => {
+    const {values, codes} = facets[name], code = values.indexOf(value);
+    return value === REJECTED ? item => !isKept(item) : item => codes[item] === code;
+  });
   const wanted = form.elements.words.value.toLowerCase().split(/\s+/).filter(Boolean);
   found = [];
   for (let item = 0; item < key.length; item++)
-    if (chosen.every(([codes, code]) => codes[item] === code) && wanted.every(word => text[item].includes(word))) found.push(item);
+    if (chosen.every(isFound => isFound(item)) && wanted.every(word => text[item].includes(word))) found.push(item);
   const [sign, ...name] = form.elements.order.value.split(" ");
   if (sign) {
     const value = facts[name.join(" ")].map(one => Number(sign) * parseFloat(one ?? NaN));
@@ -77,12 +83,12 @@ const cell = (item, place) => {
   const labels = link("relit", item) ? [link("input", item) ? "input" : "degraded", "relit", "photograph"] : ["photograph", "degraded"];
   const shown = strip ? [strip] : labels.map(label => link(label, item)).filter(Boolean);
   const images = shown.map(address => {
-    const image = made("img", {alt: `${strip ? "photograph and degraded image" : "picture"} of ${key[item]}`, decoding: "async"});
+    const image = made("img", {alt: `${strip ? PAIR : "picture"}: ${key[item]}`, decoding: "async"});
     image.dataset.address = address;
     return image;
   });
   const split = facets.split && valueOf("split", item);
-  const one = made("article", {className: valueOf("state", item) === "kept" ? "cell" : "cell rejected"},
+  const one = made("article", {className: isKept(item) ? "cell" : "cell rejected"},
     images.length ? made("a", {href: labels.map(label => link(label, item)).find(Boolean) ?? strip}, ...images) : made("a", {}, "no file to show"),
     made("h3", {}, made("code", {title: key[item]}, made("bdi", {}, key[item])), ...(split ? [made("span", {className: `tag ${split}`}, split)] : [])),
     made("blockquote", {title: words[item]}, words[item]), made("small", {}, said(item)));
@@ -111,12 +117,13 @@ let place = 0, label = "photograph";
 const open = (items, steps) => {
   place = (place + items + found.length) % found.length;
   const item = found[place], labels = Object.keys(pictures).filter(one => one !== "strip" && link(one, item));
-  if (!labels.length && link("strip", item)) labels.push("strip");
+  // What was made of a reject is kept small only, and comes first; of the others there are files of full size.
+  if (link("strip", item) && !(labels.length && isKept(item))) labels.unshift("strip");
   label = labels[(Math.max(0, labels.indexOf(label)) + steps + labels.length) % labels.length] ?? label;
   const image = dialog.querySelector("img"), address = link(label, item);
   image.onerror = () => { image.onerror = null; image.src = link("strip", item) ?? ""; };  // moved away, or a format that browsers do not know
   image.src = address ?? "";
-  image.alt = dialog.querySelector("b").textContent = address ? label : "no file to show";
+  image.alt = dialog.querySelector("b").textContent = address ? (label === "strip" ? PAIR : label) : "no file to show";
   dialog.querySelector("a").href = address ?? "";
   dialog.querySelector("code").textContent = key[item];
   dialog.querySelector(".said").textContent = [words[item], said(item)].filter(Boolean).join(" · ");
@@ -126,7 +133,7 @@ list.addEventListener("click", event => {
   if (!target || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
   place = Number(target.parentNode.dataset.place);
-  label = "photograph";
+  label = isKept(found[place]) ? "photograph" : "strip";
   open(0, 0);
   dialog.showModal();
 });

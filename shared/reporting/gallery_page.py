@@ -11,9 +11,9 @@ from shared.records import Records
 from shared.reporting.funnel import Stage
 from shared.reporting.gallery import FACETS, PICTURES, choose, facets_of, keywords_of, measurements
 from shared.reporting.profile import Profile
-from shared.reporting.rejects import failed_of, unselected_rows
+from shared.reporting.rejects import Rejects
 from shared.reporting.thumbnails import link_to
-from shared.run import Run, Step
+from shared.run import Run
 from shared.table import Table
 
 MOST_KEPT = 20_000  # some 500 bytes each
@@ -29,7 +29,9 @@ class Item(NamedTuple):
     words: str
 
 
-def gallery_page(run: Run, table: Table, profile: Profile, stages: list[Stage], cut: float | None) -> dict[str, Any]:
+def gallery_page(
+    run: Run, table: Table, profile: Profile, stages: list[Stage], rejected: list[Rejects]
+) -> dict[str, Any]:
     """What the page shows: `items` are columns of JSON values, `notes` says of what there is too much to show all."""
     is_evaluated = len(profile.known_gains) > 0
     values = np.array(profile.gains if is_evaluated else profile.scores)
@@ -37,9 +39,12 @@ def gallery_page(run: Run, table: Table, profile: Profile, stages: list[Stage], 
     chosen = places[choose(values[places], np.array(profile.splits)[places], MOST_KEPT)]
     items = [Item(row, "kept", keywords_of(row)) for row in (table[int(place)] for place in chosen)]
     notes = [evenly(len(items), len(places), "kept")] if len(items) < len(places) else []
-    for state, total, found in rejected(stages, cut):
-        items += [Item(row, state, reason) for row, reason in found]
-        notes += [evenly(len(found), total, state)] if len(found) < total else []
+    for found in rejected:
+        new = [
+            Item(reject.row, found.state(reason), reject.said) for reason in found.reasons for reject in reason.rejects
+        ]
+        items += new
+        notes += [evenly(len(new), found.total, found.title)] if len(new) < found.total else []
     return {
         "name": run.folder.name,
         "notes": notes,
@@ -60,28 +65,6 @@ def still_kept(table: Table, stages: list[Stage]) -> np.ndarray:
             records = Records(stage.step.folder, stage.step.worker.records_name)
             is_kept &= ~np.isin(table.hashes, records.name_hashes(records.failures))
     return is_kept
-
-
-def rejected(stages: list[Stage], cut: float | None) -> Iterator[tuple[str, int, list[tuple[dict, str]]]]:
-    """What did not get through the steps: the state in words, how many there are, and some rows with the reason."""
-    for stage in stages:
-        if failed := stage.lost("failed"):
-            yield failed_state(stage.step), failed, failed_of(stage.step)
-        if has_unselected(stage):
-            yield unselected_state(stage.step), stage.lost("dropped"), unselected_rows(stage.step, cut)
-
-
-def has_unselected(stage: Stage) -> bool:
-    """True where a step has looked at items one by one, and has not passed all of them on."""
-    return bool(stage.lost("dropped")) and stage.step.result_path.exists() and stage.step.worker.has_records
-
-
-def failed_state(step: Step) -> str:
-    return f"failed in {step.label}"
-
-
-def unselected_state(step: Step) -> str:
-    return f"not selected by {step.label}"
 
 
 def columns(items: list[Item], run_folder: Path) -> dict[str, Any]:

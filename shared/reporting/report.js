@@ -59,5 +59,11 @@ dialog.addEventListener("keydown", event => {
   if (step) { event.preventDefault(); open(step); }
 });
 
-// On paper everything is unfolded but the hundreds of records.
-addEventListener("beforeprint", () => all("#settings details").forEach(one => { one.open = true; }));
+// On paper everything is unfolded but the records, and of hundreds of cards there are some, evenly chosen.
+const ON_PAPER = 24;
+addEventListener("beforeprint", () => {
+  all("#settings details").forEach(one => { one.open = true; });
+  const cards = all(".card:not([hidden])"), every = Math.ceil(cards.length / ON_PAPER);
+  cards.forEach((card, place) => card.classList.toggle("off-paper", place % every > 0));
+  for (const one of all(".on-paper")) one.textContent = every > 1 ? `On paper: one in ${every}.` : "";
+});
