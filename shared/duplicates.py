@@ -9,7 +9,7 @@ import numpy as np
 from shared.light.hashes import MIRROR_FLIPS
 
 MAX_DISTANCE = 8  # bits of pHash; finds re-encoded, resized and re-exposed copies, and crops of a few per cent
-MAX_FINE_DISTANCE = 14  # bits of the fine hash: 32 lie between two pictures by chance, 10 at most between copies
+MAX_FINE_DISTANCE = 12  # bits of the fine hash: 32 lie between two pictures by chance, 10 at most between most copies
 Pairs = Iterator[tuple[np.ndarray, np.ndarray]]
 
 # Three bands of the 64 bits: if two hashes differ in at most 8 bits, they differ in at most 2 of one of the
