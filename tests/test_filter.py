@@ -285,7 +285,7 @@ def test_nothing_scored_gives_tables_with_a_header_and_pictures_all_the_same(tmp
     assert json.loads((folder / "filtered_images.json").read_text()) == []
     assert json.loads((folder / "statistics.json").read_text())["count"] == 0
     assert all((folder / name).stat().st_size > 0 for name in PICTURES if name != "light_histograms.png")
-    assert (folder / "passed_over.csv").read_text() == "key,image_path,lighting_score,passed_over\n"
+    assert (folder / "passed_over.csv").read_text() == "key,image_path,lighting_score,reason,passed_over\n"
 
 
 # The splits
@@ -322,10 +322,11 @@ def test_of_near_duplicates_the_best_is_kept_and_the_others_say_of_which_they_ar
     original = {row["key"]: first["key"] for family, first in zip(families, best, strict=True) for row in family}
     others = [row for row in best_first(with_copies) if row["key"] not in original.values()]
     assert read_csv(folder / "passed_over.csv") == [
-        ["key", "image_path", "lighting_score", "passed_over"],
+        ["key", "image_path", "lighting_score", "reason", "passed_over"],
         *(
-            [row["key"], row["image_path"], str(row["lighting_score"]), f"near-duplicate of {original[row['key']]}"]
+            [row["key"], row["image_path"], str(row["lighting_score"]), "near-duplicates", sentence]
             for row in others
+            for sentence in [f"near-duplicate of {original[row['key']]}"]
         ),
     ]
     assert "passed over: 24 near-duplicates\n" in capsys.readouterr().out

@@ -11,6 +11,8 @@ from PIL import Image, ImageFilter, ImageOps
 
 from shared.config import ConfigError, checked
 from shared.report import content, write_report
+from shared.reporting.rejects import examples_of
+from shared.run import RunError
 from shared.selection import light_histograms
 from shared.selection.intervals import intervals
 from shared.selection.kinds import SHAPE, choose_diverse, entropy, kinds_of
@@ -225,6 +227,17 @@ def test_a_duplicate_is_of_the_best_that_may_be_kept(tmp_path):
     }
 
 
+def test_a_record_of_an_earlier_version_is_refused_with_what_to_do(tmp_path):
+    rows = made_up(2)
+    del rows[1]["phash"]
+    with pytest.raises(RunError) as failure:
+        collect(tmp_path, rows)
+    assert str(failure.value) == (
+        "the record of 00001.jpg has no phash, as an earlier version made it; to score anew, take a new OUTPUT_DIR, "
+        "or move this step's folder away"
+    )
+
+
 # The verification
 
 
@@ -335,9 +348,12 @@ def test_the_report_says_what_was_passed_over_and_how_varied_the_choice_is(tmp_p
     told = content(run)
     [loss] = told["stages"][0].losses
     assert (loss.count, loss.reason) == (7, "not selected (3 not sharp, 3 near-duplicates)")
-    [(_, examples)] = told["unselected"]
-    reasons = {one.key: one.message for one in examples}
-    assert {one.picture is not None for one in examples} == {True}
+    [found] = told["rejected"]
+    assert [(reason.message, reason.count) for reason in found.reasons] == [
+        ("near-duplicates", 3), ("not sharp", 3), ("there are better ones of its kind of light", 1)
+    ]  # fmt: skip
+    reasons = {one.row["key"]: one.said for reason in found.reasons for one in reason.rejects}
+    assert {one.picture is not None for reason in found.reasons for one in examples_of(found.step, reason)} == {True}
     kept = {row["key"] for row in Table(run.steps[0].result_path)}
     for name in ("coffee.jpg", "fig.jpg", "mountains.jpg"):
         assert "; min_sharpness is 0.3" in reasons.pop(f"blurred {name}")

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from shared.run import RunError
+
 if TYPE_CHECKING:
     from shared.table import Table
 
@@ -11,6 +13,8 @@ DIRECTIONS = (
     "left", "upper left", "above", "upper right", "right", "lower right", "below", "lower left", "front",
 )  # fmt: skip
 KEYS = ("low", "mid", "high")
+HASHES = ("phash", "phash_mirrored", "phash_fine")
+NEEDED = (*HASHES, "width", "height", "sharpness")  # of each record
 _UNKNOWN = 255  # of a direction that was not told, and of a key that was not measured
 _PLACE_OF_DIRECTION: dict[str | None, int] = {word: place for place, word in enumerate(DIRECTIONS)}
 _PLACE_OF_KEY: dict[str | None, int] = {word: place for place, word in enumerate(KEYS)}
@@ -46,7 +50,7 @@ class Measured(NamedTuple):
 
     @classmethod
     def of(cls, rows: "Table") -> "Measured":
-        """Read the rows once, one at a time."""
+        """Read the rows once, one at a time. Raises RunError where an earlier version made the records."""
         kinds = ["f8", "u8", "u8", "u8", "i4", "f4", "i4", "f4", "u1", "f4", "f4", "u1", "f4", "f4"]
         table = np.fromiter(map(_columns, rows), ",".join(kinds), len(rows))
         columns = [table[name].copy() for name in table.dtype.names or ()]
@@ -55,10 +59,14 @@ class Measured(NamedTuple):
 
 
 def _columns(row: dict) -> tuple:
+    if missing := [name for name in NEEDED if name not in row]:
+        key, way_out = row["key"], "take a new OUTPUT_DIR, or move this step's folder away"
+        message = f"the record of {key} has no {missing[0]}, as an earlier version made it; to score anew, {way_out}"
+        raise RunError(message)
     light = row.get("light") or {}
     return (
         row["lighting_score"],
-        *(int(row[name], 16) for name in ("phash", "phash_mirrored", "phash_fine")),
+        *(int(row[name], 16) for name in HASHES),
         min(row["width"], row["height"]),
         row["sharpness"],
         row.get("faces", -1),

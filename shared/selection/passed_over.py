@@ -10,7 +10,7 @@ from shared.selection.measured import Measured
 if TYPE_CHECKING:
     from shared.table import Table
 
-COLUMNS = {name: name for name in ("key", "image_path", "lighting_score", "passed_over")}
+COLUMNS = {name: name for name in ("key", "image_path", "lighting_score", "reason", "passed_over")}
 SMALL, BLURRED, FACES, DUPLICATE = 1, 2, 3, 4
 REASONS = {SMALL: "too small", BLURRED: "not sharp", FACES: "faces", DUPLICATE: "near-duplicates"}
 
@@ -57,10 +57,11 @@ class PassedOver(NamedTuple):
         return {words: found[reason] for reason, words in REASONS.items() if found[reason]}
 
     def rows(self, rows: "Table", everything: np.ndarray) -> Iterator[dict]:
-        """The rows that are passed over, best first, each with the reason as `passed_over`."""
+        """The rows that are passed over, best first, each with the kind of `reason`, and `passed_over`, a sentence."""
         for index in everything[self.reasons[everything] > 0].tolist():
             row = rows[index]
-            yield {**row, "passed_over": self._sentence(row, index, rows)}
+            reason = REASONS[int(self.reasons[index])]
+            yield {**row, "reason": reason, "passed_over": self._sentence(row, index, rows)}
 
     def _sentence(self, row: dict, index: int, rows: "Table") -> str:
         reason = self.reasons[index]
