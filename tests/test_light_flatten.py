@@ -1,11 +1,14 @@
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from shared.light.colour import linear_to_srgb, srgb_to_linear
 from shared.light.enlarge import DARKEST, GuidedMap, bands, enlarge, shrink
 from shared.light.flatten import believed, flatten
-from shared.light.gradients import Smoothness, changes, fit_to_changes
+from shared.light.reflectances import mondrian
 from shared.light.scenes import render
+from tests.conftest import ROOT
 
 
 def normalised_error(found, true):
@@ -25,13 +28,13 @@ def errors(family, seeds=range(6)):
     ("family", "share"),
     [
         ("mondrian_gradient", 0.3),
-        ("textured_relief", 0.6),
-        ("two_colours", 0.8),
-        ("print_relief", 0.7),
-        ("subject", 0.85),
-        ("cast_relief", 0.6),
-        ("gobo", 0.6),
-        ("solids", 0.95),
+        ("textured_relief", 0.45),
+        ("two_colours", 0.6),
+        ("print_relief", 0.95),
+        ("subject", 0.45),
+        ("cast_relief", 0.5),
+        ("gobo", 0.5),
+        ("solids", 0.7),
     ],
 )
 def test_flattening_brings_a_photograph_nearer_to_its_reflectance(family, share):
@@ -46,26 +49,38 @@ def test_even_light_is_left_nearly_as_it_is():
 
 def test_shading_as_faint_as_what_even_light_seems_to_have_is_not_believed():
     pattern = np.where(np.arange(100) < 50, -1, 1).astype(np.float32).reshape(10, 10)
-    assert np.ptp(believed(0.05 * pattern)) == 0
-    assert np.ptp(believed(0.3 * pattern)) > 0.5
+    assert np.ptp(believed(0.025 * pattern)) == 0
+    assert np.ptp(believed(0.3 * pattern)) > 0.58
 
 
-def test_white_cloth_beside_black_cloth_stays_white():
-    photograph = np.full((200, 200, 3), 12, np.uint8)
-    photograph[60:140, 60:140] = (235, 232, 228)
+@pytest.mark.parametrize("paints", [[(235, 232, 228), (12, 12, 12)], [(235, 232, 228), (12, 12, 12), (30, 60, 150)]])
+def test_white_stripes_beside_black_ones_stay_white(paints):
+    stripes = np.arange(200) // 20 % len(paints)
+    photograph = np.array(paints, np.uint8)[stripes][:, np.newaxis].repeat(200, 1)
     log_shading = flatten(photograph).log_shading
-    assert abs(log_shading[80:120, 80:120].mean() - log_shading[:40].mean()) < 0.8  # of the 4.8 between the two
+    levels = [log_shading[stripes == paint].mean() for paint in range(len(paints))]
+    assert np.ptp(levels) < 0.8  # of the 4.8 between white and black
 
 
-def test_the_edge_of_a_shadow_on_coloured_paint_is_found_and_that_between_two_paints_is_not():
-    paint = np.tile(np.float32([0.5, 0.15, 0.1]), (200, 200, 1))
-    paint[100:] = (0.15, 0.3, 0.5)
-    light = np.where(np.arange(200) < 100, 1.0, 0.5).astype(np.float32)[:, np.newaxis]
-    log_shading = flatten(linear_to_srgb(paint * light)).log_shading
-    across = log_shading[:, 60:90].mean() - log_shading[:, 110:140].mean()
-    down = log_shading[60:90].mean() - log_shading[110:140].mean()
-    assert 0.4 < across < 0.9  # ln 2 is 0.69
-    assert abs(down) < 0.1
+def test_the_white_cap_and_the_black_jacket_of_a_person_stay_white_and_black():
+    photograph = np.asarray(Image.open(ROOT / "configs" / "samples" / "admiral.jpg").convert("RGB"))
+    flattened, log_shading = flatten(photograph)
+    cap, jacket = (slice(36, 48), slice(250, 262)), (slice(444, 456), slice(173, 185))
+    assert log_shading[cap].mean() - log_shading[jacket].mean() < 1.2  # of the 4.1 in the photograph
+    assert flattened[cap].mean() > 15 * flattened[jacket].mean()
+
+
+def test_the_shadow_of_a_bar_is_found_and_patches_in_even_light_are_left():
+    light = np.ones((200, 200), np.float32)
+    light[60:130] = 0.45
+    light = cv2.GaussianBlur(light, (0, 0), 1.5)[..., np.newaxis]
+    depths = []
+    for seed in range(6):
+        paint = mondrian(np.random.default_rng(seed), 200, 30)
+        log_shading = flatten(linear_to_srgb(0.9 * paint * light)).log_shading
+        depths.append(np.r_[log_shading[:50], log_shading[140:]].mean() - log_shading[70:120].mean())
+        assert flatten(linear_to_srgb(0.9 * paint)).log_shading.std() < 0.1
+    assert 0.35 < np.median(depths) < 1.0  # 0.8 is true
 
 
 def test_the_flattened_image_times_the_shading_is_the_photograph():
@@ -122,28 +137,6 @@ def test_blades_that_rise_slowly_and_fall_sharply_make_no_slope_across_the_frame
     grass = ramp[..., np.newaxis].repeat(3, -1).astype(np.uint8)
     log_shading = flatten(grass).log_shading
     assert abs(log_shading[:, :24].mean() - log_shading[:, -24:].mean()) < 0.2
-
-
-def test_steps_are_put_together_to_the_picture_they_came_from():
-    random = np.random.default_rng(3)
-    picture = random.random((20, 30)).astype(np.float32)
-    trust = tuple(random.uniform(0.5, 1, step.shape).astype(np.float32) for step in changes(picture))
-    nothing, light = np.zeros_like(picture), np.full_like(picture, 1e-6)
-    free = Smoothness(bend=0, slope=0, height=0)
-    found = fit_to_changes(changes(picture), trust, nothing, light, free, iterations=60)
-    np.testing.assert_allclose(found - found.mean(), picture - picture.mean(), atol=0.02)
-
-
-def test_across_a_step_that_is_not_trusted_the_slope_goes_on():
-    ramp = np.tile(np.linspace(0, 1, 40, dtype=np.float32), (24, 1))
-    stepped = ramp + np.where(np.arange(40) < 20, 0, 1).astype(np.float32)
-    across, down = (np.ones_like(step) for step in changes(ramp))
-    across[:, 19] = 1e-4
-    pull = np.full_like(ramp, 1e-6)
-    found = fit_to_changes(
-        changes(stepped), (across, down), np.zeros_like(ramp), pull, Smoothness(1.0, 0.0, 0.0), iterations=80
-    )
-    np.testing.assert_allclose(found - found.mean(), ramp - ramp.mean(), atol=0.05)
 
 
 def test_a_map_enlarged_in_bands_is_the_map_enlarged_at_once():

@@ -1,4 +1,4 @@
-"""The engine without weights: answers every image with lighting keywords measured from its pixels."""
+"""The engine that measures: answers every image with lighting keywords measured from its pixels."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple

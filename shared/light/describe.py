@@ -8,10 +8,9 @@ import numpy as np
 from shared.light.azimuth import azimuth_of
 from shared.light.colour import cct_of_rgb, illuminant, lightness, luminance, srgb_to_linear
 from shared.light.direction import Direction, contour_of, front_of
-from shared.light.edges import hardness_of
 from shared.light.enlarge import shrink
-from shared.light.flatten import WORKING_SIZE, shading_of
-from shared.light.steps import Steps, steps_of
+from shared.light.flatten import WORKING_SIZE, enlarged
+from shared.light.network import Seen, look, shrink_to_grid
 
 GREY_SPREAD = 6  # between the largest and smallest channel, of 255: a picture with no more is black and white
 LOW_KEY, HIGH_KEY = 32.0, 68.0  # mean L* below and above which a picture is low or high key
@@ -44,22 +43,22 @@ class Light:
 def describe(photograph: np.ndarray, mask: np.ndarray | None = None) -> Light:
     """Measure the light of a uint8 RGB photograph (HxWx3).
 
-    `mask` (HxW uint8, 0..255) is the subject, whose contour tells the direction best.
+    `mask` (HxW uint8, 0..255) is the subject, whose contour tells light from the camera.
     """
     small = shrink(photograph, WORKING_SIZE)
     subject = None if mask is None else shrink(mask, WORKING_SIZE) > 127
     if subject is not None and not subject.any():
         subject = None
 
-    steps = steps_of(small)
-    found = _direction(small, steps, subject)
+    seen = look(shrink_to_grid(small))
+    found = _direction(small, seen, subject)
     y = luminance(srgb_to_linear(small))
     dark, bright = np.percentile(y, (2, 98)) + 1 / 4096
     mean_lightness = float(lightness(y).mean())
     return Light(
         azimuth_degrees=found.azimuth_degrees,
         direction=found.word,
-        hardness=hardness_of(steps),
+        hardness=seen.hardness,
         cct_kelvin=None if is_grey(small) else cct_of_rgb(illuminant(small)),
         key="low" if mean_lightness < LOW_KEY else "high" if mean_lightness > HIGH_KEY else "mid",
         contrast=float(np.log2(bright / dark)),
@@ -74,12 +73,10 @@ def is_grey(photograph: np.ndarray) -> bool:
     return bool(np.percentile(spread, 99.5) <= GREY_SPREAD)
 
 
-def _direction(small: np.ndarray, steps: dict[int, Steps], subject: np.ndarray | None) -> Direction:
-    if subject is None:
-        return azimuth_of(steps)
-    log_shading = shading_of(small)
-    contour = contour_of(log_shading, small, subject)
-    found = azimuth_of(steps, subject, contour)
-    if found.azimuth_degrees is None and contour is not None:
-        return front_of(log_shading, small, subject, contour) or found
-    return found
+def _direction(small: np.ndarray, seen: Seen, subject: np.ndarray | None) -> Direction:
+    if subject is not None:
+        log_shading = enlarged(seen.log_shading, small)
+        contour = contour_of(log_shading, small, subject)
+        if contour is not None and (front := front_of(log_shading, small, subject, contour)):
+            return front
+    return azimuth_of(seen.towards_light)

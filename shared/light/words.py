@@ -4,7 +4,7 @@ import numpy as np
 
 from shared.light.describe import Light
 
-HARD, SOFT = 0.85, 0.2  # hardness above and below which a quality is claimed: on rendered scenes, always rightly
+HARD, SOFT = 0.85, 0.15  # hardness above and below which a quality is claimed: on rendered scenes, always rightly
 WARM, COOL = 4300.0, 8000.0  # kelvin below and above which a colour is claimed
 FLAT, STRONG = 3.5, 8.0  # stops of contrast below and above which it is named
 DARK, BRIGHT = -2.0, 0.8  # stops from middle grey below and above which it is named

@@ -1,0 +1,62 @@
+"""The network of the optics: from a small photograph to its shading, the direction of its light and its hardness."""
+
+from itertools import pairwise
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+CHANNELS = (16, 32, 48, 64, 64)  # at 1/2, 1/4, ... 1/32 of the photograph's size
+FEATURES = 4  # of each pixel, as shared.light.network.features() has them
+TOLD = 3  # numbers said of the whole picture
+
+
+class LightNet(nn.Module):
+    """A U-Net (Ronneberger, Fischer and Brox, 2015) of residual blocks without normalisation.
+
+    Input (n, 16, h, w): the features of 2 x 2 pixels each (pixel_unshuffle), h and w multiples of 16. Output: the log
+    shading of the same pixels (n, 4, h, w; pixel_shuffle), and (n, 3) towards the light: right and up, as long as it is
+    sure (the concentration of a von Mises distribution), and the log odds of hard light.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        first = CHANNELS[0]
+        self.stem = nn.Conv2d(4 * FEATURES, first, 3, padding=1)
+        nn.init.kaiming_normal_(self.stem.weight, nonlinearity="relu")
+        pairs = list(pairwise(CHANNELS))
+        self.down = nn.ModuleList([Block(first, first), *(Block(fine, coarse) for fine, coarse in pairs)])
+        self.up = nn.ModuleList([Block(fine + coarse, fine) for fine, coarse in pairs])
+        self.shading = nn.Conv2d(first, 4, 3, padding=1)
+        nn.init.normal_(self.shading.weight, 0, 0.01)
+        nn.init.zeros_(self.shading.bias)
+        self.told = nn.Sequential(nn.Linear(sum(CHANNELS[1:]), 64), nn.ReLU(), nn.Linear(64, TOLD))
+
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        found = functional.relu(self.stem(pixels))
+        kept = []
+        for level, block in enumerate(self.down):
+            found = block(functional.avg_pool2d(found, 2) if level else found)
+            kept.append(found)
+        means = []
+        for block, fine in zip(reversed(self.up), reversed(kept[:-1]), strict=True):
+            means.append(found.mean((2, 3)))
+            found = block(torch.cat([fine, functional.interpolate(found, scale_factor=2.0, mode="nearest")], 1))
+        return self.shading(found), self.told(torch.cat(means, 1))
+
+
+class Block(nn.Module):
+    """Two convolutions beside a short cut, which starts as little more than the short cut."""
+
+    def __init__(self, before: int, after: int):
+        super().__init__()
+        self.first = nn.Conv2d(before, after, 3, padding=1)
+        self.second = nn.Conv2d(after, after, 3, padding=1)
+        self.short_cut = nn.Conv2d(before, after, 1) if before != after else nn.Identity()
+        nn.init.kaiming_normal_(self.first.weight, nonlinearity="relu")
+        nn.init.normal_(self.second.weight, 0, 0.3 * (2 / (9 * after)) ** 0.5)
+        for layer in (self.first, self.second):
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, found: torch.Tensor) -> torch.Tensor:
+        return functional.relu(self.second(functional.relu(self.first(found))) + self.short_cut(found))

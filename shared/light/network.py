@@ -1,0 +1,95 @@
+"""What a small network sees of the light in a photograph: its shading, where it comes from and how hard it is.
+
+The network (shared/light/learned/, 0.9 MB with the code) learned this from rendered pictures alone; OpenCV runs it.
+"""
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from shared.light.colour import rgb_of_cct, srgb_to_linear
+
+if TYPE_CHECKING:
+    import cv2
+
+GRID_SIZE = 192  # the long side of what it looks at, in pixels
+STRIDE = 32  # what it looks at has sides of this many pixels or a multiple
+DARK = np.float32(0.003)  # linear light added before the logarithm, so that noise in black makes no edges
+CLIPPED = 250  # stored value of the brightest channel from which it cannot be told how bright a pixel was
+WEIGHTS = Path(__file__).parent / "learned" / "light.onnx"
+
+# Log RGB as brightness, the chromaticity from cool to warm light, and what is left of chromaticity.
+WARM = np.log(rgb_of_cct(3000)) - np.log(rgb_of_cct(9000))
+WARM -= WARM.mean()
+WARM /= np.linalg.norm(WARM)
+AXES = np.stack([np.full(3, 1 / 3), WARM, np.cross(np.full(3, 3**-0.5), WARM)], axis=1).astype(np.float32)
+
+_of_thread = threading.local()  # OpenCV's networks are not for two threads at once
+
+
+class Seen(NamedTuple):
+    """What the network says of a photograph."""
+
+    log_shading: np.ndarray  # HxW float32, natural logarithm, mean 0
+    towards_light: (
+        np.ndarray
+    )  # to the right and up; as long as it is sure: the concentration of a von Mises distribution
+    hardness: float  # odds of hard light as a share, 0..1
+
+
+def look(photograph: np.ndarray) -> Seen:
+    """Look at a uint8 RGB photograph (HxWx3) of at most GRID_SIZE pixels a side, and at its mirror image.
+
+    Both are put together, so that a mirrored photograph has just the mirrored answer.
+    """
+    height, width = photograph.shape[:2]
+    padded = _padded(features(photograph))
+    rows, columns = padded.shape[:2]
+    seen = np.stack([padded, padded[:, ::-1]])
+    blocks = seen.reshape(2, rows // 2, 2, columns // 2, 2, -1).transpose(0, 5, 2, 4, 1, 3)
+    network = _network()
+    network.setInput(np.ascontiguousarray(blocks.reshape(2, -1, rows // 2, columns // 2)), "pixels")
+    maps, told = network.forward(["shading", "told"])
+    maps = maps.reshape(2, 2, 2, rows // 2, columns // 2).transpose(0, 3, 1, 4, 2).reshape(2, rows, columns)
+    top, left = (rows - height) // 2, (columns - width) // 2
+    shading = ((maps[0] + maps[1, :, ::-1]) / 2)[top : top + height, left : left + width]
+    right, up, hard = (told[0] + told[1] * (-1, 1, 1)) / 2
+    return Seen(shading - shading.mean(), np.array([right, up]), float(1 / (1 + np.exp(-hard))))
+
+
+def shrink_to_grid(photograph: np.ndarray) -> np.ndarray:
+    """A uint8 RGB photograph as look() wants it: its long side at most GRID_SIZE, both sides even."""
+    import cv2
+
+    height, width = photograph.shape[:2]
+    scale = min(1.0, GRID_SIZE / max(height, width))
+    size = tuple(max(2, 2 * round(side * scale / 2)) for side in (width, height))
+    return photograph if size == (width, height) else cv2.resize(photograph, size, interpolation=cv2.INTER_AREA)
+
+
+def features(photograph: np.ndarray) -> np.ndarray:
+    """What the network is shown of each pixel of a uint8 RGB photograph, HxWx4 float32.
+
+    Log brightness above the picture's mean, so that exposure cancels; two axes of chromaticity; whether it is clipped.
+    """
+    planes = np.log(srgb_to_linear(photograph) + DARK) @ AXES
+    planes[..., 0] -= planes[..., 0].mean()
+    clipped = (photograph.max(axis=-1) >= CLIPPED).astype(np.float32)
+    return np.concatenate([planes, clipped[..., np.newaxis]], axis=-1)
+
+
+def _padded(planes: np.ndarray) -> np.ndarray:
+    """Mirrored at its borders, as much on the left as on the right, up to multiples of STRIDE."""
+    height, width = planes.shape[:2]
+    more = [-side % STRIDE for side in (height, width)]
+    return np.pad(planes, [*((extra // 2, extra - extra // 2) for extra in more), (0, 0)], mode="symmetric")
+
+
+def _network() -> "cv2.dnn.Net":
+    if not hasattr(_of_thread, "network"):
+        import cv2
+
+        _of_thread.network = cv2.dnn.readNetFromONNX(str(WEIGHTS))
+    return _of_thread.network
