@@ -10,6 +10,7 @@ from shared.config import ConfigError, checked
 from shared.light.scenes import render
 from shared.table import Table
 from shared.worker import Loaded
+from tests.test_light_describe import ball
 from workers.caption import Caption
 
 
@@ -74,11 +75,15 @@ def test_the_words_depend_on_the_seed_and_the_key_alone(item):
 
 
 def test_the_mask_of_the_step_before_is_used(item, tmp_path):
-    mask = render("subject", 4, 300).mask
+    """Light from the camera is told from how a subject darkens towards its outline."""
+    photograph, mask = ball(0, elevation=90)
+    Image.fromarray(photograph).save(tmp_path / "ball.png")
     Image.fromarray(mask).save(tmp_path / "mask.png")
+    item = {**item, "image_path": str(tmp_path / "ball.png")}
     with_mask = caption(worker(), {**item, "mask": "user", "mask_path": str(tmp_path / "mask.png")})
     without = caption(worker(), {**item, "mask": "none"})
-    assert with_mask["light"]["confidence"] != without["light"]["confidence"]
+    assert with_mask["light"]["direction"] == "front"
+    assert without["light"]["direction"] is None
 
 
 def test_an_unknown_engine_is_an_error():
