@@ -50,8 +50,9 @@ def describe(photograph: np.ndarray, mask: np.ndarray | None = None) -> Light:
     if subject is not None and not subject.any():
         subject = None
 
-    seen = look(shrink_to_grid(small))
-    found = _direction(small, seen, subject)
+    grid = shrink_to_grid(small)
+    seen = look(grid)
+    found = _direction(small, grid, seen, subject)
     y = luminance(srgb_to_linear(small))
     dark, bright = np.percentile(y, (2, 98)) + 1 / 4096
     mean_lightness = float(lightness(y).mean())
@@ -73,9 +74,9 @@ def is_grey(photograph: np.ndarray) -> bool:
     return bool(np.percentile(spread, 99.5) <= GREY_SPREAD)
 
 
-def _direction(small: np.ndarray, seen: Seen, subject: np.ndarray | None) -> Direction:
+def _direction(small: np.ndarray, grid: np.ndarray, seen: Seen, subject: np.ndarray | None) -> Direction:
     if subject is not None:
-        log_shading = enlarged(seen.log_shading, small)
+        log_shading = enlarged(seen.log_shading, grid, small)
         contour = contour_of(log_shading, small, subject)
         if contour is not None and (front := front_of(log_shading, small, subject, contour)):
             return front

@@ -36,7 +36,8 @@ def shading_map(photograph: np.ndarray) -> GuidedMap:
 
 def shading_of(photograph: np.ndarray) -> np.ndarray:
     """Natural logarithm of the shading, HxW float32 with median 0, of a small uint8 RGB photograph."""
-    found = enlarged(believed(look(shrink_to_grid(photograph)).log_shading), photograph)
+    grid = shrink_to_grid(photograph)
+    found = enlarged(believed(look(grid).log_shading), grid, photograph)
     return found - np.median(found)
 
 
@@ -46,8 +47,8 @@ def believed(log_shading: np.ndarray) -> np.ndarray:
     return log_shading * np.float32(max(0.0, 1 - DOUBT**2 / max(variance, 1e-12)))
 
 
-def enlarged(log_shading: np.ndarray, photograph: np.ndarray) -> np.ndarray:
-    """The log shading of shared.light.network.look() at the size of a small uint8 RGB photograph, HxW float32."""
+def enlarged(log_shading: np.ndarray, grid: np.ndarray, photograph: np.ndarray) -> np.ndarray:
+    """The log shading that look() sees in `grid`, at the size of the small uint8 RGB photograph it is a copy of, HxW."""
     height, width = photograph.shape[:2]
-    shading = GuidedMap(log_shading, shrink_to_grid(photograph), height, width, radius=2)
+    shading = GuidedMap(log_shading, grid, height, width, radius=2)
     return shading.rows(photograph, slice(0, height))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from shared.light.colour import rgb_of_cct, srgb_to_linear
+from shared.light.direction import CLIPPED
 
 if TYPE_CHECKING:
     import cv2
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 GRID_SIZE = 192  # the long side of what it looks at, in pixels
 STRIDE = 32  # what it looks at has sides of this many pixels or a multiple
 DARK = np.float32(0.003)  # linear light added before the logarithm, so that noise in black makes no edges
-CLIPPED = 250  # stored value of the brightest channel from which it cannot be told how bright a pixel was
 WEIGHTS = Path(__file__).parent / "learned" / "light.onnx"
 
 # Log RGB as brightness, the chromaticity from cool to warm light, and what is left of chromaticity.
@@ -33,9 +33,7 @@ class Seen(NamedTuple):
     """What the network says of a photograph."""
 
     log_shading: np.ndarray  # HxW float32, natural logarithm, mean 0
-    towards_light: (
-        np.ndarray
-    )  # to the right and up; as long as it is sure: the concentration of a von Mises distribution
+    towards_light: np.ndarray  # to the right and up; as long as the concentration of a von Mises distribution
     hardness: float  # odds of hard light as a share, 0..1
 
 

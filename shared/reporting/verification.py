@@ -11,11 +11,8 @@ from shared.run import Step
 
 SIDE = 1400  # pixels of a picture's longer side, at most; the file itself is a click away
 MOST_INTERVALS = 20
-WIDE = (
-    "filtering_verification.png",
-    "light_histograms.png",
-    "top_vs_bottom_comparison.png",
-)  # they take the whole page
+# Those that take the whole page.
+WIDE = ("filtering_verification.png", "light_histograms.png", "top_vs_bottom_comparison.png")
 PICTURES = {
     "filtering_verification.png": "all scores, by rank, and around the cut",
     "light_histograms.png": "the light in what is kept of all there is",

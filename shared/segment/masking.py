@@ -25,9 +25,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Masking:
     """The options about masks, and what is done by them."""
 
-    mask: Literal["face", "user", "u2net", "sam3", "sam2", "none"] = (
-        "face"  # by their faces, yours, by a model, or none
-    )
+    # People by their faces, yours, what a model finds, or none.
+    mask: Literal["face", "user", "u2net", "sam3", "sam2", "none"] = "face"
     mask_folder: Path | None = None  # masks under the photographs' relative names, with any image suffix
     mask_model: str = ""  # sam3, sam2: a Hub id or a folder, instead of that in MODELS; u2net: an ONNX file
     mask_required: bool = False  # a photograph in which nothing is found fails; else it is relit as a whole

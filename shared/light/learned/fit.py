@@ -18,9 +18,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from shared.light.direction import CLIPPED
 from shared.light.learned.pool import Batch, Batches, render_pool
 from shared.light.learned.unet import LightNet
-from shared.light.network import AXES, CLIPPED, DARK, GRID_SIZE, WEIGHTS
+from shared.light.network import AXES, DARK, GRID_SIZE, WEIGHTS
 
 SMALL = 0.2  # share of the time in which it learns from twice as many pictures of half the size
 

@@ -43,7 +43,7 @@ def _use(photographs: Path | None) -> None:
 
 
 def _rendered(index: int) -> tuple[np.ndarray, np.ndarray, tuple[float, float, bool]]:
-    """Reflectance and shading (3 x GRID_SIZE x GRID_SIZE), and azimuth, hardness (nan: none, -1: none) and evenness."""
+    """Reflectance and shading (3 x GRID_SIZE x GRID_SIZE), and azimuth (nan: none), hardness (-1: none) and evenness."""
     import cv2
 
     cv2.setNumThreads(1)
