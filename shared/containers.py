@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from shared.table import DatasetError
+from shared.errors import DatasetError
 
 _BATCH_BYTES = 4 << 20  # photographs that are read from a Parquet file at once
 _WINDOW = 4  # batches that stay at hand, because threads take neighbours out of order

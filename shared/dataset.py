@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared.config_paths import find_path, places_of
+from shared.errors import DatasetError
+from shared.files.lookup import find_path, places_of
 from shared.readers.columnar import read_arrow, read_parquet, saved_splits
 from shared.readers.folder import IMAGE_SUFFIXES, folder_digest, has_image_suffix, read_folder
 from shared.readers.image_columns import image_columns
@@ -18,7 +19,6 @@ from shared.readers.row import RowReader
 from shared.readers.separated import read_list, read_separated
 from shared.readers.split_names import FOLDER_NAMES, split_of_file
 from shared.readers.tars import read_tar
-from shared.table import DatasetError
 
 __all__ = ["DatasetError", "IndexedDataset", "Source", "read_items"]
 

@@ -4,6 +4,7 @@ import io
 import os
 import stat
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,12 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from shared.containers import read_member
+from shared.errors import ImageError
 
 MAX_PIXELS = 200_000_000  # the largest camera sensors; a decoded image takes three bytes a pixel
 Image.MAX_IMAGE_PIXELS = None  # our bound is checked before anything is decoded, and names the file
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, TypeError)
 SRGB = ImageCms.createProfile("sRGB")
-
-
-class ImageError(ValueError):
-    """A photograph that cannot be used; the message is one sentence that names it."""
 
 
 def open_image(
@@ -145,3 +143,34 @@ def describe(source: Any) -> str:
         return str(Path(source))
     member = source.get("image_member")
     return f"{source['key']} in {source['image_path']}" if member else str(source["image_path"])
+
+
+@dataclass
+class ImageFile:
+    """An image that a step makes: written before its record, which then names it with size and checksum.
+
+    `path` is relative to the step's folder; `image` a uint8 array (height, width[, 3]), a PIL image (both become PNG), or
+    bytes that are written as they are.
+    """
+
+    path: str
+    image: Any
+
+
+class Rejected(ValueError):
+    """What was made of an item is not good enough: its failure keeps `files` (field: ImageFile), to be looked at."""
+
+    def __init__(self, reason: str, files: dict[str, ImageFile]):
+        super().__init__(reason)
+        self.files = files
+
+
+def encode(image: Any) -> bytes:
+    """PNG of a uint8 array or a PIL image, at a level that costs little time; bytes stay as they are."""
+    if isinstance(image, (bytes, bytearray, memoryview)):
+        return bytes(image)
+    from PIL import Image
+
+    stream = io.BytesIO()
+    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(stream, "PNG", compress_level=1)
+    return stream.getvalue()

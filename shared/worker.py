@@ -1,23 +1,20 @@
-"""Worker, what one GPU does to items, and run(), the one loop that every step shares."""
+"""Worker: what a step does to its items. The author of a step reads this file."""
 
-import argparse
-import faulthandler
 import logging
-import os
-import signal
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from pydantic import NonNegativeInt, PositiveInt
 
+from shared.errors import is_disk_error, is_out_of_memory
+from shared.machine import free_gpu_memory
+
 if TYPE_CHECKING:
+    from shared.files.table import Table
     from shared.forecast import Forecast
-    from shared.run import Step
-    from shared.table import Table
-    from shared.together import Together
+    from shared.run.run import Step
 
 log = logging.getLogger("worker")
 
@@ -27,6 +24,25 @@ class Loaded(NamedTuple):
 
     item: dict
     data: Any
+
+
+class Member(Protocol):
+    """One of the processes that work on a step together, as shared/loop/together.py makes it."""
+
+    step: "Step"
+    folder: Path
+    rank: int
+    world_size: int
+    cores: int
+
+    def stop_requested(self) -> bool:
+        """The same answer in all processes, which must all ask."""
+
+    def show(self, done: int, total: int, rate: float, state: str) -> None:
+        """How far the work is, for the person at the launcher."""
+
+    def mark_end(self, done: int) -> None:
+        """Say that the work is complete."""
 
 
 @dataclass(kw_only=True)
@@ -57,7 +73,10 @@ class Worker:
         return not (self.only_collects or self.runs_together)
 
     def check(self, label: str) -> None:
-        """Raise ConfigError for options that contradict each other; the types are checked before."""
+        """Raise ConfigError for options that contradict each other; the types are checked before. Changes nothing."""
+
+    def fill_in(self, label: str) -> None:
+        """After check(): give what was left out the value that follows from the other options. Raises ConfigError."""
 
     def forecast(self) -> "Forecast":
         """The models that setup() will load, and what the step will leave; nothing is loaded for it."""
@@ -90,16 +109,16 @@ class Worker:
         for one in loaded:
             batch.append(one)
             if len(batch) >= self.batch_size:
-                yield from self._process(batch)
+                yield from self.settle(batch)
                 batch = []
         if batch:
-            yield from self._process(batch)
+            yield from self.settle(batch)
 
     def left(self, step: "Step", processes: int | None = None) -> int:
         """Of a worker that runs together: how many steps are still to do by so many processes; 0: the work is complete."""
         raise NotImplementedError
 
-    def work(self, together: "Together") -> None:
+    def work(self, together: "Member") -> None:
         """Of a worker that runs together: one process's part; returns when all is done, or when a stop was requested."""
         raise NotImplementedError
 
@@ -110,14 +129,15 @@ class Worker:
         """
         return None
 
-    def _process(self, batch: list[Loaded], process: Callable | None = None) -> Iterator[tuple[dict, Any]]:
+    def settle(self, batch: list[Loaded], process: Callable | None = None) -> Iterator[tuple[dict, Any]]:
+        """Take a batch through process(), or another like it, and yield each item with what was found or its failure."""
         process = process or self.process
         try:
             found = process(batch)
             if len(found) != len(batch):
                 raise RuntimeError(f"{type(self).__name__}.process gave {len(found)} results for {len(batch)} items")
         except Exception as error:
-            if is_disk_full(error):
+            if is_disk_error(error):
                 raise
             if len(batch) == 1:
                 log.warning("%s failed", batch[0].item["key"], exc_info=True)
@@ -135,124 +155,4 @@ class Worker:
             yield from zip((one.item for one in batch), found, strict=True)
             return
         for start in range(0, len(batch), size):
-            yield from self._process(batch[start : start + size], process)
-
-
-def run(worker_class: type[Worker]) -> None:
-    """Take one worker through its shard, then help the others. Every file in workers/ ends with this call."""
-    from shared.config import ConfigError, load_config
-    from shared.dataset import DatasetError
-    from shared.option_help import describe_options
-    from shared.records import DiskError
-    from shared.run import Run, RunError
-
-    arguments = parse_arguments(worker_class, describe_options(worker_class))
-    logging.basicConfig(level=logging.INFO, stream=sys.stdout, format=f"%(asctime)s {arguments.step_name}%(message)s")
-    faulthandler.enable()
-    faulthandler.register(signal.SIGUSR1, all_threads=True)  # the watchdog asks where a silent worker stands
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the launcher's; it asks by kill file
-    try:
-        config = load_config(arguments.config, arguments.input, dict(arguments.set))
-        step = Run(config, arguments.output_dir).step_of(type_name(), arguments.step)
-        status = run_together(step, arguments) if worker_class.runs_together else run_alone(step, arguments)
-    except (ConfigError, RunError) as error:
-        log.error("%s", error)
-        sys.exit(2)
-    except (DatasetError, DiskError) as error:
-        log.error("%s", error)
-        sys.exit(1)
-    except Exception as error:
-        if is_disk_full(error):
-            log.error("no space left under %s; free some and run again, nothing recorded is lost", arguments.output_dir)
-            sys.exit(1)
-        log.exception("the worker broke")
-        sys.exit(70)  # EX_SOFTWARE: the launcher starts it again
-    sys.exit(status)
-
-
-def run_alone(step: "Step", arguments: argparse.Namespace) -> int:
-    from shared.loop import Loop
-
-    loop = Loop(step, arguments)
-    signal.signal(signal.SIGTERM, lambda *_: loop.control.stop("a TERM signal asked for it"))
-    return loop.run()
-
-
-def run_together(step: "Step", arguments: argparse.Namespace) -> int:
-    from shared.together import Parent, Together, is_member
-
-    if is_member():
-        return Together(step, arguments).run()
-    parent = Parent(step, arguments)
-    signal.signal(signal.SIGTERM, parent.stop)
-    return parent.run()
-
-
-def type_name() -> str:
-    """`filter` for `python -m workers.filter`."""
-    return Path(sys.modules["__main__"].__file__ or "").stem
-
-
-def parse_arguments(worker_class: type[Worker], options: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog=f"python -m workers.{type_name()}",
-        description=worker_class.__doc__,
-        epilog=f"options of the step, in its `config:` or by --set:\n{options}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_run_arguments(parser)
-    parser.add_argument("--step", help="number or name of the step, where the config has several of this type")
-    parser.add_argument("--step-name", default="", help="what begins each line of the log")
-    parser.add_argument("--gpu", type=int, default=0, help="names the kill, end, log and progress files")
-    parser.add_argument("--rank", type=int, default=0, help="which shard is this worker's")
-    parser.add_argument("--world-size", type=int, default=1, help="how many shards there are")
-    parser.add_argument("--cores", type=int, default=0, help="this worker's share of the CPU; 0 is all")
-    parser.add_argument("--processes", type=int, default=1, help="of a step whose processes work together: how many")
-    parser.add_argument("--parent", type=int, help="pid of the launcher; the worker drains when that is gone")
-    parser.add_argument("--kill-folder", type=Path, help="another place for kill<gpu>.txt: beside launcher.sh")
-    arguments = parser.parse_args()
-    if not 0 <= arguments.rank < arguments.world_size:
-        parser.error(f"--rank {arguments.rank} should be from 0 to {arguments.world_size - 1} (--world-size less one)")
-    return arguments
-
-
-def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments that say which run: common to the workers and to what the launcher asks."""
-    parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("--input", help="a folder or table, over the config's meta_path")
-    parser.add_argument("--output-dir", type=Path, required=True, help="the run's folder")
-    parser.add_argument("--set", type=parse_setting, action="append", default=[], metavar="OPTION=VALUE")
-
-
-def parse_setting(text: str) -> tuple[str, Any]:
-    """`num_images=100`, or for one step alone `1.num_images=100`; the value is read as YAML."""
-    import yaml
-
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} should be OPTION=VALUE")
-    try:
-        return name, yaml.safe_load(value)
-    except yaml.YAMLError:
-        return name, value
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """True for torch.OutOfMemoryError and its subclasses, without importing torch where it is not in use."""
-    return any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__)
-
-
-def is_disk_full(error: BaseException) -> bool:
-    from shared.records import is_disk_error
-
-    return is_disk_error(error)
-
-
-def free_gpu_memory() -> None:
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
-def share_of_cores(cores: int) -> int:
-    return cores or len(os.sched_getaffinity(0))
+            yield from self.settle(batch[start : start + size], process)

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.dataset import DatasetError, IndexedDataset, Source, read_items
-
-ROOT = Path(__file__).parents[1]
+from tests.conftest import ROOT
 
 
 @given(st.integers(0, 500), st.integers(1, 70))
@@ -151,7 +150,7 @@ def test_a_folder_of_photographs_and_containers_is_not_guessed_at(tmp_path):
 
 def test_importing_the_readers_loads_no_heavy_library():
     script = (
-        "import sys, shared.dataset, shared.table\n"
+        "import sys, shared.dataset, shared.files.table\n"
         "print(sorted({'pyarrow', 'pandas', 'ijson', 'PIL', 'torch', 'cv2'} & set(sys.modules)))"
     )
     loaded = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, check=True, text=True)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shared.images import ImageError, open_image, read_bytes
+from shared.errors import ImageError
+from shared.images import open_image, read_bytes
 from tests import awkward_images as awkward
 from tests.conftest import ROOT
 

@@ -6,8 +6,8 @@ from typing import get_args
 
 import pytest
 
-from shared.config import find_worker
-from shared.light.sampling import Degradation, Kind, LightSampling
+from shared.light.degradation.options import Degradation, Kind, LightSampling
+from shared.run.step_types import find_worker
 from tests.conftest import ROOT, VARIABLES
 
 README = (ROOT / "README.md").read_text()

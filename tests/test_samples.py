@@ -1,12 +1,13 @@
 """The bundled photographs are small, readable, and each has its source, author and licence."""
 
 import re
-from pathlib import Path
 
 import pytest
 from PIL import Image
 
-SAMPLES = Path(__file__).parent.parent / "configs" / "samples"
+from tests.conftest import ROOT
+
+SAMPLES = ROOT / "configs" / "samples"
 PHOTOGRAPHS = sorted(SAMPLES.glob("*.jpg"))
 LICENCES = (
     "https://creativecommons.org/publicdomain/mark/1.0/",

@@ -27,11 +27,7 @@ def make_stable_diffusion(folder: Path, edits: bool = False) -> Path:
 def make_stable_diffusion_xl(folder: Path, edits: bool = False) -> Path:
     """A Stable Diffusion XL, with two text encoders and the sizes as a condition."""
     import torch
-    from diffusers import (
-        EulerDiscreteScheduler,
-        StableDiffusionXLInstructPix2PixPipeline,
-        StableDiffusionXLPipeline,
-    )
+    from diffusers import EulerDiscreteScheduler, StableDiffusionXLInstructPix2PixPipeline, StableDiffusionXLPipeline
     from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
     torch.manual_seed(0)

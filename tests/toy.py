@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import NonNegativeFloat
 
-from shared.records import ImageFile, Records
-from shared.worker import Loaded, Worker, run
+from shared.files.records import Records
+from shared.images import ImageFile
+from shared.start import run
+from shared.worker import Loaded, Worker
 
 
 @dataclass

@@ -1,6 +1,5 @@
 """A training of a tiny model in this process, over a dozen small triplets."""
 
-import argparse
 import json
 import os
 from contextlib import contextmanager
@@ -9,9 +8,10 @@ from pathlib import Path
 import yaml
 from PIL import Image, ImageEnhance
 
-from shared.advance import advance
-from shared.config import load_config
-from shared.run import Run, Step
+from shared.loop.place import Place
+from shared.run.advance import advance
+from shared.run.config import load_config
+from shared.run.run import Run, Step
 from tests.conftest import ROOT
 
 WORDS = ("warm light from the left", "cool light from above", "soft light from the right, low-key mood")
@@ -60,12 +60,12 @@ def member(step: Step):
     """What torchrun sets for a process that is alone, and a fresh state of accelerate."""
     from accelerate.state import AcceleratorState
 
-    from shared.together import PARENT, REASONS, Together
+    from shared.loop.together import PARENT, REASONS, Together
 
     AcceleratorState._reset_state(True)
     more = {"RANK": "0", "WORLD_SIZE": "1", REASONS: str(step.folder), PARENT: str(os.getpid())}
     os.environ.update(more)
-    together = Together(step, argparse.Namespace(gpu=0, kill_folder=None, cores=1))
+    together = Together(step, Place(gpu=0, kill_folder=None, cores=1))
     for name in more:
         if name != PARENT:
             del os.environ[name]
@@ -78,8 +78,8 @@ def member(step: Step):
 
 def trainer_of(step: Step, together):
     """The trainer as Train.work makes it."""
-    from shared.training.roles import training_rows
-    from shared.training.trainer import Trainer
+    from shared.relighter.training.rows import training_rows
+    from shared.relighter.training.trainer import Trainer
 
     return Trainer(step.worker, together, *training_rows(step, step.worker.columns))
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from shared.config import checked
-from shared.engines.engine import Message, Question, Sampling
-from shared.engines.transformers import Transformers
+from shared.captions.engines.engine import Message, Question, Sampling
+from shared.captions.engines.transformers import Transformers
+from shared.run.config import checked
 from shared.worker import Loaded
 from tests import tiny_vlm
 from workers.caption import Caption
@@ -65,6 +65,7 @@ def worker(model: Path, setup: bool = True, **options: Any) -> Caption:
     given = {"dtype": "float32", "max_num_seqs": 4, "max_model_len": 1024, "engine_options": {"enforce_eager": True}}
     made = checked(Caption, {"engine": "vllm", "model_path": str(model), **given, **options}, "step 3 (keywords)")
     made.check("step 3 (keywords)")
+    made.fill_in("step 3 (keywords)")
     made.seed = 7
     if setup:
         made.setup()

@@ -1,22 +1,23 @@
 """Ask about each photograph: its lighting keywords, from pixels or from a vision-language model."""
 
 import atexit
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from shared.prompts import KEYWORDS, KEYWORDS_STRUCTURED, read_prompt
-from shared.worker import Loaded, Worker, run
+from shared.captions.engines.registry import EngineName, find_engine
+from shared.captions.prompts import KEYWORDS, KEYWORDS_STRUCTURED, read_prompt
+from shared.start import run
+from shared.worker import Loaded, Worker
 
 if TYPE_CHECKING:
-    from shared.engines.asking import Interview
-    from shared.engines.engine import Engine
+    from shared.captions.asking import Interview, Plan
+    from shared.captions.engines.engine import Engine
+    from shared.files.table import Table
     from shared.forecast import Forecast
-    from shared.run import Step
-    from shared.table import Table
+    from shared.run.run import Step
 
 COLUMNS = ("image_path", "lighting_score", "output_image_path")  # and then what the step found
 
@@ -25,7 +26,7 @@ COLUMNS = ("image_path", "lighting_score", "output_image_path")  # and then what
 class Caption(Worker):
     """Say in a few words what light each photograph was taken in: the edit instruction of the training data."""
 
-    engine: Literal["photometric", "vllm", "server", "transformers"] = "photometric"  # photometric has no model
+    engine: EngineName = "photometric"  # photometric has no model
     text_key: str = "lighting_keywords"  # the column of the result
     batch_size: PositiveInt = 8  # photographs handed to the engine together; vllm and server hold them for free places
 
@@ -70,91 +71,62 @@ class Caption(Worker):
     }  # fmt: skip
     collect_options: ClassVar[frozenset[str]] = frozenset({"price_prompt", "price_completion"})
 
-    def check(self, label: str) -> None:
-        from shared.config import ConfigError
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """What is said to the model, turn by turn, once fill_in() has read it."""
+        return (self.prompt,) if isinstance(self.prompt, str) else tuple(self.prompt or ("",))
 
-        if self.engine == "photometric":
-            return
-        if self.engine != "server" and not self.model_path:
+    def check(self, label: str) -> None:
+        from shared.errors import ConfigError
+
+        if find_engine(self.engine).needs_model_path and not self.model_path:
             raise ConfigError(f"{label}: engine {self.engine} needs model_path, a model on the Hub or a folder")
         if self.max_words is not None and self.max_words < self.min_words:
             raise ConfigError(f"{label}: max_words {self.max_words} is less than min_words {self.min_words}")
+
+    def fill_in(self, label: str) -> None:
+        """Read the prompts: the settings then hold the words themselves, and a changed file is noticed."""
+        from shared.errors import ConfigError
+
+        if not find_engine(self.engine).reads_prompts:
+            return
+        if self.prompt is None:
+            self.prompt = KEYWORDS_STRUCTURED if self.structured else KEYWORDS
         try:
-            self._read_prompts()  # the settings then hold the words themselves, and a changed file is noticed
+            self.prompt = [read_prompt(one) for one in self.prompts]
         except ValueError as error:
             raise ConfigError(f"{label}: prompt: {error}") from None
+        if not all(self.prompts):
+            raise ConfigError(f"{label}: prompt: it is empty")
 
     def forecast(self) -> "Forecast":
-        from shared.forecast import Forecast, Model
-
-        if self.engine == "photometric":
-            return Forecast()
-        if self.engine == "server":
-            server = Model(
-                self.model_path, "model_path", "server", ("httpx",), key_variable=self.key_variable, url=self.vllm_url,
-                at_once=self.num_workers, captions=self.repeat_time, turns=len(self._read_prompts()),
-                prices=(self.price_prompt, self.price_completion),
-            )  # fmt: skip
-            return Forecast([server])
-        in_vllm = self.engine == "vllm"
-        packages = ("torch", "torchvision", "transformers", "huggingface_hub", "vllm" if in_vllm else "accelerate")
-        model = Model(
-            self.model_path, "model_path", "transformers", packages, needs_gpu=in_vllm, is_split=in_vllm,
-            is_halved=self.dtype in ("bfloat16", "float16") or (in_vllm and self.dtype == "auto"),
-            may_offload=self.offload and not in_vllm, memory_share=self.gpu_memory_utilization if in_vllm else None,
-        )  # fmt: skip
-        return Forecast([model])
+        return find_engine(self.engine).forecast(self)
 
     def setup(self) -> None:
-        if self.engine == "photometric":
-            from shared.engines.photometric import Photometric
-
-            self._engine: Any = Photometric(self.seed)
-            self._engine.setup()
-            return
         self._plan = self.plan()
         self._engine = self.make_engine()
         atexit.register(self._engine.close)
         self._engine.setup()
 
     def load(self, item: dict) -> Any:
-        import numpy as np
-
-        from shared.images import open_image
-
         # The photograph, never the degraded image: the words describe the light that the model has to bring back.
-        if self.engine == "photometric":
-            from shared.engines.photometric import WORKING_SIZE
-
-            return np.asarray(open_image(item, longest_side=WORKING_SIZE))
-        image = open_image(item, shorter_side=math.isqrt(self.max_pixels))
+        image = self._engine.open(item, self.max_pixels)
         hint = self._hint(item, image) if self.hints else ""
-        scale = math.sqrt(self.max_pixels / (image.width * image.height))
-        if scale < 1:
-            image.thumbnail((max(1, int(image.width * scale)), max(1, int(image.height * scale))), reducing_gap=3.0)
         return self._engine.prepare(image), hint
 
-    def process(self, batch: list[Loaded]) -> list[dict]:
-        from shared.engines.photometric import Question
-
-        answers = self._engine.answer([Question(item, image) for item, image in batch])
-        return [{self.text_key: found.pop("lighting_keywords"), **found} for found in answers]
-
     def stream(self, loaded: Iterator[Loaded]) -> Iterator[tuple[dict, dict | Exception]]:
-        if self.engine == "photometric":
-            return super().stream(loaded)
-        from shared.engines.asking import ask
+        from shared.captions.asking import ask
 
         return ask(self._engine, loaded, self._begin, self.text_key)
 
     def collect(self, rows: "Table", step: "Step") -> Iterable[dict] | None:
-        from shared.split_tables import write_split_tables
+        from shared.exports.per_split import write_split_tables
 
         columns = {column: column for column in (*COLUMNS, self.text_key)}
         write_split_tables(step, rows, "{split}images_with_albedo_with_keywords.csv", columns)
-        if self.engine == "photometric":
+        asked = sum(row.get("asked", 0) for row in rows)
+        if not asked:
             return None
-        asked = sum(row["asked"] for row in rows)
         prompt, completion = (sum(row[name] for row in rows) for name in ("prompt_tokens", "completion_tokens"))
         cost = self._cost(prompt, completion)
         step.tell(
@@ -165,74 +137,45 @@ class Caption(Worker):
             return None
         return (row | {"cost": round(self._cost(row["prompt_tokens"], row["completion_tokens"]), 6)} for row in rows)
 
-    def plan(self) -> Any:
+    def plan(self) -> "Plan":
         """What is asked of every photograph."""
-        from shared.answers import Wanted
-        from shared.engines.asking import Plan
-        from shared.engines.engine import Sampling
-        from shared.structured import SCHEMA
+        from shared.captions.answers import Wanted
+        from shared.captions.asking import Plan
+        from shared.captions.engines.engine import Sampling
+        from shared.captions.structured import SCHEMA
 
-        sampling = Sampling(self.temperature, self.top_p, self.top_k, self.repetition_penalty, self.max_tokens)
+        is_checked = find_engine(self.engine).reads_prompts
         return Plan(
-            prompts=self._read_prompts(),
-            sampling=sampling,
-            wanted=Wanted(self.min_words, self.max_words),
+            prompts=self.prompts,
+            sampling=Sampling(self.temperature, self.top_p, self.top_k, self.repetition_penalty, self.max_tokens),
+            wanted=Wanted(self.min_words, self.max_words) if is_checked else Wanted(),
             system_prompt=self.system_prompt,
-            schema=SCHEMA if self.structured else None,
+            schema=SCHEMA if self.structured and is_checked else None,
             retries=self.retries,
             captions=self.repeat_time,
             seed=self.seed,
         )
 
     def make_engine(self) -> "Engine":
-        if self.engine == "server":
-            from shared.engines.server import Server
-
-            return Server(
-                self.vllm_url, self.model_path, key_variable=self.key_variable, num_workers=self.num_workers,
-                batch_size=self.batch_size, seconds=self.request_seconds, field_names=self.field_names,
-            )  # fmt: skip
-        if self.engine == "transformers":
-            from shared.engines.transformers import Transformers
-
-            return Transformers(
-                self.model_path, batch_size=self.batch_size, dtype=self.dtype, trust_remote_code=self.trust_remote_code,
-                offload=self.offload, options=self.engine_options,
-            )  # fmt: skip
-        from shared.engines.vllm import Vllm
-
-        return Vllm(
-            self.model_path, gpu=self.gpu, seed=self.seed, dtype=self.dtype, max_model_len=self.max_model_len,
-            max_num_seqs=self.max_num_seqs, batch_size=self.batch_size, tensor_parallel_size=self.tensor_parallel_size,
-            gpu_memory_utilization=self.gpu_memory_utilization, trust_remote_code=self.trust_remote_code,
-            asks_again=self.repeat_time > 1 or len(self._plan.prompts) > 1, options=self.engine_options,
-        )  # fmt: skip
+        return find_engine(self.engine).made_for(self)
 
     def _begin(self, one: Loaded) -> "Interview":
-        from shared.engines.asking import Interview
+        from shared.captions.asking import Interview
 
         image, hint = one.data
         return Interview(self._plan, one.item, image, hint)
 
-    def _read_prompts(self) -> tuple[str, ...]:
-        if self.prompt is None:
-            self.prompt = KEYWORDS_STRUCTURED if self.structured else KEYWORDS
-        self.prompt = [read_prompt(one) for one in ([self.prompt] if isinstance(self.prompt, str) else self.prompt)]
-        if not self.prompt or not all(self.prompt):
-            raise ValueError("it is empty")
-        return tuple(self.prompt)
-
     def _hint(self, item: dict, image: Any) -> str:
-        from shared.prompts import hint
+        from shared.captions.prompts import hint
 
         if not item.get("light"):
             import numpy as np
 
-            from shared.engines.photometric import WORKING_SIZE
+            from shared.captions.engines.photometric import LONGEST_SIDE
             from shared.light.describe import describe
 
             small = image.copy()
-            small.thumbnail((WORKING_SIZE, WORKING_SIZE))
+            small.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
             return hint(describe(np.asarray(small)).as_dict())
         return hint(item["light"])
 
@@ -243,6 +186,6 @@ class Caption(Worker):
 if __name__ == "__main__":
     run(Caption)
 elif __name__ == "__mp_main__":  # a process of the vLLM engine, which imports this file before anything else
-    from shared.parent import end_with_parent
+    from shared.machine import end_with_parent
 
     end_with_parent()

@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from shared.degraded_files import Kept, file_of, files_of, showing_rejects, split_of, thumbnail_of
-from shared.light.quality import Quality
-from shared.light.sampling import Degradation, LightSampling, ShareRange, sample
+from shared.light.degradation.files import Kept, file_of, files_of, showing_rejects, split_of, thumbnail_of
+from shared.light.degradation.gates import Quality
+from shared.light.degradation.options import Degradation, LightSampling, ShareRange, sample
+from shared.masks.masking import SAM, Masking
 from shared.seeding import item_rng
-from shared.segment.masking import SAM, Masking
-from shared.worker import Loaded, Worker, run
+from shared.start import run
+from shared.worker import Loaded, Worker
 
 if TYPE_CHECKING:
+    from shared.files.table import Table
     from shared.forecast import Forecast
-    from shared.intrinsic import Layers
-    from shared.run import Step
-    from shared.segment.instance import Instance
-    from shared.table import Table
+    from shared.light.degradation.marigold import Layers
+    from shared.masks.instance import Instance
+    from shared.run.run import Step
 
 COLUMNS = {"image_path": "image_path", "lighting_score": "lighting_score", "output_image_path": "output_image_path"}
 Byte = Annotated[int, Field(ge=0, le=255)]
@@ -76,7 +77,7 @@ class Degrade(Masking, Worker):
     intrinsic: Any = field(init=False, default=None)  # Marigold or nothing; made by setup()
 
     def check(self, label: str) -> None:
-        from shared.config import ConfigError
+        from shared.errors import ConfigError
 
         for name, (option, values) in BELONGS_TO.items():
             value, wanted = getattr(self, option), " or ".join(values)
@@ -88,6 +89,8 @@ class Degrade(Masking, Worker):
             raise ConfigError(f"{label}: background is grey; with mask: none there is nothing to put before it")
         if "residual" in self.keep and self.method != "marigold":
             raise ConfigError(f"{label}: keep has residual, which method: marigold finds, and method is {self.method}")
+
+    def fill_in(self, label: str) -> None:
         if self.method in MARIGOLD:
             self.albedo_model = self.albedo_model or MARIGOLD_MODEL
         if not self.batch_size:
@@ -104,24 +107,24 @@ class Degrade(Masking, Worker):
         return Forecast(models, images=1 + len(self.keep))
 
     def setup(self) -> None:
-        import shared.light.develop
-        import shared.light.mask  # noqa: F401
+        import shared.light.degradation.photograph
+        import shared.masks.faces  # noqa: F401
 
         device = None
         if self.mask in SAM or self.method in MARIGOLD:
-            from shared.neural.device import find_device
+            from shared.models.device import find_device
 
             device = find_device("what degrades photographs")
         self.load_segmenter(device)
         if self.method == "marigold":
-            from shared.intrinsic import Marigold
+            from shared.light.degradation.marigold import Marigold
 
             needed = {"residual"} & set(self.keep)
             self.intrinsic = Marigold(self.albedo_model, self.steps, self.resolution, self.ensemble, device, needed)
 
     def load(self, item: dict) -> Source:
         from shared.images import open_image, read_bytes
-        from shared.segment.folder import read_mask
+        from shared.masks.folder import read_mask
 
         split_of(item)
         pixels = np.asarray(open_image(item))
@@ -135,10 +138,10 @@ class Degrade(Masking, Worker):
 
     def stream(self, loaded: Iterator[Loaded]) -> Iterator[tuple[dict, dict | Exception]]:
         """The models see batch after batch; beside them the CPU relights, on threads."""
-        from shared.finishing import finished
-        from shared.neural.overlap import batches
+        from shared.loop.finishing import finished
+        from shared.loop.overlap import batches
 
-        seen = (pair for batch in batches(self, loaded) for pair in self._process(batch, self.see))
+        seen = (pair for batch in batches(self, loaded) for pair in self.settle(batch, self.see))
         return finished(seen, self.degrade, self.cores, self.batch_size + 2 * self.cores)
 
     def process(self, batch: list[Loaded]) -> list[dict]:
@@ -158,7 +161,7 @@ class Degrade(Masking, Worker):
 
     def degrade(self, item: dict, sight: Sight) -> dict:
         """The CPU's part."""
-        from shared.light.develop import GREY, Photograph, composite
+        from shared.light.degradation.photograph import GREY, Photograph, composite
         from shared.light.fidelity import psnr, ssim
 
         source, layers = sight.source, sight.layers
@@ -200,7 +203,7 @@ class Degrade(Masking, Worker):
         return {**files, **found, **file_of(item, "output", output), **thumbnail_of(item, pixels, output)}
 
     def collect(self, rows: "Table", step: "Step") -> Iterable[dict] | None:
-        from shared.split_tables import write_split_tables
+        from shared.exports.per_split import write_split_tables
 
         write_split_tables(step, rows, "albedo_csv_files/{split}images_with_albedo.csv", COLUMNS)
         write_split_tables(step, rows, "{split}images_with_relighting_outputs.csv", COLUMNS)

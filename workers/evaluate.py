@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from shared.training.roles import Columns
-from shared.worker import Loaded, Worker, run
+from shared.start import run
+from shared.triplets.roles import Columns
+from shared.worker import Loaded, Worker
 
 if TYPE_CHECKING:
+    from shared.files.table import Table
     from shared.forecast import Forecast
-    from shared.run import Step
-    from shared.table import Table
-    from shared.training.clip_direction import Views
+    from shared.relighter.evaluation.clip_direction import Views
+    from shared.run.run import Step
 
 
 class Measured(NamedTuple):
@@ -50,15 +51,15 @@ class Evaluate(Worker):
     def setup(self) -> None:
         if not (self.lpips or self.checkpoint):
             return
-        from shared.neural.device import find_device
+        from shared.models.device import find_device
 
         device = find_device("what measures relit photographs")
         if self.lpips:
-            from shared.training.perceptual import Perceptual
+            from shared.relighter.evaluation.perceptual import Perceptual
 
             self.perceptual = Perceptual(self.lpips, device)
         if self.checkpoint:
-            from shared.training.clip_direction import ClipDirection
+            from shared.relighter.evaluation.clip_direction import ClipDirection
 
             self.clip = ClipDirection(self.model_name, self.checkpoint, device)
 
@@ -74,12 +75,12 @@ class Evaluate(Worker):
             found[f"{name}_floor"] = round(measure(source, target), digits)
         found["psnr_gain"] = round(found["psnr"] - found["psnr_floor"], 3)
         if self.directions:
-            from shared.training.obedience import obedience
+            from shared.relighter.evaluation.obedience import obedience
 
             found |= obedience(item, self.text_of(item), source, output)
         views = None
         if self.clip:
-            from shared.training.clip_direction import Views
+            from shared.relighter.evaluation.clip_direction import Views
 
             views = Views(*(self.clip.prepare(image) for image in images))
         return Measured(source, output, target, found, views)
@@ -92,7 +93,7 @@ class Evaluate(Worker):
         from PIL import Image
 
         from shared.images import image_of, open_image
-        from shared.training.examples import same_shape
+        from shared.relighter.training.examples import same_shape
 
         fields = (self.columns.input_image, "relit_image_path", self.columns.output_image)
         missing = [name for name in fields if not item.get(name)]
@@ -124,7 +125,7 @@ class Evaluate(Worker):
         return found
 
     def collect(self, rows: "Table", step: "Step") -> Iterable[dict] | None:
-        from shared.training.scores import write_scores
+        from shared.relighter.evaluation.scores import write_scores
 
         write_scores(step, rows, self.columns)
         return None

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from shared.selected_files import copy_photographs, rows_at, write_passed_over, write_tables
+from shared.selection.files import copy_photographs, rows_at, write_passed_over, write_tables
 from shared.splits import SPLITS, assign_by_counts, assign_by_ratios, lowest_draws, split_draw
-from shared.worker import Loaded, Worker, run
+from shared.start import run
+from shared.worker import Loaded, Worker
 
 if TYPE_CHECKING:
+    from shared.files.table import Table
     from shared.forecast import Forecast
-    from shared.run import Step
+    from shared.run.run import Step
     from shared.selection.choice import Choice
-    from shared.table import Table
 
 Shares = tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat]
 Counts = tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt]
@@ -90,7 +91,7 @@ class Filter(Worker):
     )
 
     def check(self, label: str) -> None:
-        from shared.config import ConfigError
+        from shared.errors import ConfigError
 
         for name, shares in (("split_ratios", self.split_ratios), ("split_counts", self.split_counts)):
             if shares is not None and not sum(shares) > 0:
@@ -102,17 +103,19 @@ class Filter(Worker):
         if self.select == "diverse" and self.method in CLIP_METHODS and not self.describe_light:
             raise ConfigError(f"{label}: select: diverse needs the light that describe_light: true measures")
         if self.method in CLIP_METHODS:
-            from shared.neural.clip_weights import is_path
+            from shared.models.clip_weights import is_path
 
             if is_path(self.checkpoint) and not Path(self.checkpoint).exists():
                 way_out = "it should be a file of weights or a folder from the Hub"
                 raise ConfigError(f"{label}: the checkpoint {self.checkpoint} does not exist; {way_out}")
+
+    def fill_in(self, label: str) -> None:
         if not self.batch_size:
             self.batch_size = 32 if self.method in CLIP_METHODS else 1
 
     def forecast(self) -> "Forecast":
         from shared.forecast import Forecast, Model
-        from shared.neural.clip_weights import is_path
+        from shared.models.clip_weights import is_path
 
         models = []
         if self.method in CLIP_METHODS:
@@ -127,12 +130,12 @@ class Filter(Worker):
 
     def setup(self) -> None:
         if self.method == "photometric":
-            from shared.light.rater import PhotometricRater
+            from shared.selection.scoring.photometric import PhotometricRater
 
             self.rater = PhotometricRater()
             self.rater.looks_for_faces = self.faces != "any"
             return
-        from shared.neural.clip_rater import ClipRater
+        from shared.selection.scoring.clip import ClipRater
 
         texts = self.prompts if self.method == "clip" else self.prompt_pairs
         self.rater = ClipRater(self.method, self.model_name, self.checkpoint, texts, self.compile_model)
@@ -148,16 +151,16 @@ class Filter(Worker):
     def stream(self, loaded: Iterator[Loaded]) -> Iterator[tuple[dict, dict | Exception]]:
         if self.method == "photometric" or not self.rater.is_queued:
             return super().stream(loaded)
-        from shared.neural.overlap import overlapped
+        from shared.loop.overlap import overlapped
 
         return overlapped(self, loaded, lambda batch: self.rater.begin(batch, self.batch_size))
 
     def collect(self, rows: "Table", step: "Step") -> Iterable[dict]:
+        from shared.files.small_files import write_json
         from shared.selection.choice import Choice, said_of
         from shared.selection.passed_over import Limits
         from shared.selection.pictures import write_pictures
         from shared.selection.ranking import statistics
-        from shared.tables import write_json
 
         limits = Limits(self.min_size, self.min_sharpness, self.faces, self.duplicates)
         count = min(self.num_images, sum(self.split_counts or (self.num_images,)))

@@ -6,15 +6,13 @@ import signal
 import sys
 from pathlib import Path
 
-from shared.advance import Advance, advance, check_changes
-from shared.config import ConfigError, RunConfig, load_config
-from shared.control import KILL_FILE, matching
-from shared.dataset import DatasetError
-from shared.records import is_disk_error
-from shared.run import Run, RunError
-from shared.worker import add_run_arguments
+from shared.errors import CRASHED, RunError, exit_status
+from shared.files.control import KILL_FILE, matching
+from shared.run.advance import Advance, advance, check_changes
+from shared.run.config import RunConfig, load_config
+from shared.run.run import Run
+from shared.start import add_run_arguments
 
-MISUSE, BROKEN = 2, 1
 VARIABLES = {"BSZ": "batch_size", "MAX_NUM": "max_num", "TEMPERATURE": "temperature", "MODEL_PATH": "model_path"}
 
 
@@ -22,20 +20,11 @@ def main() -> None:
     arguments = parse_arguments()
     try:
         status = arguments.command(arguments, load_run(arguments))
-    except (ConfigError, RunError, DatasetError) as error:
-        say(f"error: {error}", sys.stderr)
-        sys.exit(MISUSE)
-    except PermissionError as error:
-        say(f"error: {error.filename} may not be written by this user; mend that and run again", sys.stderr)
-        sys.exit(BROKEN)
-    except OSError as error:
-        if not is_disk_error(error):
+    except Exception as error:
+        status, sentence = exit_status(error, arguments.output_dir)
+        if status == CRASHED:
             raise
-        say(
-            f"error: cannot write under {arguments.output_dir}: {error.strerror}; free some space and run again",
-            sys.stderr,
-        )
-        sys.exit(BROKEN)
+        say(f"error: {sentence}", sys.stderr)
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(status)
@@ -118,25 +107,25 @@ def remove_old_kill_files(arguments: argparse.Namespace, run: Run) -> None:
 
 
 def watch(arguments: argparse.Namespace, run: Run) -> int:
-    from shared.watch import Watch
+    from shared.commands.watch import Watch
 
     return Watch(run.find(arguments.step), arguments.left, arguments.parent, arguments.messages).run()
 
 
 def status(arguments: argparse.Namespace, run: Run) -> int:
-    from shared.status import print_status
+    from shared.commands.status import print_status
 
     return print_status(run)
 
 
 def stop(arguments: argparse.Namespace, run: Run) -> int:
-    from shared.status import request_stop
+    from shared.commands.status import request_stop
 
     return request_stop(run, arguments.gpu, say)
 
 
 def verify(arguments: argparse.Namespace, run: Run) -> int:
-    from shared.verify import verify_run
+    from shared.commands.verify import verify_run
 
     run.check_begun()
     with run.locked(say):
@@ -163,7 +152,7 @@ def report(arguments: argparse.Namespace, run: Run) -> int:
 
 
 def write_report(run: Run) -> None:
-    from shared.report import write_report as write
+    from shared.reporting.report import write_report as write
 
     say(f"report: {write(run)}")
 
@@ -177,7 +166,7 @@ def doctor(arguments: argparse.Namespace, run: Run) -> int:
 
 
 def serve(arguments: argparse.Namespace, run: Run) -> int:
-    from shared.serve import serve as become_server
+    from shared.commands.serve import serve as become_server
 
     become_server(run, arguments.more)
     return 0

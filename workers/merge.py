@@ -3,56 +3,30 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from pydantic import PositiveInt
 
-from shared.conditions import Condition, parse_condition, value_of
-from shared.config import ConfigError
+from shared.errors import ConfigError
+from shared.exports.conditions import value_of
+from shared.exports.declared import TableOptions
+from shared.exports.formats import FORMATS, write_rows
+from shared.exports.per_split import named_after
+from shared.exports.writers import write_csv, write_json_list, write_jsonl
+from shared.files.small_files import write_bytes, write_json
 from shared.selection.passed_over import COLUMNS as PASSED_OVER
-from shared.split_tables import named_after
 from shared.splits import SPLITS
-from shared.table_formats import FORMATS, write_rows
-from shared.tables import write_bytes, write_csv, write_json, write_json_list, write_jsonl
-from shared.worker import Worker, run
+from shared.start import run
+from shared.triplets.roles import DatasetOptions, TripletOptions
+from shared.worker import Worker
 
 if TYPE_CHECKING:
-    from shared.run import Step
-    from shared.table import Table
+    from shared.files.table import Table
+    from shared.run.run import Step
 
 SOURCE_TABLE = "{split}images_with_albedo_with_keywords.csv"
-
-
-@dataclass
-class TableOptions:
-    """One table: where it goes, its columns in order as `column: field`, which rows, in which order."""
-
-    output: str
-    columns: dict[str, str]
-    where: tuple[str, ...] = ()  # `lighting_keywords` (there and not empty), `lighting_score >= 0.5`, `split == train`
-    sort: str = ""  # a field; with - before it, largest first; else in input order
-    top: PositiveInt | None = None  # the first so many
-    splits: bool = False  # a table per split, `{split}` in output standing for its name
-
-
-@dataclass
-class TripletOptions:
-    """The roles of the fields in training."""
-
-    input_image: str = "output_image_path"  # the model sees this one,
-    instruction: str = "lighting_keywords"  # is told this,
-    output_image: str = "image_path"  # and learns to make this
-
-
-@dataclass
-class DatasetOptions:
-    """The folder dataset/ that datasets.load_dataset() loads as it is; beside it what other trainers take."""
-
-    images: Literal["files", "embedded"] = "files"  # beside their metadata (hard links where possible), or in Parquet
-    layouts: tuple[Literal["flux2", "ai_toolkit"], ...] = ()
 
 
 @dataclass
@@ -66,7 +40,6 @@ class Merge(Worker):
     no_validate: bool = False  # take triplets without looking whether their images are there
 
     only_collects: ClassVar[bool] = True
-    conditions: dict[str, list[Condition]] = field(init=False, default_factory=dict)
 
     def check(self, label: str) -> None:
         if not self.tables and self.triplets is None:
@@ -84,7 +57,7 @@ class Merge(Worker):
                     f"{label}: the output {table.output!r} needs {{split}} in its name, since splits is true"
                 )
             try:
-                self.conditions[table.output] = [parse_condition(text) for text in table.where]
+                table.conditions()
             except ValueError as error:
                 raise ConfigError(f"{label}: where of {table.output}: {error}") from None
 
@@ -105,7 +78,7 @@ class Merge(Worker):
 
     def write_table(self, table: TableOptions, rows: "Table", step: "Step") -> None:
         for split in SPLITS if table.splits else ("",):
-            conditions = self.conditions[table.output]
+            conditions = table.conditions()
             chosen = [
                 index
                 for index, row in enumerate(rows)

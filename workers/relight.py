@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 import numpy as np
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
-from shared.names import file_name
-from shared.records import ImageFile
-from shared.run import RunError
+from shared.errors import RunError
+from shared.files.names import file_name
+from shared.images import ImageFile
 from shared.seeding import item_rng
-from shared.training.roles import Columns
-from shared.worker import Loaded, Worker, run
+from shared.start import run
+from shared.triplets.roles import Columns
+from shared.worker import Loaded, Worker
 
 if TYPE_CHECKING:
     from PIL import Image
 
+    from shared.files.table import Table
     from shared.forecast import Forecast
-    from shared.run import Step
-    from shared.table import Table
+    from shared.run.run import Step
 
 PACKAGES = ("torch", "transformers", "diffusers")
 
@@ -57,7 +58,7 @@ class Relight(Worker):
     relighter: Any = field(init=False, default=None)  # made by setup()
 
     def check(self, label: str) -> None:
-        from shared.config import ConfigError
+        from shared.errors import ConfigError
 
         if self.mask_folder and self.mask_field:
             raise ConfigError(
@@ -75,17 +76,17 @@ class Relight(Worker):
 
     def made_with(self) -> str:
         """So that a model that was trained on relights everything anew."""
-        from shared.training.model_identity import identity_of
+        from shared.relighter.inference.model_identity import identity_of
 
         return identity_of(Path(self.model_path) if self.model_path else self.trained_before())
 
     def setup(self) -> None:
-        from shared.neural.device import find_device
-        from shared.neural.loading import loading
+        from shared.models.device import find_device
+        from shared.models.loading import loading
 
         model = self.model_path or str(self.trained_before())
         with loading(model, "model_path"):  # which also says what is not installed
-            from shared.training.relighter import Relighter
+            from shared.relighter.inference.relighter import Relighter
 
             self.relighter = Relighter.load(model, find_device("the relighting model"))
 
@@ -115,7 +116,7 @@ class Relight(Worker):
         return text
 
     def mask_of(self, item: dict, photograph: np.ndarray) -> np.ndarray | None:
-        from shared.segment.folder import fitted_mask, read_mask
+        from shared.masks.folder import fitted_mask, read_mask
 
         if self.mask_folder:
             return read_mask(self.mask_folder, item["key"], photograph)
@@ -134,10 +135,10 @@ class Relight(Worker):
                 continue
             batch.append(one)
             if len(batch) >= self.batch_size:
-                yield from self._process(batch)
+                yield from self.settle(batch)
                 batch = []
         if batch:
-            yield from self._process(batch)
+            yield from self.settle(batch)
 
     def process(self, batch: list[Loaded]) -> list[dict]:
         seeds = [int(item_rng(self.seed, item["key"], "relight").integers(2**32)) for item, _ in batch]
@@ -154,7 +155,7 @@ class Relight(Worker):
         return found
 
     def relit(self, wishes: list[Wish], seeds: list[int]) -> list[np.ndarray]:
-        from shared.training.background import keep_background
+        from shared.relighter.inference.background import keep_background
 
         made = self.relighter.relight(
             [wish.image for wish in wishes],
@@ -188,7 +189,7 @@ def known_fields(item: dict) -> str:
 
 if __name__ == "__main__":
     if not any(word.startswith("--config") for word in sys.argv):
-        from shared.training.direct import main
+        from shared.relighter.inference.command_line import main
 
         main(Relight)
     run(Relight)

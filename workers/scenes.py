@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from shared.names import file_name
-from shared.records import ImageFile
+from shared.files.names import file_name
+from shared.images import ImageFile
 from shared.seeding import item_rng
 from shared.splits import SPLITS, assign_by_ratios, split_draw
-from shared.worker import Loaded, Worker, run
+from shared.start import run
+from shared.worker import Loaded, Worker
 
 if TYPE_CHECKING:
-    from shared.run import Step
-    from shared.table import Table
+    from shared.files.table import Table
+    from shared.run.run import Step
 
 Family = Literal["patches", "relief", "solids"]
 Side = Literal["right", "upper right", "above", "upper left", "left", "lower left", "below", "lower right"]
@@ -39,7 +40,7 @@ class Scenes(Worker):
 
     def load(self, item: dict) -> dict[str, Any]:
         """Rendered on the threads that load ahead."""
-        from shared.light.sides import draw_surface
+        from shared.light.scenes.sides import draw_surface
 
         rng = item_rng(self.seed, item["key"], "scene")
         family = self.families[int(rng.integers(len(self.families)))]

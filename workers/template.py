@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import NonNegativeFloat
 
 from shared.images import read_bytes
-from shared.worker import Loaded, Worker, run
+from shared.start import run
+from shared.worker import Loaded, Worker
 
 
 @dataclass

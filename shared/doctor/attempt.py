@@ -15,8 +15,8 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import IO
 
-from shared.config import ROOT
 from shared.doctor.trial import Answered, Ended, Job, Ready
+from shared.files.lookup import ROOT
 
 SECONDS_TO_LOAD = 600.0
 SECONDS_TO_FINISH = 40.0  # what was begun in time, after the time is up
@@ -45,7 +45,7 @@ def attempt(job: Job, environment: Mapping[str, str]) -> Attempt:
     ours, theirs = Pipe()
     with theirs:
         process = subprocess.Popen(
-            [sys.executable, "-m", "workers.trial", str(theirs.fileno())], cwd=ROOT, env={**os.environ, **environment},
+            [sys.executable, "-m", "shared.doctor.trial", str(theirs.fileno())], cwd=ROOT, env={**os.environ, **environment},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
             pass_fds=[theirs.fileno()], start_new_session=True,
         )  # fmt: skip

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from shared.doctor.finding import Finding, fail
-from shared.neural.clip_weights import WEIGHT_FILES
+from shared.models.clip_weights import WEIGHT_FILES
 
 
 class Clip(NamedTuple):

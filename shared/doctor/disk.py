@@ -7,9 +7,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from shared.claims import Claims
-from shared.config import ROOT
 from shared.doctor.finding import Finding, fail, ok, size, warn
+from shared.files.claims import Claims
+from shared.files.lookup import ROOT
 
 LEAST = 2**30  # bytes that should be free however little a run writes
 
@@ -57,9 +57,7 @@ def locks_work(path: Path) -> bool:
     """Hold a lock here and try it from another process."""
     claims = Claims(path)
     claims.take(0, 1)
-    code = (
-        "import sys, pathlib; from shared.claims import Claims; sys.exit(Claims(pathlib.Path(sys.argv[1])).take(0, 1))"
-    )
+    code = "import sys, pathlib; from shared.files.claims import Claims; sys.exit(Claims(pathlib.Path(sys.argv[1])).take(0, 1))"
     other = subprocess.run([sys.executable, "-c", code, str(path)], cwd=ROOT, check=False)
     claims.close()
     return other.returncode == 0

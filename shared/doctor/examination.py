@@ -15,8 +15,8 @@ from shared.doctor.sample import Sample, take_sample
 from shared.doctor.servers import check_server
 from shared.doctor.weights import Weights
 from shared.forecast import Forecast
-from shared.progress import clock
-from shared.run import Run, Step
+from shared.loop.progress import clock
+from shared.run.run import Run, Step
 
 BYTES_OF_PIXEL = 1.6  # of a photograph as PNG
 

@@ -11,7 +11,7 @@ from shared.doctor.finding import Finding, fail, ok, size, warn
 from shared.doctor.hub import Hub
 from shared.doctor.weights import Weights, weights_in, weights_of_file
 from shared.forecast import Model
-from shared.neural.loading import LOG_IN, UNKNOWN
+from shared.models.loading import LOG_IN, UNKNOWN
 
 
 class Located(NamedTuple):
@@ -89,7 +89,7 @@ def locate(model: Model, hub: Hub) -> Located | Finding:
         if path.exists():
             return Located(path)
         if model.kind == "onnx":
-            from shared.segment.u2net import how_to_get_it
+            from shared.masks.u2net import how_to_get_it
 
             return fail(f"is not on this machine; {how_to_get_it()}")
         repository = model.name.removeprefix("hf-hub:")

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from shared.config import ROOT
 from shared.doctor.finding import Finding, fail, ok, warn
+from shared.files.lookup import ROOT
 
 CORE, ALL = "requirements-core.txt", "requirements.txt"
 PIN = re.compile(r"""([\w.-]+)==([\w.]+)(?:\s*;\s*python_version\s*(<|>=)\s*["']3\.(\d+)["'])?""")

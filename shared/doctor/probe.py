@@ -10,17 +10,16 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from shared.advance import HIDDEN
 from shared.doctor.attempt import SECONDS_TO_FINISH, SECONDS_TO_LOAD, Attempt, attempt
 from shared.doctor.disk import existing
 from shared.doctor.finding import Finding, fail, ok, warn
-from shared.doctor.pace import items_a_second
 from shared.doctor.trial import Job
+from shared.files.paths import absolute_paths
+from shared.files.records import Records
 from shared.forecast import Model
-from shared.paths import absolute_paths
-from shared.progress import clock
-from shared.records import Records
-from shared.run import Run, Step
+from shared.loop.progress import clock
+from shared.run.collect import HIDDEN
+from shared.run.run import Run, Step
 
 SECONDS = 5.0  # after which no further item is tried
 SECONDS_OF_MODELS = 20.0  # so that batches, and queues on a GPU, come to their pace
@@ -195,3 +194,21 @@ def price(step: Step, records: list[Recorded], server: Model, count: int) -> Fin
         f"{step.label}: about {dollars:.2f} dollars for {count} items, {asked:.0f} + {answered:.0f} tokens each as the probe "
         "counted them, an estimate"
     )
+
+
+def items_a_second(found: Attempt) -> float:
+    """How quick one worker is, once its pipeline is full; 0 where no item was done.
+
+    What is in hand at the first result is a wave: batches come out together, and so do the first answers of an engine
+    that works on many at once. The first wave also pays for what is imported, compiled and tuned on the way, so where
+    there are two waves or more the rate counts from the end of the first, and up to when no further item was begun.
+    """
+    done = found.done
+    if not done:
+        return 0.0
+    wave = max(1, done[0].in_flight)
+    steady = [answer.seconds for answer in done if answer.seconds <= found.stopped]
+    times = steady if len(steady) >= 2 * wave else [answer.seconds for answer in done]
+    if len(times) >= 2 * wave and times[-1] > times[wave - 1]:
+        return (len(times) - wave) / (times[-1] - times[wave - 1])
+    return len(times) / max(times[-1], 1e-6)

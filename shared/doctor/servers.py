@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterator
 
 from shared.doctor.finding import Finding, fail, ok
+from shared.errors import RunError
 from shared.forecast import Model
-from shared.run import RunError
 
 
 def check_server(label: str, model: Model) -> Iterator[Finding]:
@@ -17,7 +17,7 @@ def check_server(label: str, model: Model) -> Iterator[Finding]:
             return
         yield ok(f"{label}: {variable} is set")
     try:
-        from shared.engines.server import Server
+        from shared.captions.engines.server import Server
 
         server = Server(model.url, model.name, key_variable=model.key_variable, num_workers=1)
         try:

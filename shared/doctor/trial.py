@@ -1,6 +1,5 @@
-"""A step tried on a few items by the run's own loop, in a folder of its own, until its seconds are up."""
+"""A step tried on a few items by the run's own loop, in a process of its own, with which all that a model holds ends."""
 
-import argparse
 import logging
 import sys
 import threading
@@ -9,12 +8,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
-from shared.config import ConfigError, RunConfig
-from shared.dataset import DatasetError
-from shared.loop import Loop
-from shared.records import DiskError
-from shared.run import Run, RunError, Step
-from shared.table import Table
+from shared.errors import KnownError
+from shared.files.table import Table
+from shared.loop.loop import Loop
+from shared.loop.place import Place
+from shared.machine import end_with_parent
+from shared.run.config import RunConfig
+from shared.run.run import Run, Step
 
 
 class Job(NamedTuple):
@@ -56,8 +56,7 @@ class Trial(Loop):
     """The loop, telling of each outcome as it comes."""
 
     def __init__(self, step: Step, job: Job, connection: Connection):
-        place = {"rank": 0, "world_size": 1, "parent": None, "kill_folder": None}
-        super().__init__(step, argparse.Namespace(gpu=job.gpu, cores=job.cores, **place))
+        super().__init__(step, Place(gpu=job.gpu, cores=job.cores))
         self.connection, self.seconds = connection, job.seconds
         self.ready, self.stopped = 0.0, float("inf")
         self.set_up = self.worker.setup
@@ -105,5 +104,14 @@ def carry_out(connection: Connection) -> None:
 def sentence_of(error: BaseException) -> str:
     """What a person is told of an error; those of the project are whole sentences."""
     text = " ".join(str(error).split())
-    is_ours = isinstance(error, (ConfigError, RunError, DatasetError, DiskError))
-    return text if is_ours else f"{type(error).__name__}: {text or 'no reason given'}"
+    return text if isinstance(error, KnownError) else f"{type(error).__name__}: {text or 'no reason given'}"
+
+
+if __name__ in ("__main__", "__mp_main__"):  # the second: a process of the vLLM engine
+    end_with_parent()
+if __name__ == "__main__":
+    from shared.doctor.trial import (
+        carry_out as begin,  # what is sent must be known to the other side by its module's name
+    )
+
+    begin(Connection(int(sys.argv[1])))

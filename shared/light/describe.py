@@ -9,8 +9,8 @@ from shared.light.azimuth import azimuth_of
 from shared.light.colour import cct_of_rgb, illuminant, lightness, luminance, srgb_to_linear
 from shared.light.direction import Direction, contour_of, front_of
 from shared.light.enlarge import shrink
-from shared.light.flatten import WORKING_SIZE, enlarged
 from shared.light.network import Seen, look, shrink_to_grid
+from shared.light.shading import WORKING_SIZE, enlarged
 
 GREY_SPREAD = 6  # between the largest and smallest channel, of 255: a picture with no more is black and white
 LOW_KEY, HIGH_KEY = 32.0, 68.0  # mean L* below and above which a picture is low or high key

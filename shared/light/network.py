@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 GRID_SIZE = 192  # the long side of what it looks at, in pixels
 STRIDE = 32  # what it looks at has sides of this many pixels or a multiple
 DARK = np.float32(0.003)  # linear light added before the logarithm, so that noise in black makes no edges
-WEIGHTS = Path(__file__).parent / "learned" / "light.onnx"
+WEIGHTS = Path(__file__).parent / "light.onnx"
 
 # Log RGB as brightness, the chromaticity from cool to warm light, and what is left of chromaticity.
 WARM = np.log(rgb_of_cct(3000)) - np.log(rgb_of_cct(9000))

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from shared.containers import open_arrow, open_parquet
+from shared.errors import DatasetError
 from shared.readers.row import RowReader
-from shared.table import DatasetError
 
 _ROWS = 1024  # rows that become Python objects at once
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import orjson
 
+from shared.errors import DatasetError
 from shared.readers.columnar import read_parquet
 from shared.readers.json_rows import read_json_lines
 from shared.readers.row import RowReader
 from shared.readers.separated import read_separated
 from shared.readers.split_names import READ_NAMES
-from shared.table import DatasetError
 
 METADATA_NAMES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 

@@ -5,10 +5,10 @@ import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from shared.errors import DatasetError
 from shared.readers.folder import escaped, image_names
 from shared.readers.json_rows import parsed
 from shared.readers.plain import carried_fields
-from shared.table import DatasetError
 
 _SHARD = re.compile(r"(\d+)(\.parquet|_stats\.json)")
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
+from shared.errors import DatasetError
 from shared.readers.row import RowReader
-from shared.table import DatasetError
 
 
 def read_json(path: Path, reader: RowReader) -> Iterator[dict]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from shared.paths import absolute_paths
+from shared.files.paths import absolute_paths
 
 _PLAIN = {str, bool, int, type(None)}
 _LARGEST = 2**64

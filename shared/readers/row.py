@@ -12,9 +12,9 @@ from typing import Any
 import orjson
 
 from shared.containers import read_member
+from shared.errors import DatasetError
 from shared.readers.image_columns import image_prefix
 from shared.readers.plain import carried_fields, is_bytes, plain
-from shared.table import DatasetError
 
 
 @dataclass(frozen=True)

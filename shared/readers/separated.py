@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from shared.errors import DatasetError
 from shared.readers.row import RowReader
-from shared.table import DatasetError
 
 _NUMBERS = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _LONGEST_FIELD = 1 << 28  # bytes; a quote that is never closed would else take in the whole file

@@ -7,11 +7,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from shared.errors import DatasetError
 from shared.readers.folder import escaped, has_image_suffix
 from shared.readers.image_columns import image_prefix
 from shared.readers.json_rows import parsed
 from shared.readers.plain import carried_fields
-from shared.table import DatasetError
 
 _TEXTS = ("txt", "caption")
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from shared.records import Records, json_files
+from shared.files.records import Records, json_files
+from shared.files.table import Table, name_hash
 from shared.reporting.rejects import MOST_READ, MOST_REASONS, Reason, Reject, Rejects
-from shared.run import Step
-from shared.table import Table, name_hash
+from shared.run.run import Step
 
 QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|“[^”]*”")
 PATH = re.compile(r"(?<![\w.])(?:\.{0,2}/)[^\s:,;]+")

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from shared.picker import FAILED, OPEN, RECORDED, item_states
-from shared.records import Records
-from shared.run import Run, Step, read_json
+from shared.files.records import Records
+from shared.files.small_files import read_json
+from shared.files.states import FAILED, OPEN, RECORDED, item_states
+from shared.files.table import Table
+from shared.run.run import Run, Step
 from shared.splits import SPLITS
-from shared.table import Table
 
 
 @dataclass

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from shared.files.table import Table
 from shared.images import image_of
 from shared.light.words import COOL, HARD, SOFT, WARM
 from shared.reporting.profile import Profile, number
 from shared.reporting.thumbnails import Thumbnail, in_threads, mask_thumbnail, side_for, thumbnail
-from shared.run import Run
-from shared.table import Table
+from shared.run.run import Run
 
 MOST_CARDS, FEWEST_CARDS = 200, 40
 DECODED_PIXELS = 2e9  # of all pictures of a page together, about: a minute on one core

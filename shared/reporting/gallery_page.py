@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from shared.records import Records
+from shared.files.records import Records
+from shared.files.table import Table
 from shared.reporting.funnel import Stage
 from shared.reporting.gallery import FACETS, PICTURES, choose, facets_of, keywords_of, measurements
 from shared.reporting.profile import Profile
 from shared.reporting.rejects import Rejects
 from shared.reporting.thumbnails import link_to
-from shared.run import Run
-from shared.table import Table
+from shared.run.run import Run
 
 MOST_KEPT = 20_000  # some 500 bytes each
 STRIP = "strip"  # the photograph and the degraded image side by side, as the degrade step leaves them

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from shared.files.table import name_hash
 from shared.reporting.histograms import Histogram, histogram, kelvin_histogram
 from shared.splits import SPLITS
-from shared.table import name_hash
 
 MOST_PHRASES = 200_000  # different ones that are counted at once; beyond, the rare ones are let go
 SHOWN_PHRASES = 24

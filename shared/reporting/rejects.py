@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from shared.reporting.thumbnails import LARGEST, Thumbnail, in_threads, thumbnail
-from shared.run import Step
+from shared.run.run import Step
 
 MOST_READ = 5000  # rejects of a step that are read; of more, an even choice
 MOST_REASONS = 10  # of failures; the rarer ones are one more

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from shared.files.small_files import read_json
+from shared.files.table import Table
 from shared.reporting.histograms import Histogram, histogram
-from shared.run import Run, Step, read_json
+from shared.run.run import Run, Step
 from shared.selection.choice import said_of
-from shared.table import Table
 
 
 @dataclass

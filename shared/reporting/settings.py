@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from shared.control import END_FILE, KILL_FILE, PROGRESS_FILE
+from shared.files.control import END_FILE, KILL_FILE, PROGRESS_FILE
+from shared.files.small_files import read_json
 from shared.reporting.thumbnails import link_to
-from shared.run import Step, read_json
+from shared.run.run import Step
 from shared.splits import SPLITS
 
 TABLE_SUFFIXES = (".csv", ".json", ".jsonl", ".txt", ".png", ".parquet")

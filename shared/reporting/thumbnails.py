@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 from PIL import Image, ImageChops, ImageFilter
 
-from shared.images import ImageError, open_image
+from shared.errors import ImageError
+from shared.images import open_image
 
 PAGE_BYTES = 8_000_000  # what all thumbnails of a page take together, about
 BYTES_PER_PIXEL = 0.28  # of a photograph as JPEG and base64

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 import orjson
 
+from shared.files.small_files import read_json
 from shared.reporting.histograms import Tick, round_numbers
 from shared.reporting.profile import number
 from shared.reporting.thumbnails import Thumbnail, thumbnail
-from shared.run import Run, Step, read_json
+from shared.run.run import Run, Step
 
 MOST_POINTS = 240  # of a curve; each is the mean of its neighbours
 MOST_STRIPS = 6

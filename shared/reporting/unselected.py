@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared.records import Records
+from shared.files.records import Records
+from shared.files.table import Table, name_hash
 from shared.reporting.failures import pattern, rows_by_key
 from shared.reporting.funnel import Stage
 from shared.reporting.profile import number
 from shared.reporting.rejects import MOST_READ, Reason, Reject, Rejects
-from shared.run import Step
-from shared.table import Table, name_hash
+from shared.run.run import Step
 
 
 class Said(NamedTuple):

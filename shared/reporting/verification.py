@@ -7,7 +7,7 @@ import numpy as np
 
 from shared.reporting.funnel import lines_in
 from shared.reporting.thumbnails import Thumbnail, in_threads, link_to, thumbnail
-from shared.run import Step
+from shared.run.run import Step
 
 SIDE = 1400  # pixels of a picture's longer side, at most; the file itself is a click away
 MOST_INTERVALS = 20

@@ -10,7 +10,7 @@ from shared.selection.passed_over import Limits, PassedOver
 from shared.selection.ranking import rank
 
 if TYPE_CHECKING:
-    from shared.table import Table
+    from shared.files.table import Table
 
 Select = Literal["top", "diverse"]
 

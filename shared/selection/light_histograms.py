@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shared.plots import Drawing, draw_bars, draw_histogram, draw_rose, figure
 from shared.selection.measured import DIRECTIONS, KEYS, Light
+from shared.selection.plots import Drawing, draw_bars, draw_histogram, draw_rose, figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

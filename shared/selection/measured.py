@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from shared.run import RunError
+from shared.errors import RunError
 
 if TYPE_CHECKING:
-    from shared.table import Table
+    from shared.files.table import Table
 
 DIRECTIONS = (
     "left", "upper left", "above", "upper right", "right", "lower right", "below", "lower left", "front",

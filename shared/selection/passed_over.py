@@ -8,7 +8,7 @@ import numpy as np
 from shared.selection.measured import Measured
 
 if TYPE_CHECKING:
-    from shared.table import Table
+    from shared.files.table import Table
 
 COLUMNS = {name: name for name in ("key", "image_path", "lighting_score", "reason", "passed_over")}
 SMALL, BLURRED, FACES, DUPLICATE = 1, 2, 3, 4
@@ -34,7 +34,7 @@ class PassedOver(NamedTuple):
     @classmethod
     def of(cls, measured: Measured, everything: np.ndarray, limits: Limits) -> "PassedOver":
         """`everything`: (n,) indices, best first; of near-duplicates it is the best that is kept."""
-        from shared.duplicates import near_duplicate_groups
+        from shared.selection.duplicates import near_duplicate_groups
 
         reasons = np.zeros(len(everything), dtype=np.int8)
         if limits.faces != "any":

@@ -3,16 +3,17 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shared.plots import histogram
+from shared.exports.writers import write_csv
+from shared.files.small_files import write_bytes
 from shared.selection.choice import Choice
 from shared.selection.intervals import COLUMNS, interval_sheet, intervals, length_of
 from shared.selection.light_histograms import light_histograms
+from shared.selection.plots import histogram
 from shared.selection.verification import Tiles, Verification
-from shared.tables import write_bytes, write_csv
 
 if TYPE_CHECKING:
-    from shared.run import Step
-    from shared.table import Table
+    from shared.files.table import Table
+    from shared.run.run import Step
 
 
 def write_pictures(

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 from PIL.Image import Image
 
-from shared.images import ImageError, open_image
-from shared.plots import Picture, Row, draw_histogram, draw_ranking, figure, one_line, photograph_sheet
+from shared.errors import ImageError
+from shared.files.small_files import write_bytes, write_text
+from shared.files.table import Table
+from shared.images import open_image
 from shared.seeding import item_rng
+from shared.selection.plots import Picture, Row, draw_histogram, draw_ranking, figure, one_line, photograph_sheet
 from shared.selection.ranking import statistics
-from shared.table import Table
-from shared.tables import write_bytes, write_text
 
 SMALL_GAP = 0.001  # below this, the photographs on both sides of the cut are about as good
 _TILE = 200  # pixels; photographs are opened no larger

@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from shared.durable import write_synced
-from shared.images import ImageError, image_of
-from shared.names import sha256
+from shared.errors import ImageError
+from shared.files.names import sha256
+from shared.files.small_files import write_synced
+from shared.files.whole_folder import WholeFolder
+from shared.images import image_of
+from shared.loop.in_order import in_order
 from shared.readers.split_names import FOLDER_NAMES
 from shared.triplets.embedded_images import IMAGE, TEXT, EmbeddedImages
-from shared.triplets.in_order import in_order
 from shared.triplets.pictures import Picture, picture_of
-from shared.whole_folder import WholeFolder
 
 if TYPE_CHECKING:
-    from shared.run import Step
-    from shared.table import Table
-    from workers.merge import DatasetOptions
+    from shared.files.table import Table
+    from shared.run.run import Step
+    from shared.triplets.roles import DatasetOptions
 
 SHOWN = 5  # triplets of a split that are left out and named
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from PIL import Image, ImageCms
 
-from shared.durable import write_synced
+from shared.files.small_files import write_synced
+from shared.files.whole_folder import is_same_file
 from shared.images import BROKEN, MAX_PIXELS, open_image, read_bytes, read_file
-from shared.whole_folder import is_same_file
 
 SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp"}  # what trainers look for in a folder
 SAME_IN_RGB = ("RGB", "L", "P", "1")

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.dataset import Source
+from shared.errors import RunError
+from shared.files.small_files import read_json as read_object
 from shared.readers.imagefolder import image_folder_metadata
 from shared.readers.json_rows import read_json, read_json_lines
 from shared.readers.row import RowReader
 from shared.readers.split_names import READ_NAMES
-from shared.run import RunError
-from shared.run import read_json as read_object
 
 NAMES = tuple(f"{stem}.{ending}" for stem in ("metadata", "instructions", "data") for ending in ("jsonl", "json"))
 IMAGES = ("input_image_path", "image_path")  # of an item: what the model sees, and what it learns to make

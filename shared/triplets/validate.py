@@ -14,10 +14,11 @@ import numpy as np
 from PIL import Image
 
 from shared.dataset import DatasetError
-from shared.images import ImageError, image_of, open_image
-from shared.progress import clock
-from shared.table import name_hash
-from shared.triplets.in_order import in_order
+from shared.errors import ImageError
+from shared.files.table import name_hash
+from shared.images import image_of, open_image
+from shared.loop.in_order import in_order
+from shared.loop.progress import clock
 from shared.triplets.triplet_sets import IMAGES, TripletSet, find_triplets
 
 BROKEN = 1

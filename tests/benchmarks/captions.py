@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from shared.engines.engine import Message, Question, Sampling
-from shared.engines.vllm import Vllm, messages_of, parameters_of
+from shared.captions.engines.engine import Message, Question, Sampling
+from shared.captions.engines.vllm import Vllm, messages_of, parameters_of
 from tests.benchmarks.machine import GpuUse, heading, table
 from tests.conftest import ROOT
 
@@ -134,7 +134,7 @@ def chat(engine: Vllm, asked: list[Question], size: int) -> int:
 
 
 def stream(engine: Vllm, asked: list[Question]) -> int:
-    """As shared/engines/asking.py does it."""
+    """As shared/captions/asking.py does it."""
     waiting, tokens, left = iter(asked), 0, len(asked)
     while left:
         while engine.room() > 0 and (question := next(waiting, None)) is not None:

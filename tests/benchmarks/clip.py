@@ -21,11 +21,12 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from shared.config import RunConfig, StepConfig, checked
-from shared.loop import Loop
-from shared.neural.overlap import overlapped
-from shared.run import Run
-from shared.table import Table
+from shared.files.table import Table
+from shared.loop.loop import Loop
+from shared.loop.overlap import overlapped
+from shared.loop.place import Place
+from shared.run.config import RunConfig, StepConfig, checked
+from shared.run.run import Run
 from shared.worker import Loaded
 from tests.benchmarks.machine import GpuUse, heading, table
 from tests.conftest import ROOT
@@ -61,6 +62,7 @@ def make(folder: Path, arguments: argparse.Namespace) -> Filter:
     options = {"method": "clip", "checkpoint": str(checkpoint), "compile_model": arguments.compile}
     worker = checked(Filter, {**options, "batch_size": arguments.batch_size}, "step 1 (filter)")
     worker.check("step 1 (filter)")
+    worker.fill_in("step 1 (filter)")
     return worker
 
 
@@ -131,7 +133,7 @@ def step(
     Table.write(run.input_folder / "result.jsonl", items, folder)
     run.steps[0].folder.mkdir()
     worker.setup = lambda: None  # it is set up; loading the model is not measured
-    arguments = argparse.Namespace(cores=threads, gpu=0, rank=0, world_size=1, parent=None, kill_folder=None)
+    arguments = Place(cores=threads, gpu=0, rank=0, world_size=1, parent=None, kill_folder=None)
     before, started = busy(), time.perf_counter()
     status = Loop(run.steps[0], arguments).run()
     seconds = time.perf_counter() - started

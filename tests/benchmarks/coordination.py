@@ -14,10 +14,11 @@ from pathlib import Path
 
 import orjson
 
-from shared.config import ROOT, load_config
-from shared.loop import Loop
-from shared.run import Run
-from shared.table import Table
+from shared.files.table import Table
+from shared.loop.loop import Loop
+from shared.loop.place import Place
+from shared.run.config import ROOT, load_config
+from shared.run.run import Run
 
 CONFIG = """
 meta_path: {input}
@@ -60,7 +61,7 @@ def measure_loop(items: int, batch_size: int, place: str | None) -> None:
         run.input_folder.mkdir(parents=True)
         Table.write(run.steps[0].table_path, run.source.items(), run.folder)
         run.steps[0].folder.mkdir()
-        worker = argparse.Namespace(rank=0, world_size=1, cores=0, gpu=0, parent=None, kill_folder=None)
+        worker = Place(rank=0, world_size=1, cores=0, gpu=0, parent=None, kill_folder=None)
         started = time.perf_counter()
         Loop(run.steps[0], worker).run()
         looped = time.perf_counter() - started

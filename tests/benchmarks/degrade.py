@@ -18,10 +18,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from shared.config import RunConfig, StepConfig, checked
-from shared.loop import Loop
-from shared.run import Run
-from shared.table import Table
+from shared.files.table import Table
+from shared.loop.loop import Loop
+from shared.loop.place import Place
+from shared.run.config import RunConfig, StepConfig, checked
+from shared.run.run import Run
 from shared.worker import Loaded
 from tests import large_vision, tiny_vision
 from tests.conftest import ROOT
@@ -58,6 +59,7 @@ def make(folder: Path, arguments: argparse.Namespace) -> Degrade:
         options |= {"method": "marigold", "albedo_model": str(model)}
     worker = checked(Degrade, options, "step 2 (degrade)")
     worker.check("step 2 (degrade)")
+    worker.fill_in("step 2 (degrade)")
     return worker
 
 
@@ -99,7 +101,7 @@ def step(worker: Degrade, items: list[dict], folder: Path, threads: int) -> tupl
             busy[0] += time.perf_counter() - started
 
     worker.see = timed
-    arguments = argparse.Namespace(cores=threads, gpu=0, rank=0, world_size=1, parent=None, kill_folder=None)
+    arguments = Place(cores=threads, gpu=0, rank=0, world_size=1, parent=None, kill_folder=None)
     started = time.perf_counter()
     status = Loop(run.steps[0], arguments).run()
     seconds = time.perf_counter() - started

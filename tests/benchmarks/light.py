@@ -1,7 +1,7 @@
 """Measure the weight-free optics against the goals, on rendered scenes: python tests/benchmarks/light.py --seed 1.
 
 The network has seen `mondrian_gradient`, `textured_relief`, `two_colours`, `subject`, `cast_relief` and `gobo`, other scenes
-than here, among those of shared/light/learned/worlds.py; never `print_relief`, its prints, or `solids`. Errors of
+than here, among those of shared/light/scenes/network/worlds.py; never `print_relief`, its prints, or `solids`. Errors of
 flattened images are normalised and invariant to one scale per channel, min |scale * found - true|^2 / mean true^2:
 the colour of the light as a whole is not flattening's business. Leak is the slope of log(found / true) on log
 shading: 1 where all the light is still there.
@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from shared.light.colour import linear_to_srgb, srgb_to_linear
 from shared.light.enlarge import DARKEST
-from shared.light.flatten import flatten
-from shared.light.scenes import FAMILIES, Scene, render
+from shared.light.scenes.scenes import FAMILIES, Scene, render
+from shared.light.shading import flatten
 
 NOT_TUNED_ON = ("print_relief", "solids")
 WITHOUT_CAST_SHADOWS = ("mondrian_gradient", "textured_relief", "two_colours", "print_relief", "subject")

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from shared.light.colour import illuminant, linear_to_srgb, rgb_of_cct, srgb_to_linear
 from shared.light.describe import Light, describe
-from shared.light.scenes import FAMILIES, Scene, render
+from shared.light.scenes.scenes import FAMILIES, Scene, render
 
 NOT_TUNED_ON = ("print_relief", "solids")
 GOALS = {  # lowest and highest value

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from shared.dataset import Source, read_items
-from shared.table import Table
+from shared.files.table import Table
 
 
 def write_input(path: Path, rows: int) -> None:

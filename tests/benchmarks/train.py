@@ -90,7 +90,8 @@ def plain_loop(arguments, model: Path, triplets: Path, cache: Path) -> tuple[flo
     import torch
     from torchvision.transforms import v2
 
-    from shared.training.family import Batch, find_family
+    from shared.relighter.families.family import Batch
+    from shared.relighter.families.registry import find_family
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[arguments.precision]

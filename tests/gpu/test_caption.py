@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shared.config import checked
+from shared.run.config import checked
 from shared.worker import Loaded
 from tests import large_vlm, tiny_vlm
 from tests.conftest import Project, wait_until
-from tests.test_caption_runs import STEP, family, log_of, photographs, phrases, pid_of, records, write_config
+from tests.workers.test_caption_runs import STEP, family, log_of, photographs, phrases, pid_of, records, write_config
 from workers.caption import Caption
 
 torch = pytest.importorskip("torch")
@@ -160,6 +160,7 @@ def transformers_worker(model, **options) -> Caption:
     given = {"engine": "transformers", "model_path": str(model), "prompt": "What light?", "dtype": "bfloat16"}
     made = checked(Caption, {**given, **options}, "step 3 (keywords)")
     made.check("step 3 (keywords)")
+    made.fill_in("step 3 (keywords)")
     made.setup()
     return made
 

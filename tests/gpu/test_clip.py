@@ -5,17 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shared.config import checked
-from shared.neural.clip import Clip
-from shared.neural.clip_weights import find_weights
-from shared.neural.lighting_score import PROMPTS
+from shared.models.clip import Clip
+from shared.models.clip_weights import find_weights
+from shared.run.config import checked
+from shared.selection.scoring.clip_prompts import PROMPTS
 from shared.worker import Loaded
+from tests.conftest import ROOT
 from tests.tiny_clip import known_architecture, write_clip
 from workers.filter import Filter
 
 pytestmark = pytest.mark.gpu
 
-SAMPLES = Path(__file__).parent.parent.parent / "configs" / "samples"
+SAMPLES = ROOT / "configs" / "samples"
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +30,7 @@ def full(tmp_path_factory) -> Path:
 def make(checkpoint: Path, **options) -> Filter:
     worker = checked(Filter, {"method": "clip", "checkpoint": str(checkpoint), **options}, "step 1 (filter)")
     worker.check("step 1 (filter)")
+    worker.fill_in("step 1 (filter)")
     worker.setup()
     return worker
 

@@ -8,14 +8,14 @@ torch = pytest.importorskip("torch")
 for package in ("sam2", "transformers", "diffusers"):
     pytest.importorskip(package)
 
-from shared.config import checked  # noqa: E402
-from shared.intrinsic import Marigold  # noqa: E402
+from shared.light.degradation.marigold import Marigold  # noqa: E402
+from shared.masks.automatic import AutomaticMasks  # noqa: E402
+from shared.masks.instance import mask_of  # noqa: E402
+from shared.masks.prompts import Prompt  # noqa: E402
+from shared.masks.sam2 import Sam2  # noqa: E402
+from shared.masks.sam3 import Sam3  # noqa: E402
+from shared.run.config import checked  # noqa: E402
 from shared.seeding import item_rng  # noqa: E402
-from shared.segment.automatic import AutomaticMasks  # noqa: E402
-from shared.segment.instance import mask_of  # noqa: E402
-from shared.segment.prompts import Prompt  # noqa: E402
-from shared.segment.sam2 import Sam2  # noqa: E402
-from shared.segment.sam3 import Sam3  # noqa: E402
 from shared.worker import Loaded  # noqa: E402
 from tests import large_vision  # noqa: E402
 from tests.tiny_vision import TinyModels  # noqa: E402
@@ -112,6 +112,7 @@ def test_the_noise_on_the_gpu_is_that_on_the_cpu(tiny):
 def worker(**options):
     made = checked(Degrade, {"quality": ANY_DIFFERENCE, **options}, "step 2 (degrade)")
     made.check("step 2 (degrade)")
+    made.fill_in("step 2 (degrade)")
     made.setup()
     return made
 

@@ -8,9 +8,9 @@ torch = pytest.importorskip("torch")
 for package in ("diffusers", "accelerate", "peft"):
     pytest.importorskip(package)
 
-from shared.run import RunError  # noqa: E402
+from shared.errors import RunError  # noqa: E402
 from tests import large_diffusion  # noqa: E402
-from tests.test_trainer import losses  # noqa: E402
+from tests.relighter.training.test_trainer import losses  # noqa: E402
 from tests.training_run import make_step, train, write_config, write_triplets  # noqa: E402
 
 pytestmark = [

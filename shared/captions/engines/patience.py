@@ -1,0 +1,160 @@
+"""Requests over HTTP that outlast a busy server: tried again with growing pauses, and an end when there is no sense in it."""
+
+import email.utils
+import logging
+import random
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import RequestError, RunError
+
+if TYPE_CHECKING:
+    import httpx
+
+log = logging.getLogger("worker")
+
+TRIES = 8
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds; with TRIES about two minutes in all
+LONGEST_RETRY_AFTER = 600.0  # a server that asks for more has its quota spent, and a person should know
+PASSING = {408, 409, 425, 429, *range(500, 600)}  # statuses that another try may mend
+
+
+@dataclass(eq=False)
+class Refusal(Exception):
+    """An answer that is no success: the status, what the server said about it, and the seconds it asks to wait."""
+
+    status: int
+    message: str
+    names_option: bool = False  # it is about a field of the request, and not about this photograph
+    retry_after: float = 0.0
+
+    def __str__(self) -> str:
+        return f"status {self.status}: {self.message}" if self.status else self.message
+
+
+class Patience:
+    """Sends requests from several threads. When the server asks one of them to wait, all wait."""
+
+    def __init__(self, client: "httpx.Client", where: str, key: str = ""):
+        self.client, self.where, self.key = client, where, key
+        self.resume_at = 0.0
+        self.lock = threading.Lock()
+        self.closed = threading.Event()  # nobody waits for an answer any more: pauses end
+        self.has_answered = False
+        self.refused = 0
+
+    def post(self, path: str, body: dict, read: Any) -> Any:
+        """What `read` makes of the server's JSON; when it raises Refusal, as for garbage, that is tried again as well.
+
+        Raises RequestError when this question alone is at fault, RunError when no other would fare better.
+        """
+        for attempt in range(TRIES):
+            self._wait()
+            if self.closed.is_set():
+                raise RequestError("nobody waits for this answer any more")
+            try:
+                found = read(self._send(path, body))
+            except Refusal as refusal:
+                last = refusal
+                if refusal.status not in (0, *PASSING):
+                    raise self._blame(refusal) from None
+                pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt) * random.uniform(0.5, 1.0)
+                self._note(refusal, pause, attempt)
+            else:
+                self.has_answered = True
+                return found
+        if last.status == 429 or not self.is_healthy():
+            raise RunError(
+                f"the server at {self.where} has not answered {TRIES} tries ({last}); nothing recorded is lost"
+            )
+        raise RequestError(f"no answer after {TRIES} tries, the last: {last}")
+
+    def is_healthy(self) -> bool:
+        import httpx
+
+        try:
+            return self.client.get("models", timeout=10).status_code < 500
+        except httpx.HTTPError:
+            return False
+
+    def _send(self, path: str, body: dict) -> Any:
+        import httpx
+
+        try:
+            response = self.client.post(path, json=body)
+        except httpx.TimeoutException as error:
+            raise Refusal(0, f"no answer in time ({type(error).__name__})") from None
+        except httpx.HTTPError as error:
+            raise Refusal(0, self.without_key(str(error) or type(error).__name__)) from None
+        if response.status_code != 200:
+            message, names_option = reason_of(response)
+            pause = retry_after(response.headers)
+            raise Refusal(response.status_code, self.without_key(message), names_option, pause)
+        try:
+            return response.json()
+        except ValueError:
+            raise Refusal(0, f"the answer is not JSON: {self.without_key(response.text[:200])!r}") from None
+
+    def _wait(self) -> None:
+        while (left := self.resume_at - time.monotonic()) > 0:
+            if self.closed.wait(left + random.uniform(0, 0.1)):  # not all at the same moment
+                return
+
+    def _note(self, refusal: Refusal, pause: float, attempt: int) -> None:
+        if refusal.retry_after > LONGEST_RETRY_AFTER:
+            raise RunError(
+                f"the server at {self.where} asks to wait {refusal.retry_after:.0f} seconds ({refusal}); run again then"
+            ) from None
+        if refusal.retry_after or refusal.status == 429:
+            with self.lock:
+                self.resume_at = max(self.resume_at, time.monotonic() + (refusal.retry_after or pause))
+        if attempt + 1 < TRIES and not self.closed.is_set():
+            log.warning("%s: %s; trying again", self.where, refusal)
+            if not refusal.retry_after:
+                self.closed.wait(pause)
+
+    def _blame(self, refusal: Refusal) -> Exception:
+        """Whose fault is a refusal for good: the run's, when it would befall every item, else the item's."""
+        with self.lock:
+            self.refused += 1
+            all_are_refused = not self.has_answered and self.refused >= TRIES
+        if refusal.status in (401, 403):
+            return RunError(f"the server at {self.where} refuses the key ({refusal})")
+        if refusal.status in (402, 404, 405) or refusal.names_option or all_are_refused:
+            return RunError(f"the server at {self.where} refuses what the config asks of it ({refusal})")
+        return RequestError(f"the server refuses this one ({refusal})")
+
+    def without_key(self, text: str) -> str:
+        return text.replace(self.key, "***") if self.key else text
+
+
+def retry_after(headers: Any) -> float:
+    """Seconds that a server asks to wait, as a number or a date; 0 when it does not say."""
+    value = headers.get("retry-after", "").strip()
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return 0.0
+
+
+def reason_of(response: Any) -> tuple[str, bool]:
+    """The message of an error, in the shapes of OpenAI, vLLM and Mistral, and whether it names a field of the request."""
+    try:
+        said = response.json()
+    except ValueError:
+        return response.text.strip()[:200] or "without a reason", False
+    error = said.get("error", said) if isinstance(said, dict) else said
+    if not isinstance(error, dict):
+        return str(error)[:300], False
+    if isinstance(details := error.get("detail"), list) and details and isinstance(details[0], dict):
+        place = [str(part) for part in details[0].get("loc", ()) if part != "body"]
+        return f"{'.'.join(place)}: {details[0].get('msg')}"[:300], bool(place) and place[0] != "messages"
+    field = str(error.get("param") or "")
+    is_spent = error.get("code") == "insufficient_quota"
+    return str(error.get("message") or said)[:300], is_spent or (bool(field) and not field.startswith("messages"))

@@ -1,0 +1,194 @@
+"""The engine for what vLLM does not serve, for CPUs and for small GPUs: transformers, in batches."""
+
+import json
+import logging
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from shared.captions.engines.engine import Answer, Engine, Question
+from shared.captions.engines.row_sampling import penalty_of, row_sampler
+from shared.errors import is_out_of_memory
+from shared.forecast import Forecast, Model
+from shared.machine import free_gpu_memory
+from shared.models.device import find_device
+from shared.models.loading import loading
+
+log = logging.getLogger("worker")
+
+PACKAGES = ("torch", "torchvision", "transformers", "huggingface_hub", "accelerate")
+
+
+class Transformers(Engine):
+    """Any model that AutoModelForImageTextToText loads. A batch that does not fit the GPU's memory is halved, and stays so.
+
+    `offload` keeps on the CPU what the GPU has no room for. `options` are further arguments of from_pretrained.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        batch_size: int = 8,
+        dtype: str = "auto",
+        trust_remote_code: bool = False,
+        offload: bool = False,
+        options: dict[str, Any] | None = None,
+    ):
+        self.name, self.batch_size, self.dtype, self.offload = model, batch_size, dtype, offload
+        self.trust_remote_code, self.options = trust_remote_code, options or {}
+        self.waiting: deque[Question] = deque()
+        self.model: Any = None
+        self.grammars: Any = None
+
+    @classmethod
+    def made_for(cls, options: Any) -> "Transformers":
+        return cls(
+            options.model_path, batch_size=options.batch_size, dtype=options.dtype,
+            trust_remote_code=options.trust_remote_code, offload=options.offload, options=options.engine_options,
+        )  # fmt: skip
+
+    @classmethod
+    def forecast(cls, options: Any) -> Forecast:
+        model = Model(
+            options.model_path, "model_path", "transformers", PACKAGES,
+            is_halved=options.dtype in ("bfloat16", "float16"), may_offload=options.offload,
+        )  # fmt: skip
+        return Forecast([model])
+
+    def setup(self) -> None:
+        with loading(self.name, "model_path"):
+            from transformers import AutoModelForImageTextToText, AutoProcessor
+
+            self.device = find_device(self.name)
+            trust = {"trust_remote_code": self.trust_remote_code}
+            self.processor = AutoProcessor.from_pretrained(self.name, **trust)
+            place = {"device_map": "auto"} if self.offload else {}
+            self.model = AutoModelForImageTextToText.from_pretrained(
+                self.name, dtype=self.dtype, **trust, **place, **self.options
+            ).eval()
+            if not self.offload:
+                self.model.to(self.device)
+        tokenizer = self.processor.tokenizer
+        tokenizer.padding_side = "left"  # answers follow the prompts, which must all end at the same column
+        if tokenizer.pad_token_id is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        ends = self.model.generation_config.eos_token_id
+        ends = tokenizer.eos_token_id if ends is None else ends
+        self.ends = {ends} if isinstance(ends, int) else set(ends or ())
+
+    def room(self) -> int:
+        return self.batch_size - len(self.waiting)
+
+    def ask(self, question: Question) -> None:
+        self.waiting.append(question)
+
+    def answers(self, seconds: float) -> list[tuple[Question, Answer | Exception]]:
+        batch: list[Question] = []
+        while self.waiting and len(batch) < self.batch_size:
+            if batch and self.waiting[0].schema != batch[0].schema:
+                break  # a grammar holds for a whole batch
+            batch.append(self.waiting.popleft())
+        return self._answer(batch) if batch else []
+
+    def close(self) -> None:
+        self.model = None
+        free_gpu_memory()
+
+    def _answer(self, batch: list[Question]) -> list[tuple[Question, Answer | Exception]]:
+        try:
+            return list(zip(batch, self._generate(batch), strict=True))
+        except Exception as error:
+            if len(batch) == 1:
+                return [(batch[0], error)]
+            if is_out_of_memory(error):
+                self.batch_size = (len(batch) + 1) // 2
+                log.warning(
+                    "out of GPU memory with %d images: going on with batches of %d", len(batch), self.batch_size
+                )
+                self.waiting.extendleft(reversed(batch))
+                batch = []
+            else:
+                log.warning("a batch of %d failed (%s): trying its items one by one", len(batch), error)
+        free_gpu_memory()  # only now, when the error no longer holds the tensors
+        return [answered for question in batch for answered in self._answer([question])]
+
+    def _generate(self, batch: Sequence[Question]) -> list[Answer]:
+        import torch
+        from transformers import LogitsProcessorList
+
+        inputs = self._inputs(batch).to(self.device)
+        for name, value in inputs.items():
+            if value.is_floating_point():
+                inputs[name] = value.to(self.model.dtype)
+        samplings = [question.sampling for question in batch]
+        longest = max(sampling.max_tokens for sampling in samplings)
+        steps = (penalty_of(samplings), self._grammar(batch), row_sampler(samplings, self.device))
+        processors = LogitsProcessorList(step for step in steps if step is not None)
+        with torch.inference_mode():
+            tokens = self.model.generate(
+                **inputs,
+                max_new_tokens=longest,
+                do_sample=False,
+                # What the model's own settings would add is for its way of sampling, and not for ours.
+                temperature=None,
+                top_p=None,
+                top_k=None,
+                repetition_penalty=None,
+                logits_processor=processors,
+            )
+        start = 0 if self.model.config.is_encoder_decoder else inputs["input_ids"].shape[1]
+        return [
+            self._read(row, sampling.max_tokens, int(prompt))
+            for row, sampling, prompt in zip(tokens[:, start:], samplings, inputs["attention_mask"].sum(1), strict=True)
+        ]
+
+    def _grammar(self, batch: Sequence[Question]) -> Any:
+        """What holds a batch to its schema (xgrammar, which vLLM brings along); None where there is no schema."""
+        if batch[0].schema is None:
+            return None
+        import xgrammar
+        from xgrammar.contrib.hf import LogitsProcessor
+
+        if self.grammars is None:
+            size = self.model.config.get_text_config().vocab_size
+            info = xgrammar.TokenizerInfo.from_huggingface(self.processor.tokenizer, vocab_size=size)
+            self.grammars = xgrammar.GrammarCompiler(info)
+        grammar = self.grammars.compile_json_schema(json.dumps(batch[0].schema), any_whitespace=False)
+        return LogitsProcessor([grammar] * len(batch))
+
+    def _inputs(self, batch: Sequence[Question]) -> Any:
+        """Tokens and pixels, padded on the left."""
+        if getattr(self.processor, "chat_template", None):
+            return self.processor.apply_chat_template(
+                [conversation_of(question) for question in batch],
+                tokenize=True,
+                add_generation_prompt=True,
+                return_dict=True,
+                return_tensors="pt",
+                processor_kwargs={"padding": True},
+            )
+        # A model from before there were chats, such as BLIP-2, is given the texts one after another.
+        texts = ["\n".join(message.text for message in question.messages) for question in batch]
+        images = [question.image for question in batch]
+        return self.processor(images=images, text=texts, padding=True, return_tensors="pt")
+
+    def _read(self, row: Any, max_tokens: int, prompt_tokens: int) -> Answer:
+        said = row.tolist()
+        end = next((place for place, token in enumerate(said) if token in self.ends), len(said))
+        reason = "stop" if end < len(said) and end < max_tokens else "length"
+        text = self.processor.tokenizer.decode(said[: min(end, max_tokens)], skip_special_tokens=True)
+        return Answer(text, reason, prompt_tokens, min(end + (reason == "stop"), max_tokens))
+
+
+def conversation_of(question: Question) -> list[dict]:
+    """A conversation as chat templates take it, the image before the first text of the user."""
+    messages: list[dict] = []
+    image = question.image
+    for role, text in question.messages:
+        content: list[dict] = [{"type": "text", "text": text}]
+        if role == "user" and image is not None:
+            content.insert(0, {"type": "image", "image": image})
+            image = None
+        messages.append({"role": role, "content": content})
+    return messages

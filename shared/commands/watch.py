@@ -1,0 +1,146 @@
+"""Progress of a step's workers for the person at the terminal, and the watchdog over workers that stand still."""
+
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shared.files.control import PROGRESS_FILE, matching
+from shared.files.small_files import read_json
+from shared.loop.progress import clock
+from shared.machine import gpu_use
+from shared.run.run import Step
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+SECONDS_BETWEEN_LINES = 60
+SECONDS_TO_DUMP = 3  # between asking a worker for its stacks and ending it
+
+
+class Watch:
+    """Shows the workers' progress files: a live table in a terminal, a line a minute elsewhere, until the launcher ends it."""
+
+    def __init__(self, step: Step, left: int, parent: int, messages: Path):
+        self.step, self.left, self.parent = step, left, parent
+        self.messages = messages
+        self.console: Console | None = None  # of the live table
+        self.told = messages.stat().st_size if messages.exists() else 0
+        self.finished: dict[
+            int, tuple[int, int]
+        ] = {}  # recorded and failed of processes, by pid: a restart begins at zero
+        self.moved: dict[int, tuple[int, float]] = {}  # the last count of each pid and when it changed
+        self.started = time.monotonic()
+
+    def run(self) -> int:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        try:
+            if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+                self._show_table()
+            else:
+                self._print_lines()
+        except BrokenPipeError:
+            return 0
+        return 0
+
+    def look(self) -> list[dict]:
+        """The progress files of this launch, by GPU."""
+        workers = [read_json(path) for path in matching(self.step.folder, PROGRESS_FILE)]
+        workers = [worker for worker in workers if worker]
+        for worker in workers:
+            self.finished[worker["pid"]] = (worker["recorded"], worker["failed"])
+            self._check_standstill(worker)
+        return sorted(workers, key=lambda worker: worker["gpu"])
+
+    def line(self, workers: list[dict]) -> str:
+        """`1280/70000 done, 3 failed, 41.2/s, 27 min left`, over all workers of this launch."""
+        recorded = sum(count for count, _ in self.finished.values())
+        failed = sum(count for _, count in self.finished.values())
+        rate = sum(worker["rate"] for worker in workers if worker["state"] == "running")
+        todo = max(self.left - recorded - failed, 0)
+        eta = f"{clock(todo / rate)} left" if rate else "getting ready" if todo else "done"
+        return f"{recorded}/{self.left} done, {failed} failed, {rate:.1f}/s, {eta}"
+
+    def _is_orphan(self) -> bool:
+        return os.getppid() != self.parent
+
+    def _print_lines(self) -> None:
+        next_line = self.started + SECONDS_BETWEEN_LINES
+        while not self._is_orphan():
+            time.sleep(1)
+            workers = self.look()
+            if time.monotonic() >= next_line:
+                print(f"launcher: {self.step.label}: {self.line(workers)}", flush=True)
+                next_line += SECONDS_BETWEEN_LINES
+
+    def _show_table(self) -> None:
+        from rich.live import Live
+
+        with Live(self._table([]), refresh_per_second=2, transient=True) as live:
+            self.console = live.console
+            try:
+                while not self._is_orphan():
+                    live.update(self._table(self.look()))
+                    self._tell()
+                    time.sleep(0.5)
+            finally:
+                self._tell()
+
+    def _tell(self) -> None:
+        """What the launcher has said since, above the table."""
+        with open(self.messages, "rb") as file:
+            file.seek(self.told)
+            said = file.read()
+        self.told += len(said)
+        for line in said.decode(errors="replace").splitlines():
+            self._say(line[len("2026-01-01 00:00:00 launcher: ") :])
+
+    def _table(self, workers: list[dict]):
+        from rich.table import Table
+
+        table = Table(title=f"{self.step.label}: {self.line(workers)}", title_justify="left", box=None, pad_edge=False)
+        for column in ("GPU", "state", "shard", "done", "failed", "rate", "left", "batch", "memory", "GPU use"):
+            table.add_column(column, justify="left" if column in ("GPU", "state") else "right")
+        use = gpu_use()
+        for worker in workers:
+            shard, rate = worker["shard"], worker["rate"]
+            opened = shard["items"] - shard["recorded"] - shard["failed"]
+            table.add_row(
+                str(worker["gpu"]), worker["state"], f"{shard['recorded'] + shard['failed']}/{shard['items']}",
+                str(worker["recorded"]), str(worker["failed"]), f"{rate:.1f}/s",
+                clock(opened / rate) if rate and opened else "", str(worker["batch_size"]),
+                f"{worker['memory_bytes'] / 2**30:.1f} GiB", use.get(worker["gpu"], ""),
+            )  # fmt: skip
+        return table
+
+    def _check_standstill(self, worker: dict) -> None:
+        """Dump the stacks of a worker that has finished nothing for too long into its log, then end it: it is started again."""
+        pid, count, now = worker["pid"], worker["recorded"] + worker["failed"], time.monotonic()
+        last, since = self.moved.get(pid, (-1, now))
+        if count != last or worker["state"] != "running":
+            self.moved[pid] = (count, now)
+        elif now - since > worker["stall_seconds"] and worker["host"] == os.uname().nodename and is_our_worker(pid):
+            self._say(f"GPU {worker['gpu']}: nothing finished for {clock(now - since)}; its stacks go to its log")
+            del self.moved[pid]
+            with suppress(ProcessLookupError):  # it may end by itself meanwhile
+                os.kill(pid, signal.SIGUSR1)
+                time.sleep(SECONDS_TO_DUMP)
+                os.killpg(pid, signal.SIGKILL)
+
+    def _say(self, text: str) -> None:
+        if self.console is None:
+            print(f"launcher: {text}", flush=True)
+        else:
+            self.console.print(f"launcher: {text}", highlight=False, markup=False, soft_wrap=True)
+
+
+def is_our_worker(pid: int) -> bool:
+    """A pid from a file may have been given to another process meanwhile."""
+    try:
+        return b"workers." in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False

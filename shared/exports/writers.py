@@ -1,0 +1,96 @@
+"""The tables that people read, written whole or not at all, with paths relative to the table where they can be."""
+
+import csv
+import filecmp
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from shared.files.part_file import PartFile, sync_folder
+from shared.files.paths import relative_paths
+
+
+def write_csv(path: Path, columns: Mapping[str, str], rows: Iterable[Mapping], run_folder: Path) -> int:
+    """Write `column: field` of each row as RFC 4180 CSV with a header; returns the number of rows.
+
+    A field whose name ends in `_path` is written relative to the table's folder when it lies in the run's folder.
+    """
+    count = 0
+    with whole_file(path) as file:
+        writer = csv.writer(UnixLines(file), lineterminator="\r\n")
+        writer.writerow(columns)
+        for row in rows:
+            writer.writerow(map(cell, project(columns, row, path.parent, run_folder).values()))
+            count += 1
+    return count
+
+
+class UnixLines:
+    """Lines that end as Unix has it; csv.writer quotes a lone carriage return only where its own lines have one."""
+
+    def __init__(self, file: IO[str]):
+        self.file = file
+
+    def write(self, line: str) -> None:
+        self.file.write(line.removesuffix("\r\n") + "\n")
+
+
+def write_jsonl(path: Path, columns: Mapping[str, str], rows: Iterable[Mapping], run_folder: Path) -> int:
+    """Write one JSON object of `column: field` per line; returns the number of rows."""
+    count = 0
+    with whole_file(path) as file:
+        for row in rows:
+            file.write(json.dumps(project(columns, row, path.parent, run_folder), ensure_ascii=False) + "\n")
+            count += 1
+    return count
+
+
+def write_json_list(path: Path, columns: Mapping[str, str], rows: Iterable[Mapping], run_folder: Path) -> int:
+    """Write a JSON list of objects of `column: field`, a row at a time; returns the number of rows."""
+    count = 0
+    with whole_file(path) as file:
+        file.write("[")
+        for row in rows:
+            text = json.dumps(project(columns, row, path.parent, run_folder), ensure_ascii=False, indent=2)
+            file.write((",\n" if count else "\n") + text)
+            count += 1
+        file.write("\n]\n" if count else "]\n")
+    return count
+
+
+def project(columns: Mapping[str, str], row: Mapping, folder: Path, run_folder: Path) -> dict:
+    """The `column: field` of a row as they are written to a table in `folder`."""
+    fields = {field: row.get(field) for field in columns.values()}
+    written = relative_paths(fields, os.path.abspath(folder), os.path.abspath(run_folder))
+    return {column: written[field] for column, field in columns.items()}
+
+
+def cell(value: Any) -> Any:
+    """A CSV cell: nothing for None, JSON for lists and objects."""
+    if value is None:
+        return ""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else value
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[str]]:
+    """Open for writing as UTF-8 text; the file appears, or is replaced, only when the block ends well.
+
+    When the content is what was there before, the old file stays as it is.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        PartFile(path) as part,
+        io.TextIOWrapper(part.file, encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
+        yield file
+        file.flush()
+        part.sync()
+        if path.exists() and filecmp.cmp(part.part, path, shallow=False):
+            return
+        part.replace()
+    sync_folder(path.parent)

@@ -1,0 +1,199 @@
+"""A table of rows on disk: a JSON-lines file with an index, written whole or not at all."""
+
+import filecmp
+import os
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import orjson
+
+from shared.errors import DatasetError
+from shared.files.part_file import PartFile, sync_folder
+from shared.files.paths import absolute_paths, relative_paths
+from shared.files.table_index import IndexWriter, TableIndex, name_hash, rows_with_equal_hashes
+
+__all__ = ["DatasetError", "Table", "name_hash"]
+
+_BLOCK = 1 << 20  # bytes that are read or written at once
+
+
+class Table(Sequence[dict]):
+    """The rows of a JSON-lines file, each a dict with its own "key".
+
+    A row is found in constant time and memory, from any number of threads. Its paths (fields ending in
+    _path) are absolute in memory. A table that is replaced on disk stays readable here as it was. Raises
+    DatasetError where the file is missing, torn, has a line that is no row, or two rows with one key.
+    """
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        self.path = Path(os.path.abspath(path))
+        self._folder = str(self.path.parent)
+        try:
+            self._file = os.open(self.path, os.O_RDONLY)
+        except FileNotFoundError:
+            raise DatasetError(f"there is no table {self.path}") from None
+        weakref.finalize(self, os.close, self._file)
+        index = TableIndex.open(index_path(self.path), os.fstat(self._file))
+        self._index = index or _rebuilt_index(self.path, self._file)
+
+    @property
+    def hashes(self) -> np.ndarray:
+        """(rows) uint64, memory-mapped: name_hash of each row's key."""
+        return self._index.hashes
+
+    @property
+    def digest(self) -> str:
+        """128 bits of the file's bytes in hex: equal exactly when the files are equal."""
+        return self._index.digest
+
+    def __len__(self) -> int:
+        return len(self._index.ends)
+
+    def __getitem__(self, index: Any) -> Any:
+        """The row (a dict of its own) at `index`; negative ones count from the end."""
+        row = range(len(self))[index]
+        if not isinstance(row, int):
+            raise TypeError(f"a table is read row by row, not {index}; see IndexedDataset")
+        start = int(self._index.ends[row - 1]) if row else 0
+        line = os.pread(self._file, int(self._index.ends[row]) - start, start)
+        return absolute_paths(_parsed(line, row, self.path.name), self._folder)
+
+    def __iter__(self) -> Iterator[dict]:
+        for row, line in enumerate(_lines(self._file)):
+            yield absolute_paths(_parsed(line, row, self.path.name), self._folder)
+
+    @classmethod
+    def write(
+        cls,
+        path: str | os.PathLike,
+        rows: Iterable[dict],
+        run_folder: str | os.PathLike,
+        name: str | None = None,
+    ) -> "Table":
+        """Write `rows` to `path` as they come; a crash, or an error in `rows`, leaves the old table.
+
+        Memory grows by 16 bytes a row. A table with the same bytes is kept, with its time. `name` is what
+        the rows came from, for the sentences of the DatasetErrors: two rows with one key, a row without a
+        key, a value that is not JSON.
+        """
+        target = Path(os.path.abspath(path))
+        run = os.path.abspath(run_folder)
+        with PartFile(target) as part, PartFile(index_path(target)) as index_part:
+            written = (relative_paths(row, str(target.parent), run) for row in rows)
+            index = _write_lines(_json_lines(written, name or target.name), part.file, index_part.file)
+            part.file.flush()
+            _check_keys(index, part.file.fileno(), name or target.name)
+            is_kept = target.exists() and filecmp.cmp(target, part.part, shallow=False)
+            if not is_kept:
+                part.sync()
+            table_time = os.stat(target if is_kept else part.part).st_mtime_ns
+            index_part.sync()
+            os.utime(index_part.part, ns=(table_time, table_time))
+            if not is_kept:
+                part.replace()
+            index_part.replace()
+            sync_folder(target.parent)
+        return cls(target)
+
+
+def index_path(path: Path) -> Path:
+    return path.with_name(path.name + ".index")
+
+
+def _json_lines(rows: Iterable[dict], name: str) -> Iterator[tuple[bytes, str]]:
+    options = orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
+    for number, row in enumerate(rows, 1):
+        key = row.get("key")
+        if not isinstance(key, str) or not key:
+            raise DatasetError(f"row {number} of {name} has no key: {key!r}")
+        try:
+            yield orjson.dumps(row, option=options), key
+        except TypeError as error:
+            raise DatasetError(f"row {number} of {name} cannot be written as JSON: {error}") from None
+
+
+def _write_lines(lines: Iterable[tuple[bytes, str]], file: IO[bytes] | None, index_file: IO[bytes]) -> TableIndex:
+    index = IndexWriter(index_file)
+    pending: list[bytes] = []
+    keys: list[str] = []
+    size = 0
+
+    def flush() -> None:
+        block = index.add(pending, keys)
+        if file is not None:
+            file.write(block)
+        pending.clear()
+        keys.clear()
+
+    for line, key in lines:
+        pending.append(line)
+        keys.append(key)
+        size += len(line)
+        if size >= _BLOCK:
+            flush()
+            size = 0
+    flush()
+    return index.finish()
+
+
+def _check_keys(index: TableIndex, file: int, name: str) -> None:
+    first_rows: dict[str, int] = {}
+    for row in map(int, rows_with_equal_hashes(index.hashes)):
+        start = int(index.ends[row - 1]) if row else 0
+        key = _parsed(os.pread(file, int(index.ends[row]) - start, start), row, name)["key"]
+        if key in first_rows:
+            raise DatasetError(
+                f'rows {first_rows[key] + 1} and {row + 1} of {name} both have the key "{key}"; '
+                "keys name the records, so each must be its own"
+            )
+        first_rows[key] = row
+
+
+def _rebuilt_index(path: Path, file: int) -> TableIndex:
+    lines = ((line, _parsed(line, row, path.name)["key"]) for row, line in enumerate(_lines(file)))
+    try:
+        part = PartFile(index_path(path))
+    except OSError:  # a folder that we may not write to: the index lives as long as this table
+        with tempfile.TemporaryFile() as temporary:
+            index = _write_lines(lines, None, temporary)
+            _check_keys(index, file, path.name)
+            return index
+    with part:
+        table_time = os.fstat(file).st_mtime_ns
+        index = _write_lines(lines, None, part.file)
+        _check_keys(index, file, path.name)
+        part.sync()
+        os.utime(part.part, ns=(table_time, table_time))
+        part.replace()
+        sync_folder(path.parent)
+        return index
+
+
+def _lines(file: int) -> Iterator[bytes]:
+    """The lines with their newlines, read with pread, so that readers do not move each other's place."""
+    offset = 0
+    rest = b""
+    while block := os.pread(file, _BLOCK, offset):
+        offset += len(block)
+        lines = (rest + block).split(b"\n")
+        rest = lines.pop()
+        for line in lines:
+            yield line + b"\n"
+    if rest:
+        yield rest
+
+
+def _parsed(line: bytes, row: int, name: str) -> dict:
+    try:
+        found = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        found = None
+    if not line.endswith(b"\n"):
+        raise DatasetError(f"line {row + 1} of {name} is cut off; remove the table and run again")
+    if not isinstance(found, dict) or not isinstance(found.get("key"), str):
+        raise DatasetError(f'line {row + 1} of {name} is not a row, a JSON object with a "key": {line[:80]!r}')
+    return found

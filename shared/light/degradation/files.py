@@ -1,0 +1,121 @@
+"""The files that a degraded photograph leaves: the training input, and what else the config asks for."""
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from shared.files.names import file_name
+from shared.images import ImageFile, Rejected
+from shared.splits import SPLITS
+
+if TYPE_CHECKING:
+    from shared.light.degradation.marigold import Layers
+    from shared.light.degradation.photograph import Photograph
+
+THUMBNAIL_SIDE = 240  # pixels of the longer side of each of its two pictures
+Kept = Literal["input", "albedo", "mask", "foreground", "background", "shading", "residual", "degraded_fg", "metadata"]
+
+
+def files_of(
+    item: dict,
+    keep: Sequence[Kept],
+    stored: bytes | None,
+    photograph: "Photograph",
+    layers: "Layers | None",
+    degraded: np.ndarray,
+    found: dict,
+) -> dict[str, Any]:
+    """The files of `keep`, and the photograph itself where it has no file of its own (`stored`, out of a container).
+
+    `layers` is what a model took the photograph apart into, `degraded` all of it in the new light (HxWx3 uint8),
+    `found` what the record says of it.
+    """
+    made: dict[str, Any] = {}
+    pixels, mask = photograph.pixels, photograph.mask
+    if stored is not None:
+        # Later tables name a file, so the bytes come out of the container, as they were stored.
+        original = file_of(item, "input", stored, image_suffix(stored))
+        made = {"image_path": original["input_path"], "image_member": None}
+    opaque = mask if mask is not None else np.full(photograph.size, 255, np.uint8)
+    for name in keep:
+        if name == "input" and stored is None:
+            made |= file_of(item, name, pixels)
+        elif name == "albedo":
+            made |= file_of(item, name, photograph.flattened())
+        elif name == "mask":
+            made |= file_of(item, name, opaque)
+        elif name == "foreground":
+            made |= file_of(item, name, cut(pixels, opaque))
+        elif name == "background":
+            made |= file_of(item, name, cut(pixels, 255 - opaque))
+        elif layers and name in ("shading", "residual") and getattr(layers, name) is not None:
+            made |= file_of(item, name, layers.picture(name, *photograph.size))
+        elif name == "shading":
+            made |= file_of(item, name, photograph.shading())
+        elif name == "degraded_fg":
+            made |= file_of(item, name, cut(degraded, opaque))
+        elif name == "metadata":
+            text = json.dumps(found, indent=2) + "\n"
+            made |= file_of(item, name, text.encode(), ".json")
+    return made
+
+
+def file_of(item: dict, name: str, content: Any, suffix: str = ".png") -> dict[str, ImageFile]:
+    """One file of an item: data-train/indoor/a.jpg_output.png, under the field output_image_path or <name>_path."""
+    split = split_of(item)
+    folder = f"data-{split}" if split else "data"
+    path = f"{folder}/{file_name(item['key'], f'_{name}{suffix}')}"
+    return {"output_image_path" if name == "output" else f"{name}_path": ImageFile(path, content)}
+
+
+def thumbnail_of(item: dict, pixels: np.ndarray, output: np.ndarray) -> dict[str, ImageFile]:
+    """The photograph and its degraded image, small and side by side, for the gallery: there are too many to make them
+    when the report is written, and a browser that scrolls through files of full size stands still."""
+    from PIL import Image
+
+    pictures = [Image.fromarray(whole) for whole in (pixels, output)]
+    for picture in pictures:
+        picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    width, height = pictures[0].size
+    strip = Image.new("RGB", (2 * width, height))
+    for place, picture in enumerate(pictures):
+        strip.paste(picture, (place * width, 0))
+    stream = io.BytesIO()
+    strip.save(stream, "JPEG", quality=80)
+    return {"thumbnail_path": ImageFile("thumbnails/" + file_name(item["key"], ".jpg"), stream.getvalue())}
+
+
+@contextmanager
+def showing_rejects(item: dict, pixels: np.ndarray, made: np.ndarray) -> Iterator[None]:
+    """What a gate refuses within is rejected with the photograph and what was `made` (HxW[x3] uint8) beside it."""
+    try:
+        yield
+    except ValueError as error:
+        raise Rejected(str(error), thumbnail_of(item, pixels, made)) from error
+
+
+def split_of(item: dict) -> str | None:
+    """The item's split, or None where nothing has split the items. Raises ValueError for an unknown one."""
+    split = item.get("split")
+    if split is not None and split not in SPLITS:
+        raise ValueError(f"the split is {split!r}; it should be one of {', '.join(SPLITS)}")
+    return split
+
+
+def image_suffix(stored: bytes) -> str:
+    """The usual suffix of these bytes' format."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(stored)) as image:
+        return {"JPEG": ".jpg", "TIFF": ".tif"}.get(image.format or "", f".{(image.format or 'bin').lower()}")
+
+
+def cut(pixels: np.ndarray, opacity: np.ndarray) -> Any:
+    """An RGBA picture of the pixels, transparent where `opacity` (HxW uint8) is 0."""
+    from PIL import Image
+
+    return Image.fromarray(np.dstack([pixels, opacity]))

@@ -1,0 +1,176 @@
+"""Put a new light on a flattened photograph: shading, cast shadow, pattern, highlights and colour."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from shared.light.colour import luminance, rgb_of_cct
+from shared.light.degradation.options import NewLight
+from shared.light.degradation.patterns import cast
+
+DAYLIGHT = 6504.0  # kelvin of the white that sRGB takes for neutral
+FILL_SHARE = 0.35  # of advanced shading: the second light, from across, against the key light
+
+
+class Relighting(NamedTuple):
+    """A new light on a photograph at the working size; multiply the flattened image and add the highlights."""
+
+    gain: np.ndarray  # hxwx3 float32
+    highlights: np.ndarray | None  # hxwx3 float32, linear light
+
+    def shade(self, flattened: np.ndarray) -> np.ndarray:
+        """The flattened linear image (hxwx3) in the new light."""
+        lit = flattened * self.gain
+        return lit if self.highlights is None else lit + self.highlights
+
+
+def relight(flattened: np.ndarray, log_shading: np.ndarray, mask: np.ndarray | None, light: NewLight) -> Relighting:
+    """The effect of `light` on a flattened linear image (hxwx3 float32).
+
+    There is no depth to shade by, so the surface is a stand-in: the subject's silhouette blown up like a balloon
+    (`mask`, hxw uint8), or a shallow dome over the whole frame, with the relief that the photograph's own shading
+    (`log_shading`, hxw) betrays. Lambert's law with a wrapped terminator, Blinn and Phong's highlights (Blinn, 1977).
+    """
+    height, width = flattened.shape[:2]
+    form, detail = _form(mask, height, width), _detail(log_shading)
+    surface = form + detail
+    normals = normals_of(surface)
+    direction = np.array(light.direction, np.float32)
+    direct = _lambert(normals, direction, light.softness)
+    ambient = np.float32(light.ambient)
+    if light.shadow_opacity > 0:
+        direct = direct * (1 - np.float32(light.shadow_opacity) * (1 - cast_shadow(surface, light)))
+    if light.pattern_type is not None:
+        shape = cast(light.pattern_type, height, width, light.pattern_blur, np.random.default_rng(light.pattern_seed))
+        direct = direct * (
+            1 - np.float32(light.pattern_opacity) * (1 - _draped(shape, detail if mask is None else surface, light))
+        )
+
+    key_colour = rgb_of_cct(light.colour_temperature) / rgb_of_cct(DAYLIGHT)
+    # The sky fills a warm key's shadows with cool light and the other way round, at a third of the shift.
+    ambient_colour = key_colour ** np.float32(-0.33)
+    gain = ambient * ambient_colour + (1 - ambient) * direct[..., np.newaxis] * key_colour
+    if light.degradation_type == "advanced_shading":
+        across = direction * np.array([-1, -1, 1], np.float32)
+        fill = _lambert(normals, across, 0.8)[..., np.newaxis] * ambient_colour
+        # The dome is lower at the frame, which is no hollow: without a mask the detail alone occludes.
+        occlusion = _occlusion(surface if mask is not None else detail)
+        gain = (gain + FILL_SHARE * (1 - ambient) * fill) * occlusion[..., np.newaxis]
+
+    highlights = None
+    if light.specular_intensity > 0:
+        halfway = direction + np.array([0, 0, 1], np.float32)
+        halfway /= np.linalg.norm(halfway)
+        # Highlights sit on small forms; on the dome alone they would be one white fog.
+        glossy = normals if mask is not None else normals_of(4 * detail)
+        shine = np.clip(glossy @ halfway, 0, 1) ** np.float32(light.shininess)
+        shine *= np.sqrt(np.clip(luminance(flattened), 0, 1))
+        highlights = (np.float32(light.specular_intensity) * shine * direct)[..., np.newaxis] * key_colour
+    return Relighting(gain.astype(np.float32), highlights)
+
+
+def expose(
+    relighting: Relighting, flattened: np.ndarray, photograph: np.ndarray, mask: np.ndarray | None, stops: float
+) -> Relighting:
+    """Scale a relighting so that the subject's mean luminance is `stops` above the photograph's.
+
+    `flattened` and `photograph` are linear (hxwx3). A picture that would clip more than a hundredth of the subject is
+    held back, so that the degraded image keeps what the target shows.
+    """
+    weight = np.ones(flattened.shape[:2], bool) if mask is None else mask > 127
+    if not weight.any():
+        return relighting
+    relit = relighting.shade(flattened)[weight]
+    before, after = luminance(photograph[weight]).mean(), luminance(relit).mean()
+    factor = 2.0**stops * before / max(float(after), 1e-6)
+    brightest = float(np.percentile(relit.max(axis=-1), 99))
+    factor = np.float32(min(factor, 1 / max(brightest, 1e-6)))
+    highlights = None if relighting.highlights is None else relighting.highlights * factor
+    return Relighting(relighting.gain * factor, highlights)
+
+
+def normals_of(surface: np.ndarray) -> np.ndarray:
+    """Unit normals (hxwx3: right, up, towards the camera) of a height map in pixels."""
+    down, across = np.gradient(surface) if min(surface.shape) > 1 else (np.zeros_like(surface),) * 2
+    normals = np.stack([-across, down, np.ones_like(surface)], axis=-1)
+    return normals / np.linalg.norm(normals, axis=-1, keepdims=True)
+
+
+def cast_shadow(surface: np.ndarray, light: NewLight) -> np.ndarray:
+    """1 where a height map (hxw, pixels) sees the light and 0 where it stands in its own shadow, with penumbra.
+
+    The map is pushed away from the light step by step, each step lowered by the light's slope; what lies under
+    any of them is in shadow.
+    """
+    import cv2
+
+    height, width = surface.shape
+    right, up, toward = light.direction
+    flat = float(np.hypot(right, up))
+    if flat < 1e-3:
+        return np.ones_like(surface)
+    highest = np.full_like(surface, -np.inf)
+    reach = 0.3 * max(height, width)
+    for step in np.linspace(2, reach, 40):
+        move = np.array([[1, 0, -step * right / flat], [0, 1, step * up / flat]], np.float32)
+        pushed = cv2.warpAffine(surface, move, (width, height), borderMode=cv2.BORDER_REPLICATE)
+        highest = np.maximum(highest, pushed - np.float32(step * toward / flat))
+    lit = np.clip(0.5 - (highest - surface - 1) / 4, 0, 1).astype(np.float32)
+    sigma = light.shadow_blur * max(height, width)
+    return cv2.GaussianBlur(lit, (0, 0), sigma) if sigma > 0.2 else lit
+
+
+def _form(mask: np.ndarray | None, height: int, width: int) -> np.ndarray:
+    """The stand-in surface (hxw float32, pixels towards the camera): the blown-up silhouette, or a shallow dome."""
+    import cv2
+
+    size = max(height, width)
+    if mask is None:
+        rows = (np.arange(height, dtype=np.float32)[:, np.newaxis] - (height - 1) / 2) / size
+        columns = (np.arange(width, dtype=np.float32)[np.newaxis] - (width - 1) / 2) / size
+        return np.float32(-1.4 * size) * (rows**2 + columns**2)
+    inside = (mask > 127).astype(np.uint8)
+    # Padded with itself, so that the frame does not count as the subject's own edge.
+    distance = cv2.distanceTransform(np.pad(inside, 1, mode="edge"), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    radius = min(float(distance.max()), 0.25 * size)
+    distance = np.minimum(distance, radius)
+    balloon = 1.2 * np.sqrt(np.maximum(2 * radius * distance - distance**2, 0))
+    return cv2.GaussianBlur(balloon.astype(np.float32), (0, 0), 0.06 * radius + 2)
+
+
+def _detail(log_shading: np.ndarray) -> np.ndarray:
+    """Relief from the photograph's own shading (hxw float32, pixels): what faces the camera is mostly brighter."""
+    import cv2
+
+    size = max(log_shading.shape)
+    fine = cv2.GaussianBlur(log_shading, (0, 0), 0.012 * size)
+    return np.float32(0.05 * size) * np.clip(fine - cv2.GaussianBlur(fine, (0, 0), 0.08 * size), -0.6, 0.6)
+
+
+def _lambert(normals: np.ndarray, direction: np.ndarray, softness: float) -> np.ndarray:
+    # Wrapped diffuse: a light as broad as `softness` reaches that far behind the terminator.
+    return np.clip((normals @ direction + np.float32(softness)) / np.float32(1 + softness), 0, 1)
+
+
+def _draped(shape: np.ndarray, surface: np.ndarray, light: NewLight) -> np.ndarray:
+    """The pattern laid over the surface along the light, so that its edges bend with the relief."""
+    import cv2
+
+    height, width = shape.shape
+    right, up, toward = light.direction
+    # A stand-in relief as steep as the light is low would tear the pattern to shreds.
+    slant = np.float32(min(0.5 / max(toward, 1e-3), 1.0))
+    raised = surface - surface.mean()
+    columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    columns += raised * slant * np.float32(right)
+    rows -= raised * slant * np.float32(up)
+    return cv2.remap(shape, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+
+
+def _occlusion(surface: np.ndarray) -> np.ndarray:
+    """Darker where the surface lies lower than what is around it, 0.6..1."""
+    import cv2
+
+    size = max(surface.shape)
+    hollow = cv2.GaussianBlur(surface, (0, 0), 0.03 * size) - surface
+    return np.clip(1 - hollow / (0.03 * size), 0.6, 1).astype(np.float32)

@@ -1,0 +1,125 @@
+"""A photograph of any size taken out of its light and into another: the arithmetic of the degrade step."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from shared.light.colour import linear_to_srgb, srgb_to_linear
+from shared.light.degradation.lighting import DAYLIGHT, Relighting, expose, relight
+from shared.light.degradation.options import NewLight
+from shared.light.enlarge import DARKEST, GuidedMap, bands, enlarge, shrink
+from shared.light.shading import WORKING_SIZE, shading_of
+
+GREY = np.uint8(128)
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A uint8 RGB photograph (HxWx3), its subject, and the shading that was found in it."""
+
+    pixels: np.ndarray
+    mask: np.ndarray | None  # HxW uint8, 0..255; None where the whole image is the subject
+    blend: float = 0.0  # share of the photograph that stays in the flattened image, 0..1
+    optics_size: int = 768  # the long side at which the new light is computed, in pixels
+    found: tuple[np.ndarray, np.ndarray] | None = None  # a small copy (uint8) and its log shading (hxwx3), by a model
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+    @cached_property
+    def _small(self) -> tuple[np.ndarray, np.ndarray]:
+        if self.found is not None:
+            return self.found
+        small = shrink(self.pixels, WORKING_SIZE)
+        return small, shading_of(small)
+
+    @cached_property
+    def _log_shading(self) -> GuidedMap:
+        small, log_shading = self._small
+        return GuidedMap(log_shading, small, *self.size)
+
+    def relit(self, light: NewLight) -> tuple["Relit", NewLight]:
+        """This photograph in another light, and that light as it was used: a black-and-white picture gets no colour."""
+        from dataclasses import replace
+
+        small, log_shading = self._small
+        if is_monochrome(small):
+            light = replace(light, colour_temperature=DAYLIGHT)
+        optics = shrink(self.pixels, self.optics_size)
+        height, width = optics.shape[:2]
+        everything = slice(0, height)
+        shading = GuidedMap(log_shading, small, height, width).rows(optics, everything)
+        linear = np.maximum(srgb_to_linear(optics), DARKEST)
+        flattened = self._blended(linear, shading)
+        mask = None if self.mask is None else shrink(self.mask, self.optics_size)
+        relighting = relight(flattened, shading if shading.ndim == 2 else shading.mean(axis=-1), mask, light)
+        return Relit(self, expose(relighting, flattened, linear, mask, light.exposure_ev)), light
+
+    def flattened(self) -> np.ndarray:
+        """The photograph in even light, HxWx3 uint8, with its share of the photograph blended in."""
+        developed = np.empty_like(self.pixels)
+        for rows in bands(*self.size):
+            developed[rows] = linear_to_srgb(self.flattened_rows(rows))
+        return developed
+
+    def flattened_rows(self, rows: slice) -> np.ndarray:
+        """These rows of the photograph in even light, linear float32."""
+        linear = np.maximum(srgb_to_linear(self.pixels[rows]), DARKEST)
+        return self._blended(linear, self._log_shading.rows(self.pixels, rows))
+
+    def shading(self) -> np.ndarray:
+        """The light that was in the photograph, HxW uint8 (HxWx3 by a model): brightest where it was strongest."""
+        _, log_shading = self._small
+        strongest = np.float32(np.percentile(log_shading, 99.5))
+        developed = np.empty((*self.size, *log_shading.shape[2:]), np.uint8)
+        for rows in bands(*self.size):
+            developed[rows] = linear_to_srgb(np.exp(self._log_shading.rows(self.pixels, rows) - strongest))
+        return developed
+
+    def _blended(self, linear: np.ndarray, log_shading: np.ndarray) -> np.ndarray:
+        share = np.float32(self.blend)
+        if log_shading.ndim == 2:
+            log_shading = log_shading[..., np.newaxis]
+        return linear * (share + (1 - share) * np.exp(-log_shading))
+
+
+@dataclass(frozen=True)
+class Relit:
+    """A photograph with a new light on it."""
+
+    photograph: Photograph
+    relighting: Relighting  # at the optics' size
+
+    def whole(self) -> np.ndarray:
+        """All of the picture in the new light, HxWx3 uint8."""
+        developed = np.empty_like(self.photograph.pixels)
+        height, width = self.photograph.size
+        gain, highlights = self.relighting
+        for rows in bands(height, width):
+            lit = self.photograph.flattened_rows(rows) * enlarge(gain, height, width, rows)
+            if highlights is not None:
+                lit += enlarge(highlights, height, width, rows)
+            developed[rows] = linear_to_srgb(lit)
+        return developed
+
+
+def composite(front: np.ndarray, back: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """`front` over `back` (both HxWx3 uint8) by the opacity `mask` (HxW uint8), blended in linear light.
+
+    Where the mask is 0 the result has the very bytes of `back`: linear light and back is lossless for bytes.
+    """
+    result = np.empty_like(front)
+    height, width = mask.shape
+    for rows in bands(height, width):
+        opacity = (mask[rows].astype(np.float32) / 255)[..., np.newaxis]
+        below = srgb_to_linear(back[rows])
+        result[rows] = linear_to_srgb(below + opacity * (srgb_to_linear(front[rows]) - below))
+    return result
+
+
+def is_monochrome(photograph: np.ndarray) -> bool:
+    """True for a photograph without colour: coloured light would tint what was never coloured."""
+    return float(np.percentile(np.ptp(photograph, axis=-1), 99)) <= 6

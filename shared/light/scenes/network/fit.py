@@ -1,0 +1,173 @@
+"""Teach the network of the optics on rendered worlds, and write the file that OpenCV runs.
+
+    python -m shared.light.scenes.network.fit render --worlds 16000 --pool /tmp/worlds
+    torchrun --nproc_per_node 2 -m shared.light.scenes.network.fit train --pool /tmp/worlds --minutes 40 --out light.pt
+    python -m shared.light.scenes.network.fit export --weights light.pt
+
+Needs the packages of requirements.txt, and `onnx` for the last. A core learns from about 80 pictures a second.
+"""
+
+import argparse
+import io
+import math
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from shared.light.direction import CLIPPED
+from shared.light.network import AXES, DARK, GRID_SIZE, WEIGHTS
+from shared.light.scenes.network.pool import Batch, Batches, render_pool
+from shared.light.scenes.network.unet import LightNet
+
+SMALL = 0.2  # share of the time in which it learns from twice as many pictures of half the size
+
+
+def features(picture: torch.Tensor) -> torch.Tensor:
+    """shared.light.network.features() of stored values 0..1 (n, 3, h, w), 2 x 2 pixels together: (n, 16, h/2, w/2)."""
+    linear = torch.where(picture <= 0.04045, picture / 12.92, ((picture + 0.055) / 1.055) ** 2.4)
+    planes = torch.einsum("nchw,ck->nkhw", torch.log(linear + float(DARK)), torch.from_numpy(AXES))
+    planes[:, :1] -= planes[:, :1].mean((2, 3), keepdim=True)
+    clipped = (picture.amax(1, keepdim=True) >= CLIPPED / 255).float()
+    return F.pixel_unshuffle(torch.cat([planes, clipped], 1), 2)
+
+
+def losses(maps: torch.Tensor, told: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
+    """How wrong the log shading, its changes, the direction and the hardness are."""
+    true = torch.log(batch.light.clamp(min=1e-3)).mean(1, keepdim=True)
+    error = F.pixel_shuffle(maps, 2) - true
+    # Errors count most where the paint is bright, as in the flattened image itself; a common factor is no error.
+    weight = batch.reflectance.mean(1, keepdim=True) ** 2
+    weight = 0.7 * weight / weight.mean((2, 3), keepdim=True) + 0.3
+    centred = error - (error * weight).mean((2, 3), keepdim=True)
+    scale = 0.5 / (true.var((1, 2, 3), keepdim=True) + 0.05) ** 0.5
+    steps = [F.avg_pool2d(error, size) for size in (1, 2, 4)]
+    towards, sure = _concentration(told[:, :2])
+    radians = torch.deg2rad(batch.azimuth.nan_to_num())
+    agreement = towards[:, 0] * torch.cos(radians) + towards[:, 1] * torch.sin(radians)
+    spread = torch.log(torch.special.i0e(sure)) + sure  # log of the Bessel function that makes it a distribution
+    surprise = torch.where(~batch.azimuth.isnan(), spread - agreement, torch.where(batch.is_flat, spread, 0.0))
+    is_known = batch.hardness >= 0
+    hard = told[is_known, 2]
+    return {
+        "shading": (weight * centred**2 * scale).mean(),
+        "steps": sum((step.diff(dim=axis).abs().mean() for step in steps for axis in (-1, -2)), torch.zeros(())),
+        "direction": surprise.mean(),
+        "hardness": F.binary_cross_entropy_with_logits(hard, batch.hardness[is_known]) if len(hard) else told.sum() * 0,
+    }
+
+
+WEIGHT = {"shading": 1.0, "steps": 0.5, "direction": 0.05, "hardness": 0.08}
+SUREST = 40.0  # concentration that it may state, about 9 degrees
+
+
+def _concentration(towards: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    length = towards.norm(dim=1, keepdim=True) + 1e-6
+    sure = SUREST * torch.tanh(length / SUREST)
+    return towards / length * sure, sure[:, 0]
+
+
+def train(pool: Path, minutes: float, out: Path, start: Path | None, rate: float) -> None:
+    """Learn for so many minutes with AdamW, its rate falling as a cosine; keep the running mean of the weights."""
+    rank, count = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    network = LightNet()
+    if start is not None:
+        network.load_state_dict(torch.load(start))
+    learner: torch.nn.Module = network.to(memory_format=torch.channels_last)
+    if count > 1:
+        torch.distributed.init_process_group("gloo")
+        learner = torch.nn.parallel.DistributedDataParallel(network)
+    began, length = time.time(), minutes * 60
+    batches = Batches(pool, 1000 * int(began) + rank, began + SMALL * length if start is None else began)
+    feed = iter(torch.utils.data.DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=3))
+    optimizer = torch.optim.AdamW(learner.parameters(), lr=rate, weight_decay=1e-4)
+    mean = torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.997))
+    totals: dict[str, float] = dict.fromkeys(WEIGHT, 0.0)
+    done = torch.zeros(1)
+    for step in range(10**9):
+        done[0] = (time.time() - began) / length
+        if count > 1:
+            torch.distributed.all_reduce(done, torch.distributed.ReduceOp.MAX)
+        if done >= 1:
+            break
+        for group in optimizer.param_groups:
+            group["lr"] = rate * min(1.0, (step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * float(done))) + 1e-5
+        batch = next(feed)
+        pixels = features(batch.picture).contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            maps, told = learner(pixels)
+        found = losses(maps.float(), told.float(), batch)
+        optimizer.zero_grad()
+        sum(WEIGHT[name] * loss for name, loss in found.items()).backward()
+        torch.nn.utils.clip_grad_norm_(learner.parameters(), 1.0)
+        optimizer.step()
+        mean.update_parameters(network)
+        for name, loss in found.items():
+            totals[name] += float(loss.detach()) / 200
+        if step % 200 == 199 and rank == 0:
+            print(
+                f"{step + 1:>7} {float(done):>5.0%} ",
+                {name: round(total, 4) for name, total in totals.items()},
+                flush=True,
+            )
+            totals = dict.fromkeys(WEIGHT, 0.0)
+            torch.save(mean.module.state_dict(), out)
+    if rank == 0:
+        torch.save(mean.module.state_dict(), out)
+
+
+def export(weights: Path, out: Path) -> None:
+    """Write the network as ONNX for cv2.dnn, for any number of pictures of any size, its weights in half precision."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    network = LightNet().eval()
+    network.load_state_dict(torch.load(weights))
+    pixels = torch.zeros(2, 4 * 4, GRID_SIZE // 2, GRID_SIZE // 2)
+    sizes = {0: "count", 2: "height", 3: "width"}
+    written = io.BytesIO()
+    torch.onnx.export(
+        network, (pixels,), written, input_names=["pixels"], output_names=["shading", "told"], dynamo=False,
+        opset_version=13, dynamic_axes={"pixels": sizes, "shading": sizes, "told": {0: "count"}},
+    )  # fmt: skip
+    model = onnx.load_from_string(written.getvalue())
+    for full in [tensor for tensor in model.graph.initializer if len(tensor.dims) > 1]:
+        half = numpy_helper.from_array(numpy_helper.to_array(full).astype(np.float16), full.name + "_half")
+        model.graph.initializer.remove(full)
+        model.graph.initializer.append(half)
+        model.graph.node.insert(0, helper.make_node("Cast", [half.name], [full.name], to=onnx.TensorProto.FLOAT))
+    onnx.checker.check_model(model)
+    onnx.save(model, out)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    actions = parser.add_subparsers(dest="action", required=True)
+    for action in ("render", "train", "export"):
+        sub = actions.add_parser(action)
+        if action != "export":
+            sub.add_argument("--pool", type=Path, required=True, help="the folder of rendered pictures")
+    actions.choices["render"].add_argument("--worlds", type=int, default=16_000)
+    actions.choices["render"].add_argument("--photographs", type=Path, help="a folder; parts of them are paint, too")
+    actions.choices["train"].add_argument("--minutes", type=float, default=60)
+    actions.choices["train"].add_argument("--out", type=Path, required=True)
+    actions.choices["train"].add_argument("--weights", type=Path, help="weights to go on from")
+    actions.choices["train"].add_argument("--rate", type=float, default=2e-3)
+    actions.choices["export"].add_argument("--weights", type=Path, required=True)
+    actions.choices["export"].add_argument("--out", type=Path, default=WEIGHTS)
+    given = parser.parse_args()
+    if given.action == "render":
+        render_pool(given.pool, given.worlds, given.photographs)
+    elif given.action == "train":
+        train(given.pool, given.minutes, given.out, given.weights, given.rate)
+    else:
+        export(given.weights, given.out)
+
+
+if __name__ == "__main__":
+    main()

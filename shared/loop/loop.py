@@ -1,0 +1,287 @@
+"""The loop that takes one worker through its items: claim, load ahead, stream, record."""
+
+import contextlib
+import logging
+import os
+import queue
+import shutil
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from shared.errors import STOPPED, DiskError, ImageError, WorkerCrash, is_disk_error
+from shared.files.claims import Claims
+from shared.files.control import SECONDS_BETWEEN_LOOKS, Control
+from shared.files.crashes import Journal, recover, suspects
+from shared.files.record_writer import Outcome, RecordWriter
+from shared.files.records import Records
+from shared.files.states import FAILED, RECORDED
+from shared.files.table import Table
+from shared.loop.picker import Block, Picker
+from shared.loop.place import Place
+from shared.loop.progress import Progress
+from shared.machine import share_of_cores
+from shared.run.run import Step
+from shared.worker import Loaded, Worker
+
+log = logging.getLogger("worker")
+
+SECONDS_AHEAD = 0.25  # how much work is claimed and decoded ahead: enough for the GPU, little to lose or to hold back
+GROUP = 256  # outcomes that are made durable together
+
+
+class Loop:
+    """One process's part in a step."""
+
+    def __init__(self, step: Step, place: Place):
+        self.step, self.worker = step, step.worker
+        self.cores = share_of_cores(place.cores)
+        loads = type(self.worker).load is not Worker.load
+        self.load_threads = (self.worker.load_threads or self.cores) if loads else 0
+        self.rank, self.world_size = place.rank, place.world_size
+        self.control = Control(step.folder, place.gpu, place.kill_folders(step), place.parent)
+        self.records = Records(step.folder, self.worker.records_name)
+        self.claims = Claims(step.folder / "claims")
+        self.in_flight: dict[str, tuple[int, Block]] = {}  # begun and not recorded
+        self.unanswered: dict[str, dict] = {}  # given to the worker's stream, which has not answered
+        self.outcomes: queue.Queue = queue.Queue(maxsize=max(64, 2 * self.worker.batch_size))
+        self.broken: BaseException | None = None
+
+    def run(self) -> int:
+        """Returns the exit status: 0 when all items of the table are settled, 4 when it was asked to stop."""
+        with self.claims.reading_table():
+            slot = self.claims.take_slot()
+            table = Table(self.step.table_path)
+        parts = self.step.folder / "parts"
+        recover(parts, self.claims, self.records, slot)
+        to_try_alone, deadly = suspects(self.records)
+        self.picker = Picker(table, self.records, self.claims, self.rank, self.world_size, to_try_alone)
+        self.progress = Progress(self.control, self.worker, self.picker)
+        self.journal = Journal(parts / str(slot))
+        self.writer = RecordWriter(self.records, parts / str(slot), self.step.fingerprint)
+        try:
+            status = self._work(deadly)
+        except Exception as error:
+            self.progress.close(f"broke: {error}")
+            if isinstance(error, DiskError) or is_disk_error(error):  # no item's fault
+                remove_folder(parts / str(slot))
+            raise
+        else:
+            self.progress.close("stopped" if status == STOPPED else "ended")
+            self.writer.close()
+            remove_folder(parts / str(slot))
+            return status
+
+    def _work(self, deadly: set[str]) -> int:
+        opened, recorded, failed = self.picker.shard_counts()
+        log.info(
+            "shard %d of %d: %d items, %d recorded, %d failed, %d to do",
+            self.rank, self.world_size, opened + recorded + failed, recorded, failed, opened,
+        )  # fmt: skip
+        committer = threading.Thread(target=self._commit, name="commit", daemon=True)
+        committer.start()
+        self._fail_deadly(deadly)
+        is_ready = False
+        while not self.control.stop_requested():
+            block = self.picker.take(self._room(0)) or next(self.picker.take_alone(), None)
+            if block is None:
+                if self.picker.look_again():
+                    break
+                self._end_shard()
+                self.progress.state = "waiting"  # for what other workers have claimed: they may yet let go of it
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+            else:
+                if not is_ready:
+                    self._set_up()
+                    is_ready = True
+                self.progress.state = "running"
+                self._round(block)
+            self.picker.restart()
+        self.outcomes.put(None)
+        committer.join()
+        self._raise_if_broken()
+        if self.control.reason:
+            log.info("stopped: %s; %s", self.control.reason, self.progress.summary())
+            return STOPPED
+        self._end_shard()
+        log.info("ended: %s", self.progress.summary())
+        return 0
+
+    def _round(self, block: Block) -> None:
+        """Stream what is free, from `block` on, until nothing is; everything begun is then recorded."""
+        alone = block.items[0][0] in self.picker.alone
+        if alone:
+            log.info("%s was in flight when workers died: it is tried alone", block.items[0][1]["key"])
+        feed = Feed(self, block, alone)
+        try:
+            for item, found in self.worker.stream(feed):
+                self.answer(item, found)
+        finally:
+            feed.close()
+        if not self.control.reason:
+            for item in list(self.unanswered.values()):
+                self.answer(item, RuntimeError("the worker's stream ended without a result for this item"))
+        self.outcomes.join()
+        self._raise_if_broken()
+        self.journal.forget(self.in_flight)
+
+    def answer(self, item: dict, found: dict | BaseException) -> None:
+        """Hand an item's outcome to the thread that records it."""
+        self._raise_if_broken()
+        if item["key"] not in self.in_flight:
+            raise RuntimeError(
+                f"the worker's stream gave a result for {item['key']!r}, which it was not given or gave before"
+            )
+        self.unanswered.pop(item["key"], None)
+        self.outcomes.put((item["key"], found))
+
+    def _commit(self) -> None:
+        """Record outcomes, in groups as large as what has come together meanwhile."""
+        while (first := self.outcomes.get()) is not None:
+            group = [first]
+            while len(group) < GROUP:
+                try:
+                    following = self.outcomes.get_nowait()
+                except queue.Empty:
+                    break
+                if following is None:
+                    self.outcomes.put(None)
+                    self.outcomes.task_done()
+                    break
+                group.append(following)
+            try:
+                if self.broken is None:
+                    self._record([Outcome(key, found) for key, found in group])
+            except BaseException as error:
+                self.broken = error
+            for _ in group:
+                self.outcomes.task_done()
+        self.outcomes.task_done()
+
+    def _record(self, outcomes: list[Outcome]) -> None:
+        self.writer.write(outcomes)
+        for outcome in outcomes:
+            index, block = self.in_flight.pop(outcome.key)
+            self.picker.settle(index, RECORDED if outcome.recorded else FAILED)
+            self.progress.count(outcome.recorded)
+            block.left -= 1
+            if block.left == 0:
+                self.claims.release(block.start, block.stop)
+        self.journal.forget(self.in_flight)
+
+    def _raise_if_broken(self) -> None:
+        if self.broken is not None:
+            raise self.broken
+
+    def _fail_deadly(self, deadly: set[str]) -> None:
+        for block in self.picker.take_alone():
+            [(index, item)] = block.items
+            if item["key"] in deadly:
+                self.in_flight[item["key"]] = (index, block)
+                self.answer(
+                    item, WorkerCrash("the worker's process died each time this item was in flight, at last alone")
+                )
+            else:
+                self.claims.release(block.start, block.stop)
+        self.outcomes.join()
+        self._raise_if_broken()
+
+    def _set_up(self) -> None:
+        self.progress.state = "setup"
+        self.worker.gpu, self.worker.cores = self.control.gpu, self.cores
+        started = time.monotonic()
+        self.worker.setup()
+        if "cv2" in sys.modules:
+            sys.modules["cv2"].setNumThreads(1)  # the loop's threads already fill this worker's cores
+        log.info("ready after %.1f s", time.monotonic() - started)
+
+    def _end_shard(self) -> None:
+        opened, recorded, failed = self.picker.shard_counts()
+        if not opened and not self.control.reason:
+            self.control.mark_end(recorded, failed)
+
+    def _room(self, waiting: int) -> int:
+        """How many more items to claim, with `waiting` claimed and not given out."""
+        smallest = max(self.worker.batch_size, self.load_threads)
+        largest = max(64, 4 * smallest)
+        return min(max(int(self.progress.rate * SECONDS_AHEAD), smallest), largest) - waiting
+
+
+class Feed(Iterator[Loaded]):
+    """The items of one round, loaded ahead on threads, with a bounded number waiting.
+
+    It ends when nothing is free to claim, or when a stop is requested: what was given out is then in flight, the rest is
+    let go. It never waits for other workers, because what this worker has in flight may be what they wait for.
+    """
+
+    def __init__(self, loop: Loop, block: Block, alone: bool):
+        self.loop, self.alone = loop, alone
+        self.loading: deque[tuple[dict, Future | None]] = deque()
+        self.pool = ThreadPoolExecutor(loop.load_threads, thread_name_prefix="load") if loop.load_threads else None
+        self._begin(block)
+
+    def __next__(self) -> Loaded:
+        while not self.loop.control.stop_requested():
+            self._fill()
+            if not self.loading:
+                break
+            item, future = self.loading.popleft()
+            self._fill()  # the next ones load while this one is worked on
+            try:
+                data = self._data(item, future)
+            except Exception as error:
+                log.warning("%s failed: %s", item["key"], error)
+                self.loop.answer(item, error)
+                continue
+            self.loop.unanswered[item["key"]] = item
+            return Loaded(item, data)
+        raise StopIteration
+
+    def ready(self) -> bool:
+        """Whether the next item, or the end, comes without waiting for it to be loaded."""
+        if self.loop.control.stop_requested():
+            return True
+        self._fill()
+        future = self.loading[0][1] if self.loading else None
+        return future is None or future.done()
+
+    def close(self) -> None:
+        """Let go of what was claimed and not given out."""
+        for item, future in self.loading:
+            if future is not None:
+                future.cancel()
+            self.loop.in_flight.pop(item["key"])
+        if self.pool:
+            self.pool.shutdown(cancel_futures=True)
+
+    def _fill(self) -> None:
+        room = self.loop._room(len(self.loading))
+        if not self.alone and room * 2 >= len(self.loading) and room > 0:
+            block = self.loop.picker.take(room)
+            if block:
+                self._begin(block)
+
+    def _begin(self, block: Block) -> None:
+        for index, item in block.items:
+            self.loop.in_flight[item["key"]] = (index, block)
+            self.loop.journal.begin(item["key"], self.alone)
+            future = None
+            if self.pool is not None and "unreadable" not in item:
+                future = self.pool.submit(self.loop.worker.load, item)
+            self.loading.append((item, future))
+
+    def _data(self, item: dict, future: Future | None):
+        if "unreadable" in item:
+            raise ImageError(item["unreadable"])
+        return future.result() if future is not None else None
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a worker's parts; `parts` itself goes with the last of them."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        os.rmdir(folder.parent)

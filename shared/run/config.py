@@ -1,0 +1,226 @@
+"""A run's YAML: read, checked whole before anything is created, and turned into workers' options."""
+
+import os
+import re
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+
+import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from shared.errors import ConfigError
+from shared.files.lookup import ROOT, found_options
+from shared.readers.image_columns import image_columns
+from shared.run.spelling import nearest
+from shared.run.step_types import find_worker, step_types
+
+RUN_KEYS = ("meta_path", "meta_folder", "image_key", "key_column", "seed", "folder", "steps")
+STEP_KEYS = ("type", "name", "config")
+
+
+@dataclass
+class StepConfig:
+    """One entry of `steps`: `options` is the worker itself, its fields checked, its models not loaded."""
+
+    number: int
+    type: str
+    name: str
+    worker: Any
+    folder: str | None = None  # "." is the run's own folder
+
+    @property
+    def label(self) -> str:
+        return f"step {self.number} ({self.name or self.type})"
+
+    @property
+    def folder_name(self) -> str:
+        return self.folder or f"step_{self.number}_{self.type}" + (f"_{self.name}" if self.name else "")
+
+
+@dataclass
+class RunConfig:
+    path: Path
+    meta_path: str
+    meta_folder: str | None = None
+    image_key: str | list[str] | None = "image"  # of a list, the first is the photograph
+    key_column: str = "key"
+    seed: int = 42
+    folder: Literal["."] | None = None  # ".": the only step's files lie in the run's folder itself
+    steps: list[StepConfig] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # what a person should be told: steps passed over, overrides unused
+
+
+def load_config(path: Path, meta_path: str | None = None, overrides: dict[str, Any] | None = None) -> RunConfig:
+    """Read and check a run's config.
+
+    `meta_path` stands over the file's, and leads from the current folder first. `overrides` maps an option to a value
+    for every step that has that option; a key `2.option` is for step 2 alone. Raises ConfigError.
+    """
+    values = read_yaml(path)
+    check_keys(values, RUN_KEYS, str(path))
+    steps = values.pop("steps", None)
+    if not isinstance(steps, list) or not steps:
+        raise ConfigError(f"{path} has no steps; it needs a list `steps:` of entries with a `type:`")
+    if meta_path:
+        values["meta_path"] = os.path.abspath(meta_path) if os.path.exists(meta_path) else meta_path
+    if not isinstance(values.get("meta_path"), str):
+        raise ConfigError(f"{path} has no meta_path; it names a folder of photographs or a table, or set INPUT")
+    try:
+        image_columns(values.get("image_key"))
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    config = checked(RunConfig, {"path": path, **values}, str(path))
+    unused = dict(overrides or {})
+    for number, entry in enumerate(steps, start=1):
+        step = load_step(number, entry, config, overrides or {}, unused)
+        if step:
+            config.steps.append(step)
+    if config.folder and len(config.steps) > 1:
+        raise ConfigError(f"{path}: folder is {config.folder!r}, which only a config of one step may say")
+    config.notes += [f"{name} has no effect: no step of {path} takes it" for name in unused]
+    return config
+
+
+def load_step(number: int, entry: Any, config: RunConfig, overrides: dict, unused: dict) -> StepConfig | None:
+    where = f"step {number} of {config.path}"
+    if not isinstance(entry, dict) or not isinstance(entry.get("type"), str):
+        raise ConfigError(f"{where} has no type; the types are {', '.join(step_types())}")
+    check_keys(entry, STEP_KEYS, where)
+    name, options = entry.get("name") or "", entry.get("config") or {}
+    if entry["type"] == "other" and not name:
+        config.notes.append(f"{where} is `other` without a name and is passed over")
+        return None
+    if not isinstance(name, str) or not re.fullmatch(r"[\w.-]*", name):
+        raise ConfigError(f"{where}: the name {name!r} names a folder; use letters, digits, - and _")
+    if not isinstance(options, dict):
+        raise ConfigError(f"{where}: config is {options!r}; it should be a mapping of options")
+    worker_class: Any = find_worker(entry["type"], where)
+    label = f"step {number} ({name or entry['type']})"
+    options = renamed(options, worker_class, label)
+    known = [*option_names(worker_class), *(["provider"] if takes_models(worker_class) else [])]
+    for key, value in overrides.items():
+        target, _, option = key.rpartition(".")
+        option = worker_class.aliases.get(option, option)
+        if option in known and target in ("", str(number), name):
+            options[option] = value
+            unused.pop(key, None)
+    preset = options.pop("provider") if "provider" in options and "provider" in known else name
+    if preset != name and preset not in presets():
+        raise ConfigError(f"{label}: no provider {preset!r}{nearest(str(preset), presets())}")
+    options = {**renamed(read_preset(preset), worker_class, label), **options}
+    check_keys(options, option_names(worker_class), label, "option")
+    try:
+        found = found_options(options, config.path.resolve().parent)
+    except ValueError as error:
+        raise ConfigError(f"{label}: {error}") from None
+    worker = make_worker(worker_class, found, label)
+    worker.written = {str(found[name]): options[name] for name in found if found[name] != options[name]}
+    return StepConfig(number, entry["type"], name, worker, config.folder)
+
+
+def make_worker(worker_class: Any, options: dict, label: str) -> Any:
+    """The worker with its options checked and filled in; nothing is loaded. Raises ConfigError."""
+    worker = checked(worker_class, options, label)
+    worker.check(label)
+    worker.fill_in(label)
+    return worker
+
+
+def renamed(options: dict, worker_class: Any, label: str) -> dict:
+    """The options under their own names, where the config has other spellings of them."""
+    for other, name in worker_class.aliases.items():
+        if other in options and name in options:
+            raise ConfigError(f"{label}: {other} and {name} are the same option; leave one of them out")
+    return {worker_class.aliases.get(name, name): value for name, value in options.items()}
+
+
+def takes_models(worker_class: type) -> bool:
+    """True for a step whose `provider` may name a preset, as its name may: the step is then called as one likes."""
+    return "model_path" in option_names(worker_class)
+
+
+def presets() -> list[str]:
+    return sorted(path.stem for path in (ROOT / "configs" / "models").glob("*.yaml"))
+
+
+def read_preset(name: str) -> dict:
+    path = ROOT / "configs" / "models" / f"{name}.yaml"
+    return read_yaml(path) if name and path.is_file() else {}
+
+
+def option_names(worker_class: type) -> list[str]:
+    return [option.name for option in fields(worker_class) if option.init]
+
+
+def check_keys(values: dict, known: Any, where: str, noun: str = "key") -> None:
+    for key in values:
+        if key not in known:
+            raise ConfigError(f"{where}: no {noun} {key!r}{nearest(str(key), list(known))}")
+
+
+def checked(kind: type, values: dict, where: str) -> Any:
+    """Make a dataclass of values, with every type and range checked. Raises ConfigError for the first that is wrong."""
+    try:
+        return adapter(kind).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "unexpected_keyword_argument":
+            section = section_at(kind, first["loc"][:-1])
+            known = [option.name for option in fields(section)] if section else []
+            raise ConfigError(f"{where}: no option {place!r}{nearest(str(first['loc'][-1]), known)}") from None
+        if first["type"] in ("missing", "missing_argument"):
+            raise ConfigError(f"{where}: the option {place!r} is needed") from None
+        message = first["msg"][:1].lower() + first["msg"][1:]
+        raise ConfigError(f"{where}: {place} is {first['input']!r}; {message}") from None
+
+
+def adapter(kind: type) -> TypeAdapter:
+    for section in (kind, *kind.__mro__):
+        if is_dataclass(section) and "__pydantic_config__" not in section.__dict__:
+            setattr(section, "__pydantic_config__", ConfigDict(extra="forbid"))  # noqa: B010 - mypy knows no such field
+    return TypeAdapter(kind)
+
+
+def section_at(kind: Any, place: tuple) -> Any:
+    """The nested dataclass at a place such as ("degradation", "soft_shading")."""
+    for part in place:
+        kind = get_type_hints(kind).get(part) if is_dataclass(kind) else None
+    return kind if is_dataclass(kind) else None
+
+
+def read_yaml(path: Path) -> dict:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        others = ", ".join(sorted(str(other) for other in path.parent.glob("*.yaml"))) or "none"
+        raise ConfigError(f"no config {path}; there are: {others}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from None
+    try:
+        values = yaml.load(text, StrictLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
+        raise ConfigError(f"{path}{line} is not valid YAML: {problem}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} should hold keys and values; the keys are {', '.join(RUN_KEYS)}")
+    return values
+
+
+class StrictLoader(yaml.SafeLoader):
+    """YAML in which a key that stands twice is an error instead of the last one winning."""
+
+    def construct_mapping(self, node, deep=False):
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, str) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice", key_node.start_mark
+                )
+            if isinstance(key, str):
+                seen.add(key)
+        return super().construct_mapping(node, deep)

@@ -1,0 +1,137 @@
+"""A run and its steps: which folder, which table, which settings made what is there."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from shared.dataset import Source
+from shared.errors import RunError
+from shared.files.claims import Claims
+from shared.files.small_files import read_json
+from shared.run.config import RunConfig, StepConfig
+from shared.run.settings import canonical, differences, settings_of, versions, write_settings
+
+INPUT_FOLDER = "step_0_preprocess_format"
+
+
+class Run:
+    """One config over one input, in one folder."""
+
+    def __init__(self, config: RunConfig, folder: Path):
+        self.config, self.folder = config, Path(os.path.abspath(folder))
+        self.source = Source(
+            config.meta_path, config.meta_folder, config.image_key, config.key_column, config.path.resolve().parent
+        )
+        self.input_folder = self.folder / INPUT_FOLDER
+        self.steps: list[Step] = []
+        for step_config in config.steps:
+            table = self.steps[-1].result_path if self.steps else self.input_folder / "result.jsonl"
+            self.steps.append(Step(self, step_config, table))
+
+    def find(self, selector: str) -> "Step":
+        """The step of that number, name or type. Raises RunError."""
+        for step in self.steps:
+            if selector in (str(step.number), step.config.name, step.config.type):
+                return step
+        known = ", ".join(f"{step.number} {step.config.name or step.config.type}" for step in self.steps)
+        raise RunError(f"{self.config.path} has no step {selector!r}; it has {known}")
+
+    def step_of(self, type_name: str, selector: str | None) -> "Step":
+        """The step that the file workers/<type_name>.py works on; `selector` tells several of one type apart."""
+        if selector:
+            return self.find(selector)
+        steps = [step for step in self.steps if step.module == type_name]
+        if len(steps) != 1:
+            raise RunError(f"{self.config.path} has {len(steps)} steps of type {type_name}; name one with --step")
+        return steps[0]
+
+    def following(self, step: "Step | None") -> "Step | None":
+        """The step that reads what `step` makes; of None, the first."""
+        position = self.steps.index(step) + 1 if step else 0
+        return self.steps[position] if position < len(self.steps) else None
+
+    def check_begun(self) -> None:
+        """Raises RunError where there is no run yet."""
+        if not self.input_folder.is_dir():
+            raise RunError(f"{self.folder} holds no run yet; start it with ./launcher.sh")
+
+    @contextmanager
+    def locked(self, say: Callable[[str], None]) -> Iterator[None]:
+        """One process at a time prepares and collects; the kernel lets go when it dies."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            try:
+                fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                say(f"another launcher is at work in {self.folder}; waiting for its turn")
+                fcntl.lockf(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+class Step:
+    """One entry of the config, in its folder."""
+
+    def __init__(self, run: Run, config: StepConfig, table_path: Path):
+        self.run, self.config = run, config
+        self.number, self.label, self.worker = config.number, config.label, config.worker
+        self.module = type(config.worker).__module__.rpartition(".")[2]
+        self.folder = run.folder / config.folder_name
+        self.table_path = table_path
+        self.result_path = self.folder / "result.jsonl"
+        self.seed = run.config.seed
+        self.worker.seed, self.worker.folder, self.worker.earlier = self.seed, self.folder, tuple(run.steps)
+        settings = settings_of(self.worker) | {"seed": self.seed}
+        only_collecting = self.worker.collect_options
+        self.settings = {name: value for name, value in settings.items() if name not in only_collecting}
+        self.collect_settings = {name: value for name, value in settings.items() if name in only_collecting}
+        self.fingerprint = hashlib.sha256(canonical(self.settings)).hexdigest()[:16]
+
+    def changes(self) -> list[str]:
+        """How the settings differ from those that made the records, in words; empty when they do not."""
+        if self.worker.only_collects:
+            return []  # there are no records: what it writes is made again
+        return differences(read_json(self.folder / "step.json").get("settings"), self.settings)
+
+    def write_settings(self) -> None:
+        more: dict[str, Any] = {
+            "collect": self.collect_settings,
+            "fingerprint": self.fingerprint,
+            "versions": versions(),
+        }
+        if made_with := self.worker.made_with():
+            more["made_with"] = made_with
+        write_settings(self.folder, self.settings, more)
+
+    def is_alive(self) -> bool:
+        """True while any process works on the step: it holds a lock, which ends with it."""
+        return (self.folder / "claims").exists() and Claims(self.folder / "claims").has_living_workers()
+
+    def tell(self, text: str) -> None:
+        """What collecting says to the person at the launcher."""
+        print(f"launcher: {self.label}: {text}", flush=True)
+
+    def ending(self) -> str:
+        """For the person at the launcher: where its tables are, and what reads them."""
+        following = self.run.following(self)
+        return f"complete in {self.folder}" + (f", next is {following.label}" if following else "")
+
+    def read_result(self) -> dict:
+        """The proof that collecting wrote: items = recorded + failed + missing, and what it was made of."""
+        return read_json(self.folder / "result.json")
+
+
+def put_aside(folder: Path) -> Path:
+    """Rename a folder to the first free `<name>.old-<n>`, so that redoing a step loses nothing."""
+    number = 1
+    while (target := folder.with_name(f"{folder.name}.old-{number}")).exists():
+        number += 1
+    shutil.move(folder, target)
+    return target

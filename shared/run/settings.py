@@ -1,0 +1,73 @@
+"""The settings that made what lies in a step's folder, and how others differ from them."""
+
+import dataclasses
+import json
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from shared.files.lookup import content_of
+from shared.files.small_files import write_json
+
+PACKAGES = ("numpy", "pillow", "opencv-contrib-python-headless", "scikit-image", "torch", "vllm", "transformers")
+
+
+def write_settings(folder: Path, settings: dict, more: dict) -> None:
+    write_json(folder / "step.json", {"settings": settings, **more})
+
+
+def settings_of(worker: Any) -> dict:
+    """The options that decide what comes out; those that only change speed are left out.
+
+    Paths stand there as the config has them, so that a run may be moved with its project. What a `_file` holds counts too;
+    of a folder only the name does, for it may grow with the input.
+    """
+    values = {option.name: getattr(worker, option.name) for option in dataclasses.fields(worker) if option.init}
+    settings = json.loads(
+        canonical({name: value for name, value in values.items() if name not in worker.speed_options})
+    )
+    for name, value in settings.items():
+        if isinstance(value, str):
+            settings[name] = worker.written.get(value, value)
+            if name.endswith("_file"):
+                settings[name] = {"path": settings[name], "content": content_of(Path(value))}
+    return settings
+
+
+def canonical(value: Any) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str)
+
+
+def differences(before: Any, now: dict, place: str = "") -> list[str]:
+    """`prompt: "a" was "b"` for every setting that differs."""
+    if before is None:
+        return []
+    found = []
+    for name in sorted({*before, *now}):
+        old, new = before.get(name, MISSING), now.get(name, MISSING)
+        if old == new:
+            continue
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += differences(old, new, f"{place}{name}.")
+        else:
+            found.append(f"{place}{name}: {shown(new)} was {shown(old)}")
+    return found
+
+
+MISSING = object()
+
+
+def shown(value: Any) -> str:
+    return "nothing" if value is MISSING else json.dumps(value, ensure_ascii=False)
+
+
+def versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

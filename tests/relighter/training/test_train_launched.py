@@ -1,0 +1,165 @@
+"""Training as people start it: ./launcher.sh, two processes, stopped, gone on with, and one of them dying."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+pytest.importorskip("peft")
+
+from tests.conftest import Project  # noqa: E402
+from tests.relighter.training.test_trainer import same, weights_of  # noqa: E402
+from tests.training_run import write_config, write_triplets  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory) -> Path:
+    """The triplets of the default run, as its merge step left them."""
+    default = Project(tmp_path_factory.mktemp("default"))
+    done = default.run(timeout=300)
+    assert done.returncode == 0, done.stdout
+    return default.output / "step_4_merge_triplets" / "dataset"
+
+
+@pytest.fixture
+def training(project, tiny_models, tmp_path):
+    """A project whose config trains a tiny model on a dozen triplets, or on those of `table`."""
+
+    def configure(family="sd15", steps=(), table=None, **options):
+        options = {"num_epochs": 10, "max_train_steps": None, "checkpointing_steps": 4, **options}
+        table = table or write_triplets(tmp_path / "triplets")
+        write_config(project.config, table, *steps, family=family, model_path=tiny_models[family], **options)
+        return project
+
+    return configure
+
+
+def step_of(output: Path) -> Path:
+    return output / "step_1_train"
+
+
+def wait_for(condition, seconds=120.0):
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+
+
+def begun(project, **variables):
+    """A launcher whose training has saved its first checkpoint."""
+    launched = project.launch(**variables)
+    wait_for((step_of(Path(variables.get("OUTPUT_DIR", project.output))) / "checkpoint-4").exists)
+    return launched
+
+
+def log_of(project) -> str:
+    return (project.folder / "logs" / "gpu0.log").read_text()
+
+
+@pytest.mark.parametrize("family", ["sd15", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sdxl", "flux"))])
+def test_two_processes_stop_at_a_kill_file_go_on_to_the_very_same_weights_and_relight(training, family, dataset):
+    steps = (
+        {"type": "relight", "config": {"split": "test", "num_inference_steps": 2, "resolution": 64}},
+        {"type": "evaluate"},
+    )
+    project = training(family, steps, dataset, max_train_steps=12)
+    through, halted = project.folder / "through", project.folder / "halted"
+    done = project.run(OUTPUT_DIR=through, STEPS="train")
+    assert done.returncode == 0, done.stdout + log_of(project)
+    assert "12 steps, 2 processes together" in done.stdout
+
+    launched = begun(project, OUTPUT_DIR=halted)
+    (project.folder / "kill0.txt").touch()
+    output, _ = launched.communicate(timeout=120)
+    assert launched.returncode == 4, output + log_of(project)
+    assert not (project.folder / "kill0.txt").exists()
+    assert not (step_of(halted) / "end0.txt").exists() and not (step_of(halted) / "model").exists()
+    last = max(int(path.name.split("-")[1]) for path in step_of(halted).glob("checkpoint-*"))
+    assert f"stopped at step {last} of 12: {project.folder}/kill0.txt asked for it" in log_of(project)
+
+    again = project.run(OUTPUT_DIR=halted)
+    assert again.returncode == 0, again.stdout + log_of(project)
+    assert f"going on from checkpoint-{last}" in log_of(project)
+    assert (step_of(halted) / "end0.txt").exists()
+    assert same(weights_of(step_of(through) / "model"), weights_of(step_of(halted) / "model"))
+    steps = [json.loads(line)["step"] for line in (step_of(halted) / "loss.jsonl").read_text().splitlines()]
+    assert steps == sorted(set(steps)) and steps[-1] == 12
+    scores = json.loads((halted / "step_3_evaluate" / "evaluation.json").read_text())
+    tests = len((dataset / "test" / "metadata.jsonl").read_text().splitlines())
+    assert scores["images"] == tests > 0
+    assert "nothing to do" in project.run(OUTPUT_DIR=halted).stdout
+
+
+def test_a_rank_that_dies_ends_all_with_the_reason_and_the_launcher_goes_on_from_the_last_checkpoint(training):
+    project = training(max_train_steps=40)
+    launched = begun(project, MAX_RESTARTS=1)
+    step = step_of(project.output)
+    os.kill(ranks_of(launched.pid)[1], signal.SIGKILL)
+    output, _ = launched.communicate(timeout=180)
+    assert launched.returncode == 0, output + log_of(project)
+    assert "the worker died (" in output and "is started again, 1 of 1 times" in output
+    assert log_of(project).count("going on from checkpoint-") == 1
+    assert (step / "end0.txt").exists() and (step / "model" / "model.json").exists()
+
+
+def ranks_of(launcher: int) -> list[int]:
+    """The processes that torchrun started, below the launcher, in the order of their ranks."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            environment = path.read_bytes().split(b"\0")
+            arguments = (path.parent / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        rank = next((int(one[5:]) for one in environment if one.startswith(b"RANK=")), None)
+        if rank is not None and f"--parent\0{launcher}".encode() in b"\0".join(arguments):
+            pid = int(path.parent.name)
+            found[rank] = min(found.get(rank, pid), pid)  # its readers of images came after it
+    return [found[rank] for rank in sorted(found)]
+
+
+def test_ctrl_c_saves_and_leaves_no_process_behind_and_a_second_launcher_takes_its_turn(training):
+    project = training(num_epochs=1000)
+    first = begun(project)
+    step = step_of(project.output)
+    pids = ranks_of(first.pid)
+    assert len(pids) == 2
+    second = project.launch()
+    wait_for(lambda: "another launcher is training here" in log_of(project))
+    assert ranks_of(second.pid) == []
+    first.send_signal(signal.SIGINT)
+    output, _ = first.communicate(timeout=120)
+    assert first.returncode == 4, output + log_of(project)
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 20)
+    saved = max(int(path.name.split("-")[1]) for path in step.glob("checkpoint-*"))
+    wait_for(lambda: f"going on from checkpoint-{saved}" in log_of(project))
+    second.send_signal(signal.SIGINT)
+    output, _ = second.communicate(timeout=120)
+    assert second.returncode == 4, output + log_of(project)
+
+
+def test_a_launcher_that_is_killed_leaves_no_process_behind(training):
+    project = training(num_epochs=1000)
+    first = begun(project)
+    step = step_of(project.output)
+    pids = ranks_of(first.pid)
+    first.kill()
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 60)
+    assert not (step / "model").exists()
+    assert list(step.glob("checkpoint-*"))
+
+
+def test_a_model_that_is_not_there_is_one_sentence(training):
+    project = training()
+    text = project.config.read_text()
+    project.config.write_text("\n".join(
+        "    model_path: /nowhere/model" if line.strip().startswith("model_path:") else line for line in text.splitlines()
+    ))  # fmt: skip
+    done = project.run()
+    assert done.returncode == 1
+    assert "model_path /nowhere/model" in done.stdout and "Traceback" not in done.stdout
