@@ -105,7 +105,7 @@ class Project:
                 place = os.readlink(entry / "cwd")
             except OSError:
                 continue
-            if place == str(self.folder) and ("workers." in words or "launcher.sh" in words):
+            if place == str(self.folder) and any(mark in words for mark in ("workers.", "shared.", "launcher.sh")):
                 found.append(words)
         return found
 

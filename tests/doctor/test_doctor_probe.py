@@ -293,7 +293,7 @@ def test_an_interrupt_ends_what_doctor_has_started(project, number):
     before = sorted(project.folder.rglob("*"))
     doctor = project.launch("doctor")
     wait_until(lambda: any(project.folder.glob(".doctor-*/run/step_1_toy/stood")))
-    assert any("workers.trial" in words for words in project.processes())
+    assert any("shared.doctor.trial" in words for words in project.processes())
     os.kill(doctor.pid, number)
     output, _ = doctor.communicate(timeout=30)
     assert doctor.returncode == {signal.SIGINT: 130}.get(number, 128 + number), output

@@ -124,7 +124,7 @@ def test_an_error_among_the_rows_leaves_the_old_table(tmp_path, write):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from shared.tables import write_csv
+from shared.exports.writers import write_csv
 def rows():
     for number in range(100000):
         yield {"a": "x" * 100}

@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 HOLD = """
 import sys
 from pathlib import Path
-from shared.claims import Claims
+from shared.files.claims import Claims
 claims = Claims(Path(sys.argv[1]))
 kind, *numbers = sys.argv[2:]
 if kind == "take":

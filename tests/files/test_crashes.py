@@ -16,8 +16,8 @@ from tests.conftest import ROOT
 WORKER = """
 import os, signal, sys
 from pathlib import Path
-from shared.claims import Claims
-from shared.crashes import Journal
+from shared.files.claims import Claims
+from shared.files.crashes import Journal
 folder, alone, *keys = sys.argv[1:]
 slot = Claims(Path(folder) / "claims").take_slot()
 journal = Journal(Path(folder) / "parts" / str(slot))

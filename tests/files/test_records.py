@@ -103,7 +103,9 @@ KILL_IN_THE_MIDDLE = """
 import os, signal, sys
 import numpy as np
 from pathlib import Path
-from shared.records import ImageFile, Outcome, Records, RecordWriter
+from shared.files.record_writer import Outcome, RecordWriter
+from shared.files.records import Records
+from shared.images import ImageFile
 folder, moments = Path(sys.argv[1]), 0
 def counted(function):
     def call(*arguments, **more):

@@ -271,7 +271,7 @@ def test_threads_read_the_right_rows(tmp_path):
 
 WRITER = """
 import sys
-from shared.table import Table
+from shared.files.table import Table
 rows = ({"key": f"new-{number}", "text": "x" * 200} for number in range(20000))
 print("writing", flush=True)
 Table.write(sys.argv[1], rows, "/")

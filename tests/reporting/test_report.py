@@ -76,9 +76,10 @@ def do(step: Step, items: list[dict]) -> None:
 
 def found(worker, item: dict) -> dict | Exception:
     try:
-        return worker.process([Loaded(item, worker.load(item))])[0]
+        [(_, found)] = worker.stream(iter([Loaded(item, worker.load(item))]))
     except Exception as error:
         return error
+    return found
 
 
 @pytest.fixture(scope="session")

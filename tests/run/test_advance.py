@@ -13,7 +13,8 @@ from shared.errors import DatasetError, RunError
 from shared.files.table import Table
 from shared.loop.loop import Loop
 from shared.loop.place import Place
-from shared.run import advance as module
+from shared.run import advance as advance_module
+from shared.run import collect as collect_module
 from shared.run.advance import advance, check_changes
 from shared.run.config import RunConfig, StepConfig
 from shared.run.run import Run
@@ -155,8 +156,9 @@ class Killed(BaseException):
 
 
 def dies_at(monkeypatch, name: str, call: int) -> None:
-    """The call-th call of a function of the module ends the process, as it were."""
-    function, calls = getattr(module, name), []
+    """The call-th call of a function, by either module, ends the process, as it were."""
+    users = [module for module in (advance_module, collect_module) if hasattr(module, name)]
+    function, calls = getattr(users[0], name), []
 
     def counted(*arguments, **more):
         calls.append(1)
@@ -164,7 +166,8 @@ def dies_at(monkeypatch, name: str, call: int) -> None:
             raise Killed
         return function(*arguments, **more)
 
-    monkeypatch.setattr(module, name, counted)
+    for module in users:
+        monkeypatch.setattr(module, name, counted)
 
 
 @pytest.mark.parametrize("name", ["write_json", "write_settings", "write_result", "clear_signs", "item_states"])

@@ -18,6 +18,7 @@ LABEL = "step 3 (keywords)"
 def worker(**options):
     made = checked(Caption, options, LABEL)
     made.check(LABEL)
+    made.fill_in(LABEL)
     return made
 
 

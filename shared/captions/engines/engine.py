@@ -68,14 +68,14 @@ class Engine(ABC):
     reads_prompts: ClassVar[bool] = True  # and its answers are a model's, to be checked
 
     @classmethod
-    @abstractmethod
     def made_for(cls, options: Any) -> "Engine":
-        """The engine as the options of a caption step have it."""
+        """The engine as the options of a caption step have it; of those in ENGINES."""
+        raise NotImplementedError
 
     @classmethod
-    @abstractmethod
     def forecast(cls, options: Any) -> Forecast:
-        """The models that setup() will load or reach."""
+        """The models that setup() will load or reach; of those in ENGINES."""
+        raise NotImplementedError
 
     @abstractmethod
     def setup(self) -> None:

@@ -141,7 +141,7 @@ def test_a_pixel_model_loads_from_its_folder(tmp_path):
     torch.nn.init.normal_(family.trained.conv_out.weight, std=0.05)
     family.save(tmp_path)
     relighter = Relighter.load(str(tmp_path), CPU)
-    assert relighter.family == "pixel"
+    assert relighter.family is Pixel
     [found] = relighter.relight([photograph()], ["warm"], [3])
     [again] = Relighter(family.pipeline(), "pixel").relight([photograph()], ["warm"], [3])
     assert found.size == (75, 61) and distance(found, again) == 0
