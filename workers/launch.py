@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from shared.errors import CRASHED, RunError, exit_status
-from shared.files.control import KILL_FILE, matching
+from shared.files.step_folder import kill_files
 from shared.run.advance import Advance, advance, check_changes
 from shared.run.config import RunConfig, load_config
 from shared.run.run import Run
@@ -61,7 +61,7 @@ def next_step(arguments: argparse.Namespace, run: Run) -> int:
         begun = frozenset(int(number) for number in arguments.begun.split())
         chosen = sorted(only, key=lambda step: step.number)
         reached = advance(run, say, chosen, begun, arguments.at_most, arguments.again, arguments.processes)
-        if reached.is_complete and (reached.collected or not (run.folder / "report.html").exists()):
+        if reached.is_complete and (reached.collected or not run.report_path.exists()):
             write_report(run)
     if arguments.log_dir:
         arguments.log_dir.mkdir(parents=True, exist_ok=True)
@@ -95,7 +95,7 @@ def remove_old_kill_files(arguments: argparse.Namespace, run: Run) -> None:
     if any(step.is_alive() for step in run.steps):
         return
     folders = [arguments.kill_folder, run.folder, *(step.folder for step in run.steps)]
-    for path in (path for folder in folders if folder for path in matching(folder, KILL_FILE)):
+    for path in (path for folder in folders if folder for path in kill_files(folder)):
         path.unlink(missing_ok=True)
         line = f"{path} was left from before the launch and is removed"
         say(line)

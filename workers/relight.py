@@ -94,7 +94,7 @@ class Relight(Worker):
         """The model of the nearest train step before this one. Raises RunError."""
         for step in reversed(self.earlier):
             if step.module == "train":
-                return step.folder / "model"
+                return step.model_folder
         raise RunError("model_path is empty and no step before this one trains a model; name a model's folder")
 
     def load(self, item: dict) -> Wish | None:

@@ -43,7 +43,7 @@ class Train(TrainOptions):
         total = self.total_steps(len(rows), done, seen, group)
         if total > done:
             return total - done
-        return 0 if read_json(step.folder / "model" / "model.json") else 1
+        return 0 if read_json(step.model_folder / "model.json") else 1
 
     def work(self, together: "Member") -> None:
         from shared.relighter.training.rows import training_rows

@@ -7,10 +7,9 @@ import numpy as np
 
 from shared.dataset import DatasetError
 from shared.errors import RunError
-from shared.files.control import PROGRESS_FILE, matching
-from shared.files.records import Records
 from shared.files.small_files import read_json
 from shared.files.states import FAILED, OPEN, RECORDED, item_states
+from shared.files.step_folder import kill_file
 from shared.files.table import Table
 from shared.loop.progress import clock
 from shared.run.run import Run, Step
@@ -19,7 +18,7 @@ from shared.run.run import Run, Step
 def print_status(run: Run) -> int:
     """Print a line a step and a line a living worker; returns the exit status of the run as it stands."""
     run.check_begun()
-    settings = read_json(run.input_folder / "step.json").get("settings") or {}  # none yet while the input is read
+    settings = run.input.read_made().get("settings") or {}  # none yet while the input is read
     print(f"{run.folder}  ({run.config.path} over {settings.get('input', run.config.meta_path)})")
     left = failed = 0
     for step in run.steps:
@@ -47,13 +46,13 @@ def describe(step: Step) -> tuple[str, int, int]:
     except DatasetError:
         return f"{name} waits for the step before it", 1, 0
     if step.worker.only_collects:
-        rows = step.read_result().get("rows")
+        rows = step.read_proof().get("rows")
         return (f"{name} complete: {rows} rows", 0, 0) if rows is not None else (f"{name} not made yet", 1, 0)
     if step.worker.runs_together:
         left = step.worker.left(step)
         state = "running" if step.is_alive() else "not complete" if left else "complete"
         return f"{name} {state}: {left} steps left", left, 0
-    counts = np.bincount(item_states(table, Records(step.folder, step.worker.records_name)), minlength=3)
+    counts = np.bincount(item_states(table, step.records), minlength=3)
     left, recorded, failed = (int(counts[state]) for state in (OPEN, RECORDED, FAILED))
     state = "complete" if not left and step.result_path.exists() else "running" if step.is_alive() else "not complete"
     return (
@@ -66,7 +65,7 @@ def describe(step: Step) -> tuple[str, int, int]:
 def living_workers(step: Step) -> list[dict]:
     if not step.is_alive():
         return []
-    return [worker for path in matching(step.folder, PROGRESS_FILE) if (worker := read_json(path)) and lives(worker)]
+    return [worker for path in step.progress_files() if (worker := read_json(path)) and lives(worker)]
 
 
 def lives(worker: dict) -> bool:
@@ -80,7 +79,7 @@ def request_stop(run: Run, gpu: int | None, say: Callable[[str], None]) -> int:
     for step in run.steps:
         for worker in living_workers(step):
             if gpu in (None, worker["gpu"]):
-                (step.folder / f"kill{worker['gpu']}.txt").touch()
+                kill_file(step.folder, worker["gpu"]).touch()
                 say(f"GPU {worker['gpu']} is asked to stop after what it has begun ({step.label})")
                 asked += 1
     if not asked:

@@ -9,8 +9,6 @@ import orjson
 
 from shared.dataset import DatasetError
 from shared.errors import RunError
-from shared.files.claims import Claims
-from shared.files.control import END_FILE, matching
 from shared.files.crashes import recover
 from shared.files.names import file_name
 from shared.files.records import Records, json_files
@@ -29,7 +27,7 @@ def verify_run(run: Run, repair: bool, say: Callable[[str], None]) -> int:
     workers left and end files that say too much go.
     """
     run.check_begun()
-    problems = list(check_table(run.input_folder / "result.jsonl"))
+    problems = list(check_table(run.input.result_path))
     for _, path, sentence in problems:
         say(f"the input: torn: {sentence}")
         if repair:
@@ -55,7 +53,7 @@ def verify_run(run: Run, repair: bool, say: Callable[[str], None]) -> int:
 
 
 def verify_step(step: Step, repair: bool, say: Callable[[str], None]) -> int:
-    records = Records(step.folder, step.worker.records_name)
+    records = step.records
     table = Table(step.table_path)
     problems = list(check_table(step.result_path))
     counts: dict[str, int] = {}
@@ -75,8 +73,8 @@ def verify_step(step: Step, repair: bool, say: Callable[[str], None]) -> int:
         if count > SHOWN:
             say(f"{step.label}: {kind}: {count - SHOWN} more")
     if repair and step.worker.has_records:
-        claims = Claims(step.folder / "claims")
-        recover(step.folder / "parts", claims, records)
+        claims = step.open_claims()
+        recover(step.parts, claims, records)
         claims.close()
         counts = count_items(table, records, [])
     if counts:
@@ -143,8 +141,8 @@ def check_table(path: Path) -> Iterator[Problem]:
 
 def check_leftovers(step: Step, records: Records) -> Iterator[Problem]:
     """What a dead worker had half written. A living one's parts are its own business."""
-    claims = Claims(step.folder / "claims")
-    parts = step.folder / "parts"
+    claims = step.open_claims()
+    parts = step.parts
     for folder in sorted(parts.iterdir()) if parts.is_dir() else []:
         if folder.name.isdecimal() and claims.is_slot_free(int(folder.name)):
             yield "half", folder, f"{folder} was left by a worker that died"
@@ -153,7 +151,7 @@ def check_leftovers(step: Step, records: Records) -> Iterator[Problem]:
 
 def check_end_files(step: Step, counts: dict[str, int]) -> Iterator[Problem]:
     if counts["missing"]:
-        for path in matching(step.folder, END_FILE):
+        for path in step.end_files():
             yield "end file", path, f"{path.name} is there, and {counts['missing']} items of the step are missing"
 
 

@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shared.files.control import PROGRESS_FILE, matching
 from shared.files.small_files import read_json
 from shared.loop.progress import clock
 from shared.machine import gpu_use
@@ -49,7 +48,7 @@ class Watch:
 
     def look(self) -> list[dict]:
         """The progress files of this launch, by GPU."""
-        workers = [read_json(path) for path in matching(self.step.folder, PROGRESS_FILE)]
+        workers = [read_json(path) for path in self.step.progress_files()]
         workers = [worker for worker in workers if worker]
         for worker in workers:
             self.finished[worker["pid"]] = (worker["recorded"], worker["failed"])

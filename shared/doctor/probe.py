@@ -137,7 +137,7 @@ class Recorded:
 
 
 def read_records(step: Step, items: list[dict]) -> Iterator[Recorded]:
-    records = Records(step.folder, step.worker.records_name)
+    records = step.records
     for item in items:
         if records.is_recorded(item["key"]):
             yield Recorded(records, item["key"])

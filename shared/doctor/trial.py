@@ -88,7 +88,7 @@ def carry_out(connection: Connection) -> None:
     job: Job = connection.recv()
     run = Run(job.config, job.folder)
     [step] = run.steps
-    run.input_folder.mkdir(parents=True)
+    run.input.folder.mkdir(parents=True)
     step.folder.mkdir(exist_ok=True)
     Table.write(step.table_path, job.items, run.folder)
     trial = Trial(step, job, connection)

@@ -66,6 +66,12 @@ class Table(Sequence[dict]):
         for row, line in enumerate(_lines(self._file)):
             yield absolute_paths(_parsed(line, row, self.path.name), self._folder)
 
+    @staticmethod
+    def remove(path: Path) -> None:
+        """With its index; nothing where there is none."""
+        for place in (path, index_path(path)):
+            place.unlink(missing_ok=True)
+
     @classmethod
     def write(
         cls,

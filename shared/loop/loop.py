@@ -14,11 +14,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from shared.errors import STOPPED, DiskError, ImageError, WorkerCrash, is_disk_error
-from shared.files.claims import Claims
 from shared.files.control import SECONDS_BETWEEN_LOOKS, Control
 from shared.files.crashes import Journal, recover, suspects
 from shared.files.record_writer import Outcome, RecordWriter
-from shared.files.records import Records
 from shared.files.states import FAILED, RECORDED
 from shared.files.table import Table
 from shared.loop.picker import Block, Picker
@@ -44,8 +42,8 @@ class Loop:
         self.load_threads = (self.worker.load_threads or self.cores) if loads else 0
         self.rank, self.world_size = place.rank, place.world_size
         self.control = Control(step.folder, place.gpu, place.kill_folders(step), place.parent)
-        self.records = Records(step.folder, self.worker.records_name)
-        self.claims = Claims(step.folder / "claims")
+        self.records = step.records
+        self.claims = step.open_claims()
         self.in_flight: dict[str, tuple[int, Block]] = {}  # begun and not recorded
         self.unanswered: dict[str, dict] = {}  # given to the worker's stream, which has not answered
         self.outcomes: queue.Queue = queue.Queue(maxsize=max(64, 2 * self.worker.batch_size))
@@ -56,7 +54,7 @@ class Loop:
         with self.claims.reading_table():
             slot = self.claims.take_slot()
             table = Table(self.step.table_path)
-        parts = self.step.folder / "parts"
+        parts = self.step.parts
         recover(parts, self.claims, self.records, slot)
         to_try_alone, deadly = suspects(self.records)
         self.picker = Picker(table, self.records, self.claims, self.rank, self.world_size, to_try_alone)

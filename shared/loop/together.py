@@ -47,7 +47,7 @@ class Parent:
         """Returns the exit status of the whole: 0 when the work is done, 4 when it was asked to stop. Raises RunError."""
         if find_spec("torch") is None:
             raise RunError(f"training needs the package torch, which is not installed: {WAY_OUT}")
-        claims = Claims(self.step.folder / "claims")
+        claims = self.step.open_claims()
         self._take_turn(claims)
         if self.stop_requested or not self.step.worker.left(self.step, self.place.processes):
             return STOPPED if self.stop_requested else 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from shared.files.records import Records, json_files
+from shared.files.records import json_files
 from shared.files.table import Table, name_hash
 from shared.reporting.rejects import MOST_READ, MOST_REASONS, Reason, Reject, Rejects
 from shared.run.run import Step
@@ -41,7 +41,7 @@ def reason(error: str, message: str, members: list[dict]) -> Reason:
 
 def read_failures(step: Step) -> tuple[int, list[dict]]:
     """How many failures a step has, and at most MOST_READ of them by their keys: key, error, message and input row."""
-    folder = Records(step.folder, step.worker.records_name).failures
+    folder = step.records.failures
     total = sum(1 for _ in json_files(folder))
     # The smallest of as good as random numbers: an even sample, the same in whatever order the folder is listed.
     paths = heapq.nsmallest(MOST_READ, json_files(folder), key=lambda path: name_hash(str(path.relative_to(folder))))

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from shared.files.records import Records
 from shared.files.small_files import read_json
 from shared.files.states import FAILED, OPEN, RECORDED, item_states
 from shared.files.table import Table
@@ -64,7 +63,7 @@ def stage_of(step: Step) -> Stage:
     if not step.folder.is_dir() or not step.table_path.exists():
         return Stage(step)
     taken = len(Table(step.table_path))
-    proof: dict | None = step.read_result()
+    proof: dict | None = step.read_proof()
     if (
         not step.result_path.exists() or not proof or proof.get("items") != taken
     ):  # not collected yet, or items came since
@@ -111,7 +110,7 @@ def counts(step: Step, proof: dict | None) -> tuple[int, int, int]:
     """Items that are recorded, failed and left: as collecting proved, or as the files say now."""
     if proof:
         return proof["recorded"], proof["failed"], proof["missing"]
-    states = item_states(Table(step.table_path), Records(step.folder, step.worker.records_name))
+    states = item_states(Table(step.table_path), step.records)
     found = np.bincount(states, minlength=3)
     return int(found[RECORDED]), int(found[FAILED]), int(found[OPEN])
 

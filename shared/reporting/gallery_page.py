@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from shared.files.records import Records
 from shared.files.table import Table
 from shared.reporting.funnel import Stage
 from shared.reporting.gallery import FACETS, PICTURES, choose, facets_of, keywords_of, measurements
@@ -62,7 +61,7 @@ def still_kept(table: Table, stages: list[Stage]) -> np.ndarray:
     is_kept = np.ones(len(table), bool)
     for stage in stages:
         if stage.lost("failed") and stage.step.table_path == table.path:
-            records = Records(stage.step.folder, stage.step.worker.records_name)
+            records = stage.step.records
             is_kept &= ~np.isin(table.hashes, records.name_hashes(records.failures))
     return is_kept
 

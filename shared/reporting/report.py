@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import RunError
-from shared.files.small_files import read_json, write_text
+from shared.files.small_files import write_text
 from shared.files.table import Table
 from shared.reporting.failures import failures_of
 from shared.reporting.funnel import Stage, stages_of, triplet_counts
@@ -32,9 +32,9 @@ def write_report(run: Run) -> Path:
     the files beside it. However many items there are, neither has more than some ten megabytes. Raises RunError where
     there is no run yet.
     """
-    if not (run.input_folder / "result.jsonl").exists():
+    if not run.input.result_path.exists():
         raise RunError(f"{run.folder} holds no run yet; start it with ./launcher.sh")
-    path = run.folder / "report.html"
+    path = run.report_path
     told = content(run)
     write_text(run.folder / "gallery.html", filled("gallery.html.jinja", told["page"]))
     write_text(path, filled("report.html.jinja", told))
@@ -62,7 +62,7 @@ def filled(template: str, told: dict[str, Any]) -> str:
 
 def content(run: Run) -> dict[str, Any]:
     """Everything that the page shows."""
-    items = len(Table(run.input_folder / "result.jsonl"))
+    items = len(Table(run.input.result_path))
     stages = stages_of(run, items)
     table = last_table(run)
     profile = Profile(table)
@@ -73,7 +73,7 @@ def content(run: Run) -> dict[str, Any]:
     return {
         "name": run.folder.name,
         "config": run.config.path.name,
-        "input": read_json(run.input_folder / "step.json").get("settings", {}).get("input", ""),
+        "input": run.input.read_made().get("settings", {}).get("input", ""),
         "items": items,
         "stages": stages,
         "is_complete": all(stage.is_complete for stage in stages),
@@ -116,7 +116,7 @@ def rejects_of(stages: list[Stage], cut: float | None) -> Iterator[Rejects]:
 def last_table(run: Run) -> Table:
     """The table that knows most of each item: the last one that is made."""
     made = [step.result_path for step in run.steps if step.result_path.exists()]
-    return Table(made[-1] if made else run.input_folder / "result.jsonl")
+    return Table(made[-1] if made else run.input.result_path)
 
 
 def remarks(stages: list[Stage], splits: dict[str, int]) -> Iterator[str]:

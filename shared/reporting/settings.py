@@ -4,14 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from shared.files.control import END_FILE, KILL_FILE, PROGRESS_FILE
-from shared.files.small_files import read_json
+from shared.files.step_folder import is_bookkeeping
 from shared.reporting.thumbnails import link_to
 from shared.run.run import Step
 from shared.splits import SPLITS
 
 TABLE_SUFFIXES = (".csv", ".json", ".jsonl", ".txt", ".png", ".parquet")
-OWN_FILES = ("step.json", "result.json")
 
 
 @dataclass
@@ -26,7 +24,7 @@ class Settings:
 
 
 def settings_of(step: Step) -> Settings:
-    made = read_json(step.folder / "step.json")
+    made = step.read_made()
     options = {**made["settings"], **made.get("collect", {})} if made else {**step.settings, **step.collect_settings}
     return Settings(step, bool(made), list(flat(options)), made.get("versions", {}), list(files_of(step)))
 
@@ -57,5 +55,4 @@ def files_of(step: Step) -> Iterator[tuple[str, str]]:
 
 def is_own(name: str) -> bool:
     """True for the files by which the project keeps its own books."""
-    is_sign = any(sign.fullmatch(name) for sign in (KILL_FILE, END_FILE, PROGRESS_FILE))
-    return is_sign or name in OWN_FILES or name.startswith(".")
+    return is_bookkeeping(name) or name.startswith(".")

@@ -30,7 +30,7 @@ class Said(NamedTuple):
 def unselected_of(stage: Stage, cut: float | None) -> Rejects:
     """Those that the step passes over whatever their score, then the others, whose reason is told from their records."""
     step, table = stage.step, Table(stage.step.table_path)
-    records = Records(step.folder, step.worker.records_name)
+    records = step.records
     counts, chosen, hashes = passed_over(step)
     is_settled = np.isin(table.hashes, np.concatenate([Table(step.result_path).hashes, hashes]))
     if step.worker.has_records:

@@ -4,17 +4,14 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 
 from shared.errors import RunError
-from shared.files.claims import Claims
-from shared.files.control import END_FILE, PROGRESS_FILE, matching
 from shared.files.crashes import recover
-from shared.files.records import Records
-from shared.files.small_files import read_json, write_json
+from shared.files.small_files import write_json
 from shared.files.states import FAILED, OPEN, item_states
+from shared.files.step_folder import StepFolder
 from shared.files.table import Table
 from shared.run.collect import collect, unread
 from shared.run.run import Run, Step, put_aside
@@ -52,7 +49,7 @@ def advance(
     of the input. `again`: collect also what is up to date. `processes`: how many will work together where they do. Raises
     RunError, DatasetError.
     """
-    if not begun or not (run.input_folder / "result.jsonl").exists():  # once in a launch
+    if not begun or not run.input.result_path.exists():  # once in a launch
         read_input(run, say, at_most)
     reached = Advance()
     for step in only or run.steps:
@@ -78,7 +75,7 @@ def advance(
 
 def put_aside_outdated(run: Run, step: Step, say: Callable[[str], None]) -> None:
     """Keep aside what a step has made with another model than today's, and all that was made from it. Raises RunError."""
-    before, now = read_json(step.folder / "step.json").get("made_with"), step.worker.made_with()
+    before, now = step.read_made().get("made_with"), step.worker.made_with()
     if not before or not now or before == now:
         return
     outdated = [later for later in run.steps[run.steps.index(step) :] if later.folder.exists()]
@@ -91,23 +88,24 @@ def put_aside_outdated(run: Run, step: Step, say: Callable[[str], None]) -> None
 
 def check_changes(run: Run, on_change: str, say: Callable[[str], None]) -> None:
     """Compare the settings with those that made what is there. Raises RunError with the difference in words."""
-    before = read_json(run.input_folder / "step.json").get("settings")
-    found = [("the input", differences(before, input_settings(run)), run.input_folder)]
-    found += [(step.label, step.changes(), step.folder) for step in run.steps]
+    before = run.input.read_made().get("settings")
+    found: list[tuple[str, list[str], StepFolder]] = [
+        ("the input", differences(before, input_settings(run)), run.input)
+    ]
+    found += [(step.label, step.changes(), step) for step in run.steps]
     changed = [place for place, (_, changes, _) in enumerate(found) if changes]
     if not changed or on_change == "keep":
         return
     if on_change == "error":
         words = "; ".join(f"{label}: {', '.join(changes)}" for label, changes, _ in found if changes)
         raise RunError(f"{run.folder} was made with other settings: {words}. {WAYS_OUT}")
-    folders = [
-        (label, folder) for label, _, folder in found[changed[0] :] if folder.exists()
-    ]  # what follows was made from it
-    for label, folder in folders:
-        if Claims(folder / "claims").has_living_workers():
+    # What follows the first that differs was made from it.
+    outdated = [(label, step) for label, _, step in found[changed[0] :] if step.folder.exists()]
+    for label, step in outdated:
+        if step.is_alive():
             raise RunError(f"{label} is being worked on by another launcher; stop that one first")
-    for label, folder in reversed(folders):  # the one that differs goes last, so that a kill on the way is seen to
-        say(f"{label}: kept aside as {put_aside(folder).name}")
+    for label, step in reversed(outdated):  # the one that differs goes last, so that a kill on the way is seen to
+        say(f"{label}: kept aside as {put_aside(step.folder).name}")
 
 
 def input_settings(run: Run) -> dict:
@@ -119,35 +117,34 @@ def input_settings(run: Run) -> dict:
 
 def read_input(run: Run, say: Callable[[str], None], at_most: int | None) -> None:
     """Step 0: the items as they are read, in result.jsonl; nothing is done when the input is as it was."""
-    path = run.input_folder / "result.jsonl"
+    path = run.input.result_path
     settings = hashlib.sha256(canonical(input_settings(run))).hexdigest()[:16]
     digest = f"{run.source.digest()} {settings} {at_most or 'all'}"
-    if path.exists() and read_json(run.input_folder / "result.json").get("digest") == digest:
+    if path.exists() and run.input.read_proof().get("digest") == digest:
         return
-    run.input_folder.mkdir(parents=True, exist_ok=True)
-    (run.input_folder / "result.json").unlink(missing_ok=True)  # it tells of the table that is about to go
+    run.input.folder.mkdir(parents=True, exist_ok=True)
+    run.input.proof_path.unlink(missing_ok=True)  # it tells of the table that is about to go
     with unread(run, None, say):
         table = Table.write(path, islice(run.source.items(), at_most), run.folder, name=run.source.path.name)
-    write_settings(run.input_folder, input_settings(run), {})
-    write_json(run.input_folder / "result.json", {"items": len(table), "digest": digest})
+    write_settings(run.input.settings_path, input_settings(run), {})
+    write_json(run.input.proof_path, {"items": len(table), "digest": digest})
     say(f"{len(table)} items in {run.source.path}")
 
 
 def prepare(step: Step, say: Callable[[str], None], is_begun: bool) -> tuple[int, int]:
     """Ready the step's folder for workers; returns the items that are left, and those that failed for good."""
-    records = Records(step.folder, step.worker.records_name)
-    claims = Claims(step.folder / "claims")
+    claims = step.open_claims()
     is_alone = not claims.has_living_workers()
     if is_alone:
-        recover(step.folder / "parts", claims, records)
+        recover(step.parts, claims, step.records)
     claims.close()
     if is_alone and not is_begun:
-        retried = records.retry_failures(step.worker.max_attempts)
+        retried = step.records.retry_failures(step.worker.max_attempts)
         if retried:
             say(f"{step.label}: {retried} failed items are tried again")
-    counts = np.bincount(item_states(Table(step.table_path), records), minlength=3)
+    counts = np.bincount(item_states(Table(step.table_path), step.records), minlength=3)
     if is_alone and not is_begun and counts[OPEN]:
-        clear_signs(step.folder)
+        step.clear_signs()
     return int(counts[OPEN]), int(counts[FAILED])
 
 
@@ -155,11 +152,5 @@ def prepare_together(step: Step, processes: int | None, is_begun: bool) -> int:
     """Ready the folder of a step whose processes work together; returns how many steps are left."""
     left = step.worker.left(step, processes)
     if left and not is_begun and not step.is_alive():
-        clear_signs(step.folder)
+        step.clear_signs()
     return left
-
-
-def clear_signs(folder: Path) -> None:
-    """End and progress files of an earlier run say nothing about this one."""
-    for path in matching(folder, END_FILE) + matching(folder, PROGRESS_FILE):
-        path.unlink(missing_ok=True)

@@ -7,8 +7,6 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from shared.files.claims import Claims
-from shared.files.control import END_FILE, matching
 from shared.files.paths import absolute_paths
 from shared.files.records import Records, json_files
 from shared.files.small_files import write_json
@@ -26,41 +24,37 @@ def collect(step: Step, say: Callable[[str], None], again: bool) -> tuple[bool, 
     Returns whether it did, and how many items turned out to be missing, because their records were torn: those are removed,
     so that they are done again.
     """
-    records = Records(step.folder, step.worker.records_name)
+    records = step.records
     digest = result_digest(step, records)
-    if not again and step.result_path.exists() and step.read_result().get("digest") == digest:
+    if not again and step.result_path.exists() and step.read_proof().get("digest") == digest:
         return False, 0
     table = Table(step.table_path)
     if not step.worker.has_records:
         write_result(step, table, say)
-        write_json(
-            step.folder / "result.json", {"items": len(table), "rows": len(Table(step.result_path)), "digest": digest}
-        )
+        write_json(step.proof_path, {"items": len(table), "rows": len(Table(step.result_path)), "digest": digest})
         return True, 0
     states = item_states(table, records)
     reader = RecordReader(step, table, records, states)
-    gathered = step.folder / "recorded.jsonl"
     try:
-        rows = Table.write(gathered, reader.rows(), step.run.folder)
+        rows = Table.write(step.gathered_path, reader.rows(), step.run.folder)
         if reader.torn:
-            for path in matching(step.folder, END_FILE):
+            for path in step.end_files():
                 path.unlink()
             for name, reason in reader.torn[:5]:
                 say(f"{step.label}: the record of {name} is not whole ({reason}) and is made again")
             return False, len(reader.torn)
         write_result(step, rows, say)
     finally:
-        for path in (gathered, gathered.with_name(gathered.name + ".index")):
-            path.unlink(missing_ok=True)
+        Table.remove(step.gathered_path)
     proof = count_proof(states, records) | {"rows": len(Table(step.result_path))}
-    write_json(step.folder / "result.json", proof | {"digest": result_digest(step, records)})
+    write_json(step.proof_path, proof | {"digest": result_digest(step, records)})
     counts = ", ".join(f"{count} {name}" for name, count in proof.items() if count or name == "failed")
     say(f"{step.label}: {counts}; {step.ending()}")
     return True, 0
 
 
 def write_result(step: Step, rows: Table, say: Callable[[str], None]) -> None:
-    (step.folder / "result.json").unlink(missing_ok=True)  # it tells of the tables that are about to go
+    (step.proof_path).unlink(missing_ok=True)  # it tells of the tables that are about to go
     chosen = step.worker.collect(rows, step)
     with unread(step.run, step, say):
         Table.write(step.result_path, rows if chosen is None else chosen, step.run.folder)
@@ -115,10 +109,10 @@ def unread(run: Run, step: Step | None, say: Callable[[str], None]) -> Iterator[
     Workers tell each other by row numbers what they have, so a table must not change under them.
     """
     reader = run.following(step)
-    if reader is None or not (reader.folder / "claims").exists():
+    if reader is None or not reader.claims_path.exists():
         yield
         return
-    claims = Claims(reader.folder / "claims")
+    claims = reader.open_claims()
     is_told = False
     try:
         while True:

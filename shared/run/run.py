@@ -11,8 +11,7 @@ from typing import Any
 
 from shared.dataset import Source
 from shared.errors import RunError
-from shared.files.claims import Claims
-from shared.files.small_files import read_json
+from shared.files.step_folder import StepFolder
 from shared.run.config import RunConfig, StepConfig
 from shared.run.settings import canonical, differences, settings_of, versions, write_settings
 
@@ -27,10 +26,11 @@ class Run:
         self.source = Source(
             config.meta_path, config.meta_folder, config.image_key, config.key_column, config.path.resolve().parent
         )
-        self.input_folder = self.folder / INPUT_FOLDER
+        self.input = StepFolder(self.folder / INPUT_FOLDER)
+        self.report_path = self.folder / "report.html"
         self.steps: list[Step] = []
         for step_config in config.steps:
-            table = self.steps[-1].result_path if self.steps else self.input_folder / "result.jsonl"
+            table = self.steps[-1].result_path if self.steps else self.input.result_path
             self.steps.append(Step(self, step_config, table))
 
     def find(self, selector: str) -> "Step":
@@ -57,7 +57,7 @@ class Run:
 
     def check_begun(self) -> None:
         """Raises RunError where there is no run yet."""
-        if not self.input_folder.is_dir():
+        if not self.input.folder.is_dir():
             raise RunError(f"{self.folder} holds no run yet; start it with ./launcher.sh")
 
     @contextmanager
@@ -76,16 +76,15 @@ class Run:
             os.close(descriptor)
 
 
-class Step:
+class Step(StepFolder):
     """One entry of the config, in its folder."""
 
     def __init__(self, run: Run, config: StepConfig, table_path: Path):
+        super().__init__(run.folder / config.folder_name, config.worker.records_name)
         self.run, self.config = run, config
         self.number, self.label, self.worker = config.number, config.label, config.worker
         self.module = type(config.worker).__module__.rpartition(".")[2]
-        self.folder = run.folder / config.folder_name
-        self.table_path = table_path
-        self.result_path = self.folder / "result.jsonl"
+        self.table_path = table_path  # of the items, which the step before has made
         self.seed = run.config.seed
         self.worker.seed, self.worker.folder, self.worker.earlier = self.seed, self.folder, tuple(run.steps)
         settings = settings_of(self.worker) | {"seed": self.seed}
@@ -98,7 +97,7 @@ class Step:
         """How the settings differ from those that made the records, in words; empty when they do not."""
         if self.worker.only_collects:
             return []  # there are no records: what it writes is made again
-        return differences(read_json(self.folder / "step.json").get("settings"), self.settings)
+        return differences(self.read_made().get("settings"), self.settings)
 
     def write_settings(self) -> None:
         more: dict[str, Any] = {
@@ -108,11 +107,7 @@ class Step:
         }
         if made_with := self.worker.made_with():
             more["made_with"] = made_with
-        write_settings(self.folder, self.settings, more)
-
-    def is_alive(self) -> bool:
-        """True while any process works on the step: it holds a lock, which ends with it."""
-        return (self.folder / "claims").exists() and Claims(self.folder / "claims").has_living_workers()
+        write_settings(self.settings_path, self.settings, more)
 
     def tell(self, text: str) -> None:
         """What collecting says to the person at the launcher."""
@@ -122,10 +117,6 @@ class Step:
         """For the person at the launcher: where its tables are, and what reads them."""
         following = self.run.following(self)
         return f"complete in {self.folder}" + (f", next is {following.label}" if following else "")
-
-    def read_result(self) -> dict:
-        """The proof that collecting wrote: items = recorded + failed + missing, and what it was made of."""
-        return read_json(self.folder / "result.json")
 
 
 def put_aside(folder: Path) -> Path:

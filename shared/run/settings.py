@@ -14,8 +14,8 @@ from shared.files.small_files import write_json
 PACKAGES = ("numpy", "pillow", "opencv-contrib-python-headless", "scikit-image", "torch", "vllm", "transformers")
 
 
-def write_settings(folder: Path, settings: dict, more: dict) -> None:
-    write_json(folder / "step.json", {"settings": settings, **more})
+def write_settings(path: Path, settings: dict, more: dict) -> None:
+    write_json(path, {"settings": settings, **more})
 
 
 def settings_of(worker: Any) -> dict:

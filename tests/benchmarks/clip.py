@@ -130,7 +130,7 @@ def step(
     (folder / "step_0_preprocess_format").mkdir(parents=True)
     config = RunConfig(ROOT / "configs" / "relight.yaml", "samples", steps=[StepConfig(1, "filter", "", worker)])
     run = Run(config, folder)
-    Table.write(run.input_folder / "result.jsonl", items, folder)
+    Table.write(run.input.result_path, items, folder)
     run.steps[0].folder.mkdir()
     worker.setup = lambda: None  # it is set up; loading the model is not measured
     arguments = Place(cores=threads, gpu=0, rank=0, world_size=1, parent=None, kill_folder=None)

@@ -58,7 +58,7 @@ def measure_loop(items: int, batch_size: int, place: str | None) -> None:
     logging.disable()
     with tempfile.TemporaryDirectory(dir=place) as name:
         run = prepare(Path(name), items, batch_size)
-        run.input_folder.mkdir(parents=True)
+        run.input.folder.mkdir(parents=True)
         Table.write(run.steps[0].table_path, run.source.items(), run.folder)
         run.steps[0].folder.mkdir()
         worker = Place(rank=0, world_size=1, cores=0, gpu=0, parent=None, kill_folder=None)

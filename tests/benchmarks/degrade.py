@@ -88,7 +88,7 @@ def step(worker: Degrade, items: list[dict], folder: Path, threads: int) -> tupl
     """Photographs a second through the whole loop, durable files included, and the models' share of that time."""
     config = RunConfig(ROOT / "configs" / "relight.yaml", "samples", steps=[StepConfig(1, "degrade", "", worker)])
     run = Run(config, folder)
-    Table.write(run.input_folder / "result.jsonl", items, folder)
+    Table.write(run.input.result_path, items, folder)
     run.steps[0].folder.mkdir()
     worker.setup = lambda: None  # it is set up; loading the models is not measured
     see, busy = worker.see, [0.0]

@@ -6,7 +6,8 @@ import re
 import orjson
 import pytest
 
-from shared.files.control import END_FILE, KILL_FILE, PROGRESS_FILE, Control, matching
+from shared.files.control import Control
+from shared.files.step_folder import END_FILE, KILL_FILE, PROGRESS_FILE, matching
 
 
 @pytest.fixture

@@ -144,7 +144,7 @@ def test_another_list_of_images_is_another_input(tmp_path):
     config.write_text(text.format("[edited_image, input_image]"))
     run = Run(load_config(config), tmp_path / "run")
     read_input(run, said.append, None)
-    [row] = Table(run.input_folder / "result.jsonl")
+    [row] = Table(run.input.result_path)
     assert colours(row, "image_path", "input_image_path") == [RED, BLUE]
     check_changes(run, "error", said.append)  # the list that it was is no change
     config.write_text(text.format("[edited_image]"))

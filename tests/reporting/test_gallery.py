@@ -111,9 +111,9 @@ def test_what_failed_since_is_not_shown_as_kept_too(tmp_path, photographs):  # n
 
 def test_of_too_many_an_even_choice_is_shown_and_said(tmp_path, photographs, monkeypatch):  # noqa: F811
     run = make_run(tmp_path, photographs, TEMPLATE)
-    run.input_folder.mkdir(parents=True)
+    run.input.folder.mkdir(parents=True)
     rows = [{"key": f"{number:02d}", "lighting_score": number / 50} for number in range(50)]
-    Table.write(run.input_folder / "result.jsonl", rows, run.folder)
+    Table.write(run.input.result_path, rows, run.folder)
     monkeypatch.setattr(gallery_page, "MOST_KEPT", 3)
     assert shown(run)["key"] == ["49", "25", "00"]
     assert "Of 50 that are kept these are 3, chosen evenly." in (run.folder / "gallery.html").read_text()
@@ -130,10 +130,10 @@ def test_a_photograph_in_a_container_is_no_link_and_neither_is_a_white_mask():
 
 def test_keys_and_words_are_data_and_never_markup(tmp_path, photographs):  # noqa: F811
     run = make_run(tmp_path, photographs, TEMPLATE)
-    run.input_folder.mkdir(parents=True)
+    run.input.folder.mkdir(parents=True)
     words = "</script><img src=x onerror=alert(2)><!-- & 'soft' \u2028 light"
     rows = [{"key": HOSTILE, "lighting_keywords": words, "image_path": "/a.jpg"}]
-    Table.write(run.input_folder / "result.jsonl", rows, run.folder)
+    Table.write(run.input.result_path, rows, run.folder)
     items = shown(run)
     assert (items["key"], items["words"]) == ([HOSTILE], [words])
     assert "onerror=alert" not in re.sub(r"<script type=.*?</script>", "", (run.folder / "gallery.html").read_text())
@@ -182,7 +182,7 @@ def test_columns_leave_out_what_no_item_has():
 )
 def test_a_browser_finds_orders_and_makes_only_what_is_in_sight(tmp_path, photographs, chosen, said, first):  # noqa: F811
     run = make_run(tmp_path, photographs, TEMPLATE)
-    run.input_folder.mkdir(parents=True)
+    run.input.folder.mkdir(parents=True)
     rows = [
         {
             "key": f"{number:04d}", "image_path": str(photographs / "fig.jpg"), "lighting_score": number / 3000,
@@ -191,7 +191,7 @@ def test_a_browser_finds_orders_and_makes_only_what_is_in_sight(tmp_path, photog
         }
         for number in range(3000)
     ]  # fmt: skip
-    Table.write(run.input_folder / "result.jsonl", rows, run.folder)
+    Table.write(run.input.result_path, rows, run.folder)
     write_report(run)
     page = dumped(run.folder / "gallery.html", chosen, tmp_path)
     assert said in page

@@ -452,9 +452,9 @@ def test_items_without_photographs_have_cards_without_pictures(tmp_path):
 @pytest.mark.skipif(not CHROMIUM, reason="needs a browser: chromium")
 def test_on_paper_there_are_some_of_many_cards(tmp_path, photographs):
     run = make_run(tmp_path, photographs, TEMPLATE)
-    run.input_folder.mkdir(parents=True)
+    run.input.folder.mkdir(parents=True)
     rows = [{"key": f"{number:03d}", "image_path": str(photographs / "fig.jpg")} for number in range(120)]
-    Table.write(run.input_folder / "result.jsonl", rows, run.folder)
+    Table.write(run.input.result_path, rows, run.folder)
     address, paper = f"file://{write_report(run)}", tmp_path / "report.pdf"
     options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/browser"]
     subprocess.run(
@@ -477,8 +477,8 @@ def test_the_page_does_not_grow_with_the_run(tmp_path, photographs):
         {"key": f"{number:05d}", "image_path": str(photographs / names[number % 3]), "lighting_score": number / 5000}
         for number in range(5000)
     )
-    run.input_folder.mkdir(parents=True)
-    Table.write(run.input_folder / "result.jsonl", rows, run.folder)
+    run.input.folder.mkdir(parents=True)
+    Table.write(run.input.result_path, rows, run.folder)
     path = write_report(run)
     cards = [card.key for card in content(run)["gallery"].cards]
     assert len(cards) == 200

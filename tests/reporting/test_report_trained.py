@@ -23,8 +23,8 @@ def run(tmp_path, rows) -> Run:  # noqa: F811
     steps = [{"type": "train", "config": {"family": "pixel", "resolution": 16}}, {"type": "evaluate", "config": {}}]
     (tmp_path / "run.yaml").write_text(json.dumps({"meta_path": "rows.jsonl", "steps": steps}))
     run = Run(load_config(tmp_path / "run.yaml"), tmp_path / "out")
-    run.input_folder.mkdir(parents=True)
-    Table.write(run.input_folder / "result.jsonl", run.source.items(), run.folder)
+    run.input.folder.mkdir(parents=True)
+    Table.write(run.input.result_path, run.source.items(), run.folder)
     train, evaluate = run.steps
     train.folder.mkdir()
     Table.write(train.result_path, Table(train.table_path), run.folder)

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from shared.errors import DatasetError, RunError
+from shared.files.step_folder import StepFolder
 from shared.files.table import Table
 from shared.loop.loop import Loop
 from shared.loop.place import Place
@@ -156,8 +157,8 @@ class Killed(BaseException):
 
 
 def dies_at(monkeypatch, name: str, call: int) -> None:
-    """The call-th call of a function, by either module, ends the process, as it were."""
-    users = [module for module in (advance_module, collect_module) if hasattr(module, name)]
+    """The call-th call of a function, whoever calls it, ends the process, as it were."""
+    users = [user for user in (advance_module, collect_module, StepFolder) if hasattr(user, name)]
     function, calls = getattr(users[0], name), []
 
     def counted(*arguments, **more):
@@ -166,8 +167,8 @@ def dies_at(monkeypatch, name: str, call: int) -> None:
             raise Killed
         return function(*arguments, **more)
 
-    for module in users:
-        monkeypatch.setattr(module, name, counted)
+    for user in users:
+        monkeypatch.setattr(user, name, counted)
 
 
 @pytest.mark.parametrize("name", ["write_json", "write_settings", "write_result", "clear_signs", "item_states"])
@@ -229,7 +230,7 @@ def test_two_rows_with_one_key_stop_the_run_before_any_step_begins(bench):
     ):
         bench.advance(run)
     assert not run.steps[0].folder.exists()
-    assert not (run.input_folder / "result.jsonl").exists()
+    assert not (run.input.result_path).exists()
 
 
 def test_an_option_that_only_collects_makes_the_tables_anew_and_nothing_else(bench):

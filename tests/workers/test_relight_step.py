@@ -80,7 +80,7 @@ def test_the_rows_of_a_split_are_relit_each_by_its_words_and_the_others_are_no_f
     rows = triplets.complete(run)
     assert [row["key"] for row in rows] == ["a/1", "a/3"]
     assert [row["relit_instruction"] for row in rows] == ["light number 1", "light number 3"]
-    result = run.steps[0].read_result()
+    result = run.steps[0].read_proof()
     assert (result["items"], result["recorded"], result["failed"], result["rows"]) == (5, 5, 0, 2)
     relighter = Relighter.load(tiny_sd15_edits, torch.device("cpu"))
     for row in rows:

@@ -216,10 +216,10 @@ class Trainer:
     def finish(self) -> None:
         """Put the trained model in place, with the averaged weights where they are kept."""
         if self.accelerator.is_main_process:
-            with WholeFolder(self.folder / "model") as whole, self.averaged():
+            with WholeFolder(self.together.step.model_folder) as whole, self.averaged():
                 self.family.save(whole.new)
                 sync_files(whole.new)
-            log.info("trained: %s", self.folder / "model")
+            log.info("trained: %s", self.together.step.model_folder)
         self.accelerator.wait_for_everyone()
         self.accelerator.end_training()
 
