@@ -1,9 +1,11 @@
 """Opening photographs as every step expects them: upright, sRGB, opaque, 8 bit, of bounded size."""
 
+import hashlib
 import io
 import os
 import stat
 import struct
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,9 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from shared.containers import read_member
 from shared.errors import ImageError
+
+# What read_bytes() has read on behalf of an item, by the item's place: load() of a step is watched with it.
+files_read: ContextVar[dict | None] = ContextVar("files_read", default=None)
 
 MAX_PIXELS = 200_000_000  # the largest camera sensors; a decoded image takes three bytes a pixel
 Image.MAX_IMAGE_PIXELS = None  # our bound is checked before anything is decoded, and names the file
@@ -69,8 +74,9 @@ def read_bytes(source: dict | str | os.PathLike) -> bytes:
     try:
         if isinstance(source, dict) and source.get("image_member"):
             data = read_member(source)
+            time = os.stat(source["image_path"]).st_mtime_ns
         else:
-            data = read_file(source["image_path"] if isinstance(source, dict) else source)
+            data, time = read_with_time(source["image_path"] if isinstance(source, dict) else source)
     except FileNotFoundError:
         raise ImageError(f"{name} does not exist") from None
     except PermissionError:
@@ -81,16 +87,29 @@ def read_bytes(source: dict | str | os.PathLike) -> bytes:
         raise ImageError(f"{name} cannot be read: {error.strerror or error}") from error
     if not data:
         raise ImageError(f"{name} is empty")
+    if isinstance(source, dict) and (watched := files_read.get()) is not None:
+        watched[place_of(source)] = {"bytes": len(data), "time": time, "sha256": hashlib.sha256(data).hexdigest()}
     return data
 
 
+def place_of(source: dict) -> tuple[str, str]:
+    """Where an item's photograph lies: its file, and the place inside it."""
+    return str(source.get("image_path")), str(source.get("image_member"))
+
+
 def read_file(path: str | os.PathLike) -> bytes:
+    return read_with_time(path)[0]
+
+
+def read_with_time(path: str | os.PathLike) -> tuple[bytes, int]:
+    """The bytes of a file, and when it was changed last, in ns."""
     # O_NONBLOCK, so that a pipe among the photographs does not hang the worker.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             raise OSError("not a regular file")
-        return file.read()
+        return file.read(), status.st_mtime_ns
 
 
 def check_size(name: str, size: tuple[int, int]) -> None:

@@ -14,7 +14,9 @@ from shared.files.names import file_name
 from shared.files.records import Records, json_files
 from shared.files.states import FAILED, OPEN, RECORDED, item_states
 from shared.files.table import Table, name_hash
+from shared.images import describe
 from shared.run.run import Run, Step
+from shared.run.sources import is_other_file
 
 BROKEN = 1
 SHOWN = 20  # lines of each kind
@@ -97,7 +99,8 @@ def count_items(table: Table, records: Records, problems: list[Problem]) -> dict
 
 def check_records(step: Step, records: Records, table: Table) -> Iterator[Problem]:
     """Every record: parsed, its key compared with its name and the input, its images' sizes and checksums."""
-    known = np.sort(table.hashes)
+    order = np.argsort(table.hashes)
+    known = table.hashes[order]
     for path in json_files(records.records):
         try:
             record = orjson.loads(path.read_bytes())
@@ -113,6 +116,8 @@ def check_records(step: Step, records: Records, table: Table) -> Iterator[Proble
             yield "foreign", path, f"{path} is about an item that is not in the input"
         elif (records.failures / file_name(key, ".json")).exists():
             yield "doubled", records.failures / file_name(key, ".json"), f"{key} has a record and a failure"
+        elif record.get("source") and is_other_file(record["source"], item := table[int(order[place])]):
+            yield "replaced", path, f"{describe(item)} is another file than the record of {key} was made of"
     for path in json_files(records.failures):
         try:
             if path != records.failure_path(orjson.loads(path.read_bytes())["key"]):

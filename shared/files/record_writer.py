@@ -25,6 +25,7 @@ class Outcome:
 
     key: str
     found: dict | BaseException
+    source: dict | None = None  # bytes, time and sha256 of the photograph, where it was read
     parts: list[tuple[Path, Path]] = field(default_factory=list)  # (written beside, final place), images first
     recorded: bool = False
 
@@ -59,7 +60,7 @@ class RecordWriter:
         error: dict | BaseException = outcome.found
         if isinstance(error, dict):
             try:
-                files, record = self._encode(outcome.key, error)
+                files, record = self._encode(outcome, error)
             except Exception as unwritable:  # what was found cannot be put into a file: that item's failure
                 error = unwritable
             else:
@@ -67,10 +68,10 @@ class RecordWriter:
                 return
         self._write_failure(number, outcome, error)
 
-    def _encode(self, key: str, found: dict) -> tuple[dict[str, bytes], bytes]:
+    def _encode(self, outcome: Outcome, found: dict) -> tuple[dict[str, bytes], bytes]:
         """The bytes of an item's images by their path, and of its record."""
         images: dict[str, bytes] = {}
-        record: dict[str, Any] = {"key": key}
+        record: dict[str, Any] = {"key": outcome.key}
         for name, value in found.items():
             if isinstance(value, ImageFile):
                 images[value.path] = encode(value.image)
@@ -81,6 +82,8 @@ class RecordWriter:
             record["files"] = {
                 path: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for path, data in images.items()
             }
+        if outcome.source:
+            record["source"] = outcome.source
         record["fingerprint"] = self.fingerprint
         return images, orjson.dumps(record, option=JSON_OPTIONS)
 

@@ -27,6 +27,7 @@ class StepFolder:
         self.gathered_path = folder / "recorded.jsonl"  # the records as rows, while the tables are being made
         self.parts = folder / "parts"  # what workers have half written, a folder for each slot
         self.claims_path = folder / "claims"
+        self.sources_path = folder / "sources"  # of the run's input: which file each item is, see shared/run/sources.py
         self.model_folder = folder / "model"  # of a step that trains
 
     def open_claims(self) -> Claims:

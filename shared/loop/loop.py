@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from shared.errors import STOPPED, DiskError, ImageError, WorkerCrash, is_disk_error
 from shared.files.control import SECONDS_BETWEEN_LOOKS, Control
@@ -19,6 +20,7 @@ from shared.files.crashes import Journal, recover, suspects
 from shared.files.record_writer import Outcome, RecordWriter
 from shared.files.states import FAILED, RECORDED
 from shared.files.table import Table
+from shared.images import files_read, place_of
 from shared.loop.picker import Block, Picker
 from shared.loop.place import Place
 from shared.loop.progress import Progress
@@ -46,6 +48,7 @@ class Loop:
         self.claims = step.open_claims()
         self.in_flight: dict[str, tuple[int, Block]] = {}  # begun and not recorded
         self.unanswered: dict[str, dict] = {}  # given to the worker's stream, which has not answered
+        self.sources: dict[str, dict] = {}  # of the photographs that were read for what is in flight
         self.outcomes: queue.Queue = queue.Queue(maxsize=max(64, 2 * self.worker.batch_size))
         self.broken: BaseException | None = None
 
@@ -127,6 +130,17 @@ class Loop:
         self._raise_if_broken()
         self.journal.forget(self.in_flight)
 
+    def load(self, item: dict) -> Any:
+        """What the worker makes of an item, on a thread; and which file it was made of."""
+        watched: dict = {}
+        token = files_read.set(watched)
+        try:
+            return self.worker.load(item)
+        finally:
+            files_read.reset(token)
+            if source := watched.get(place_of(item)):
+                self.sources[item["key"]] = source
+
     def answer(self, item: dict, found: dict | BaseException) -> None:
         """Hand an item's outcome to the thread that records it."""
         self._raise_if_broken()
@@ -153,7 +167,7 @@ class Loop:
                 group.append(following)
             try:
                 if self.broken is None:
-                    self._record([Outcome(key, found) for key, found in group])
+                    self._record([Outcome(key, found, source=self.sources.pop(key, None)) for key, found in group])
             except BaseException as error:
                 self.broken = error
             for _ in group:
@@ -253,6 +267,7 @@ class Feed(Iterator[Loaded]):
             if future is not None:
                 future.cancel()
             self.loop.in_flight.pop(item["key"])
+            self.loop.sources.pop(item["key"], None)
         if self.pool:
             self.pool.shutdown(cancel_futures=True)
 
@@ -269,7 +284,7 @@ class Feed(Iterator[Loaded]):
             self.loop.journal.begin(item["key"], self.alone)
             future = None
             if self.pool is not None and "unreadable" not in item:
-                future = self.pool.submit(self.loop.worker.load, item)
+                future = self.pool.submit(self.loop.load, item)
             self.loading.append((item, future))
 
     def _data(self, item: dict, future: Future | None):

@@ -16,6 +16,7 @@ from shared.files.table import Table
 from shared.run.collect import collect, unread
 from shared.run.run import Run, Step, put_aside
 from shared.run.settings import canonical, differences, write_settings
+from shared.run.sources import redo_replaced
 
 WAYS_OUT = "take a new OUTPUT_DIR, or ON_CHANGE=redo (what is there is kept aside), or ON_CHANGE=keep"
 
@@ -51,6 +52,7 @@ def advance(
     """
     if not begun or not run.input.result_path.exists():  # once in a launch
         read_input(run, say, at_most)
+        redo_replaced(run, say)
     reached = Advance()
     for step in only or run.steps:
         if not step.table_path.exists():

@@ -15,7 +15,7 @@ from shared.files.table import Table
 from shared.run.run import Run, Step
 from shared.run.settings import canonical
 
-HIDDEN = ("files", "fingerprint")  # what a record says about itself, and no table repeats
+HIDDEN = ("files", "source", "fingerprint")  # what a record says about itself, and no table repeats
 
 
 def collect(step: Step, say: Callable[[str], None], again: bool) -> tuple[bool, int]:

@@ -159,6 +159,11 @@ class Killed(BaseException):
 def dies_at(monkeypatch, name: str, call: int) -> None:
     """The call-th call of a function, whoever calls it, ends the process, as it were."""
     users = [user for user in (advance_module, collect_module, StepFolder) if hasattr(user, name)]
+    dies(monkeypatch, users, name, call)
+
+
+def dies(monkeypatch, users, name: str, call: int) -> None:
+    users = users if isinstance(users, list) else [users]
     function, calls = getattr(users[0], name), []
 
     def counted(*arguments, **more):

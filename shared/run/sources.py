@@ -1,0 +1,134 @@
+"""Which file each item is made of, so that a photograph that was replaced under its name is noticed and done anew."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from shared.errors import ImageError
+from shared.files.part_file import PartFile
+from shared.files.table import Table, name_hash
+from shared.images import place_of, read_bytes
+from shared.run.run import Run, Step
+
+FILE_OF_ITEM = np.dtype([("key", "<u8"), ("place", "<u8"), ("bytes", "<i8"), ("time", "<i8")])
+ROWS_AT_ONCE = 4096
+NAMED = 5  # of the photographs that were replaced, in the launcher's line
+
+
+def redo_replaced(run: Run, say: Callable[[str], None]) -> None:
+    """Take away the records of items whose photograph is no longer the one they were made of, in all steps.
+
+    Told by size, time and place, from one look at each file; where only the time or the place differs, by the checksum
+    that the records have. Nothing is touched while any worker lives: the next launch looks again.
+    """
+    if any(step.is_alive() for step in run.steps):
+        return
+    table = Table(run.input.result_path)
+    before = read_files(run.input.sources_path)
+    with PartFile(run.input.sources_path) as part:
+        for block in look(table):
+            part.file.write(block.tobytes())
+        part.sync()
+        now = read_files(part.part)
+        replaced = [item for row in suspects(before, now) if is_replaced(run, item := table[int(row)])]
+        for item in replaced:
+            for step in reversed(run.steps):
+                forget(step, item["key"])
+        part.replace()  # last, so that a kill on the way is made up for
+    if replaced:
+        names = ", ".join(item["key"] for item in replaced[:NAMED]) + (" ..." if len(replaced) > NAMED else "")
+        say(f"{len(replaced)} photographs were replaced since their records were made, and are done anew: {names}")
+
+
+def look(table: Table) -> Iterator[np.ndarray]:
+    """The files of a table's items as they are now, some thousand rows at a time."""
+    container = lru_cache(maxsize=16)(file_at)  # which many items share
+    rows: list[tuple[int, int, int, int]] = []
+    for key, item in zip(table.hashes, table, strict=True):
+        path, member = place_of(item)
+        size, time = container(path) if item.get("image_member") else file_at(path)
+        rows.append((int(key), name_hash(f"{path}\0{member}"), size, time))
+        if len(rows) == ROWS_AT_ONCE:
+            yield np.array(rows, FILE_OF_ITEM)
+            rows = []
+    yield np.array(rows, FILE_OF_ITEM)
+
+
+def file_at(path: str) -> tuple[int, int]:
+    """Its bytes, and when it was changed last (ns); -1 for both where there is none."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return -1, -1
+    return status.st_size, status.st_mtime_ns
+
+
+def read_files(path: Path) -> np.ndarray:
+    """(rows) of FILE_OF_ITEM, memory-mapped; none where nothing was noted, or not whole."""
+    try:
+        return np.memmap(path, FILE_OF_ITEM, mode="r").view(np.ndarray)
+    except (OSError, ValueError):
+        return np.empty(0, FILE_OF_ITEM)
+
+
+def suspects(before: np.ndarray, now: np.ndarray) -> np.ndarray:
+    """The rows of `now` whose item was there before, of another file. One that is gone is no other one."""
+    if not len(before) or not len(now):
+        return np.empty(0, np.intp)
+    order = np.argsort(before["key"])
+    place = np.searchsorted(before["key"], now["key"], sorter=order)
+    old = before[order[np.minimum(place, len(before) - 1)]]
+    is_known = (old["key"] == now["key"]) & (old["bytes"] >= 0) & (now["bytes"] >= 0)
+    differs = (old["place"] != now["place"]) | (old["bytes"] != now["bytes"]) | (old["time"] != now["time"])
+    return np.flatnonzero(is_known & differs)
+
+
+def is_replaced(run: Run, item: dict) -> bool:
+    """Whether a record of the item was made of other bytes than its photograph has now."""
+    sources = [source for step in run.steps if (source := source_of(step, item["key"]))]
+    if not sources:
+        return any(step.worker.has_records and step.records.is_settled(item["key"]) for step in run.steps)
+    return any(is_other_content(source, item) for source in sources)
+
+
+def is_other_file(source: dict, item: dict) -> bool:
+    """Whether an item's photograph is no longer the file that a record states; one that is gone is no other one."""
+    size, time = file_at(place_of(item)[0])
+    if size < 0 or time == source["time"]:
+        return False
+    return (not item.get("image_member") and size != source["bytes"]) or is_other_content(source, item)
+
+
+def is_other_content(source: dict, item: dict) -> bool:
+    try:
+        return hashlib.sha256(read_bytes(item)).hexdigest() != source["sha256"]
+    except ImageError:
+        return True
+
+
+def find_replaced(run: Run) -> Iterator[str]:
+    """The keys of the items whose photograph was replaced since a record of theirs was made; reads every record."""
+    for item in Table(run.input.result_path):
+        if any((source := source_of(step, item["key"])) and is_other_file(source, item) for step in run.steps):
+            yield item["key"]
+
+
+def source_of(step: Step, key: str) -> dict | None:
+    """What a step's record says of the file that it was made of."""
+    if not step.worker.has_records:
+        return None
+    try:
+        return step.records.read(key).get("source")
+    except (OSError, ValueError):
+        return None
+
+
+def forget(step: Step, key: str) -> None:
+    """Make an item of a step open again."""
+    if step.worker.has_records:
+        for path in (step.records.record_path(key), step.records.failure_path(key)):
+            path.unlink(missing_ok=True)
