@@ -4,9 +4,9 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Protocol
 
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from shared.errors import is_disk_error, is_out_of_memory
 from shared.machine import free_gpu_memory
@@ -49,10 +49,14 @@ class Member(Protocol):
 class Worker:
     """What one GPU does to items. A subclass is a dataclass; its fields are the options of its step."""
 
-    batch_size: PositiveInt = 1  # items that go through process() together
-    max_attempts: PositiveInt = 3  # runs that try an item before its failure is final
-    load_threads: NonNegativeInt = 0  # threads that decode ahead; 0 is this worker's share of the cores
-    stall_seconds: PositiveInt = 900  # a worker that finishes nothing for so long is started again
+    batch_size: Annotated[PositiveInt, Field(description="items that go through process() together")] = 1
+    max_attempts: Annotated[PositiveInt, Field(description="runs that try an item before its failure is final")] = 3
+    load_threads: Annotated[
+        NonNegativeInt, Field(description="threads that decode ahead; 0 is this worker's share of the cores")
+    ] = 0
+    stall_seconds: Annotated[
+        PositiveInt, Field(description="a worker that finishes nothing for so long is started again")
+    ] = 900
 
     seed: int = field(init=False, default=0)  # these are set before setup() and collect()
     folder: Path = field(init=False, default=Path())

@@ -22,6 +22,11 @@ VARIABLES = (
 ).split()
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: many tests wait for processes that they have started."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
 class Project:
     """A checkout of its own; `run` waits for launcher.sh, `launch` does not."""
 

@@ -26,43 +26,87 @@ COLUMNS = ("image_path", "lighting_score", "output_image_path")  # and then what
 class Caption(Worker):
     """Say in a few words what light each photograph was taken in: the edit instruction of the training data."""
 
-    engine: EngineName = "photometric"  # photometric has no model
-    text_key: str = "lighting_keywords"  # the column of the result
-    batch_size: PositiveInt = 8  # photographs handed to the engine together; vllm and server hold them for free places
+    engine: Annotated[
+        EngineName,
+        Field(description="what answers: photometric measures the pixels and has no model; the others ask one"),
+    ] = "photometric"
+    text_key: Annotated[str, Field(description="the column of the result")] = "lighting_keywords"
+    batch_size: Annotated[
+        PositiveInt,
+        Field(description="photographs handed to the engine together; vllm and server hold them for free places"),
+    ] = 8
 
-    model_path: str = ""  # a model on the Hub, a folder, or what the server calls it
-    prompt: str | list[str] | None = None  # a text, a file that holds it, or several, which make a conversation
-    system_prompt: str = ""
-    structured: bool = False  # ask for six fields as JSON, and compose the phrase of them
-    hints: bool = False  # tell the model what light was measured
-    repeat_time: PositiveInt = 1  # captions of each photograph
-    min_words: NonNegativeInt = 5
-    max_words: PositiveInt | None = 15
-    retries: NonNegativeInt = 2  # an answer that does not pass is asked for again, at another temperature
+    model_path: Annotated[str, Field(description="a model on the Hub, a folder, or what the server calls it")] = ""
+    prompt: Annotated[
+        str | list[str] | None, Field(description="a text, a file that holds it, or several, which make a conversation")
+    ] = None
+    system_prompt: Annotated[str, Field(description="said to the model before everything else")] = ""
+    structured: Annotated[bool, Field(description="ask for six fields as JSON, and compose the phrase of them")] = False
+    hints: Annotated[bool, Field(description="tell the model what light was measured")] = False
+    repeat_time: Annotated[PositiveInt, Field(description="captions of each photograph")] = 1
+    min_words: Annotated[
+        NonNegativeInt, Field(description="words that an answer has at least; a shorter one is asked for again")
+    ] = 5
+    max_words: Annotated[PositiveInt | None, Field(description="words that an answer has at most; null: no bound")] = 15
+    retries: Annotated[
+        NonNegativeInt, Field(description="an answer that does not pass is asked for again, at another temperature")
+    ] = 2
 
-    temperature: NonNegativeFloat | None = 0.1  # nothing leaves it to the engine, as with the three that follow
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    top_k: NonNegativeInt | None = None
-    repetition_penalty: PositiveFloat | None = None
-    max_tokens: PositiveInt = 100
-    max_pixels: PositiveInt = 1024 * 1024  # photographs are made no larger before a model sees them
+    temperature: Annotated[
+        NonNegativeFloat | None,
+        Field(description="how freely the answer is drawn, 0 is always the likeliest; null leaves it to the engine"),
+    ] = 0.1
+    top_p: Annotated[
+        Annotated[float, Field(gt=0, le=1)] | None,
+        Field(
+            description="draw among the likeliest tokens that together have this probability; null leaves it to the engine"
+        ),
+    ] = None
+    top_k: Annotated[
+        NonNegativeInt | None, Field(description="draw among this many likeliest tokens; null leaves it to the engine")
+    ] = None
+    repetition_penalty: Annotated[
+        PositiveFloat | None,
+        Field(description="above 1: words that have been said become less likely; null leaves it to the engine"),
+    ] = None
+    max_tokens: Annotated[
+        PositiveInt, Field(description="length of an answer at most, in tokens; one that is cut off is asked for again")
+    ] = 100
+    max_pixels: Annotated[PositiveInt, Field(description="photographs are made no larger before a model sees them")] = (
+        1024 * 1024
+    )
 
-    max_model_len: PositiveInt | None = None  # tokens of prompt, photograph and answer; nothing: what the memory allows
-    max_num_seqs: PositiveInt = 128  # answers in the making at once, with vllm
-    tensor_parallel_size: PositiveInt | None = None  # nothing: all GPUs of this worker
-    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = 0.9
-    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
-    trust_remote_code: bool = False  # run code that comes with the model
-    offload: bool = False  # transformers: keep on the CPU what the GPU has no room for
-    engine_options: dict[str, Any] = field(default_factory=dict)  # more arguments of EngineArgs or from_pretrained
+    max_model_len: Annotated[
+        PositiveInt | None,
+        Field(description="tokens of prompt, photograph and answer; nothing: what the memory allows"),
+    ] = None
+    max_num_seqs: Annotated[PositiveInt, Field(description="answers in the making at once, with vllm")] = 128
+    tensor_parallel_size: Annotated[PositiveInt | None, Field(description="nothing: all GPUs of this worker")] = None
+    gpu_memory_utilization: Annotated[
+        float, Field(gt=0, le=1, description="vllm: share of the GPU's memory that it takes")
+    ] = 0.9
+    dtype: Annotated[
+        Literal["auto", "bfloat16", "float16", "float32"],
+        Field(description="number format of the model's weights; auto is the one they are stored in"),
+    ] = "auto"
+    trust_remote_code: Annotated[bool, Field(description="run code that comes with the model")] = False
+    offload: Annotated[bool, Field(description="transformers: keep on the CPU what the GPU has no room for")] = False
+    engine_options: Annotated[dict[str, Any], Field(description="more arguments of EngineArgs or from_pretrained")] = (
+        field(default_factory=dict)
+    )
 
-    vllm_url: str = "http://localhost:8000/v1"  # of the server, vLLM's or another
-    num_workers: PositiveInt = 4  # requests to the server in flight
-    request_seconds: PositiveFloat = 300  # after which a request is tried again
-    key_variable: str = ""  # the environment variable with the server's key
-    field_names: dict[str, str] = field(default_factory=dict)  # what the server calls a field; "" leaves it out
-    price_prompt: NonNegativeFloat = 0  # dollars for a million tokens, for the costs in the result
-    price_completion: NonNegativeFloat = 0
+    vllm_url: Annotated[str, Field(description="address of the server, vLLM's or another")] = "http://localhost:8000/v1"
+    num_workers: Annotated[PositiveInt, Field(description="requests to the server in flight")] = 4
+    request_seconds: Annotated[PositiveFloat, Field(description="after which a request is tried again")] = 300
+    key_variable: Annotated[str, Field(description="the environment variable with the server's key")] = ""
+    field_names: Annotated[dict[str, str], Field(description='what the server calls a field; "" leaves it out')] = (
+        field(default_factory=dict)
+    )
+    price_prompt: Annotated[
+        NonNegativeFloat,
+        Field(description="dollars for a million tokens of the questions, for the costs in the result"),
+    ] = 0
+    price_completion: Annotated[NonNegativeFloat, Field(description="dollars for a million tokens of the answers")] = 0
 
     aliases: ClassVar[dict[str, str]] = {"model": "model_path"}
     speed_options: ClassVar[frozenset[str]] = Worker.speed_options | {

@@ -59,20 +59,45 @@ class Sight(NamedTuple):
 class Degrade(Masking, Worker):
     """Put each photograph's subject into another light: flatten, relight, cast a shadow, recombine."""
 
-    batch_size: NonNegativeInt = 0  # photographs that the models see together; 0 is 8, and 1 without models
-    method: Literal["flatten", "marigold"] = "flatten"  # how the light is taken out: from pixels alone, or by a model
-    albedo_model: str | None = None  # marigold: a Hub id or a folder, instead of MARIGOLD_MODEL
-    steps: PositiveInt | None = None  # marigold: of denoising; None is the model's own number
-    resolution: Annotated[int, Field(ge=64)] | None = None  # marigold: long side in pixels; None is the model's own
-    ensemble: PositiveInt = 1  # marigold: the median of so many answers
-    background: Literal["keep", "grey", "whole"] = "keep"  # behind the subject; whole: everything is relit
-    grey: tuple[Byte, Byte, Byte] | None = None  # of background: grey, instead of 128, 128, 128
-    blend_with_original: ShareRange = (0.15, 0.25)  # share of the photograph left in the flattened image
-    degradation: Degradation = field(default_factory=Degradation)
-    light_sampling: LightSampling = field(default_factory=LightSampling)
-    quality: Quality = field(default_factory=Quality)
-    keep: tuple[Kept, ...] = ()  # files to write beside the output
-    max_size: Annotated[PositiveInt, Field(ge=64)] = 768  # long side at which the new light is computed, in pixels
+    batch_size: Annotated[
+        NonNegativeInt, Field(description="photographs that the models see together; 0 is 8, and 1 without models")
+    ] = 0
+    method: Annotated[
+        Literal["flatten", "marigold"],
+        Field(description="how the light is taken out: from pixels alone, or by a model"),
+    ] = "flatten"
+    albedo_model: Annotated[
+        str | None, Field(description="marigold: a Hub id or a folder, instead of MARIGOLD_MODEL")
+    ] = None
+    steps: Annotated[
+        PositiveInt | None, Field(description="marigold: of denoising; None is the model's own number")
+    ] = None
+    resolution: Annotated[
+        Annotated[int, Field(ge=64)] | None, Field(description="marigold: long side in pixels; None is the model's own")
+    ] = None
+    ensemble: Annotated[PositiveInt, Field(description="marigold: the median of so many answers")] = 1
+    background: Annotated[
+        Literal["keep", "grey", "whole"], Field(description="behind the subject; whole: everything is relit")
+    ] = "keep"
+    grey: Annotated[
+        tuple[Byte, Byte, Byte] | None, Field(description="of background: grey, instead of 128, 128, 128")
+    ] = None
+    blend_with_original: Annotated[
+        ShareRange, Field(description="share of the photograph left in the flattened image")
+    ] = (0.15, 0.25)
+    degradation: Annotated[Degradation, Field(description="the kinds of new light, and how often each is drawn")] = (
+        field(default_factory=Degradation)
+    )
+    light_sampling: Annotated[
+        LightSampling, Field(description="where the new light comes from, its colour and its brightness")
+    ] = field(default_factory=LightSampling)
+    quality: Annotated[Quality, Field(description="bounds that a degraded image must keep to")] = field(
+        default_factory=Quality
+    )
+    keep: Annotated[tuple[Kept, ...], Field(description="files to write beside the output")] = ()
+    max_size: Annotated[
+        PositiveInt, Field(ge=64, description="long side at which the new light is computed, in pixels")
+    ] = 768
 
     intrinsic: Any = field(init=False, default=None)  # Marigold or nothing; made by setup()
 

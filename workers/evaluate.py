@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import numpy as np
+from pydantic import Field
 
 from shared.start import run
 from shared.triplets.roles import Columns
@@ -31,11 +32,18 @@ class Measured(NamedTuple):
 class Evaluate(Worker):
     """Measure relit photographs: PSNR, SSIM, LPIPS and CLIP's directional similarity, each beside the identity floor."""
 
-    columns: Columns = field(default_factory=Columns)  # which fields of the rows are what
-    lpips: Literal["", "alex", "squeeze", "vgg"] = ""  # by this network; nothing: LPIPS is not measured
-    checkpoint: str = ""  # of CLIP: a tag of open_clip, a file or a folder; nothing: the direction is not measured
-    model_name: str = "ViT-L/14"  # of CLIP
-    directions: bool = False  # measure, where an instruction names a side, whether the light comes from there
+    columns: Annotated[Columns, Field(description="which fields of the rows are what")] = field(default_factory=Columns)
+    lpips: Annotated[
+        Literal["", "alex", "squeeze", "vgg"], Field(description="network by which LPIPS is measured; empty: it is not")
+    ] = ""
+    checkpoint: Annotated[
+        str,
+        Field(description="of CLIP: a tag of open_clip, a file or a folder; nothing: the direction is not measured"),
+    ] = ""
+    model_name: Annotated[str, Field(description="architecture of CLIP, as open_clip names it")] = "ViT-L/14"
+    directions: Annotated[
+        bool, Field(description="measure, where an instruction names a side, whether the light comes from there")
+    ] = False
 
     perceptual: Any = field(init=False, default=None)  # these two are made by setup()
     clip: Any = field(init=False, default=None)

@@ -39,34 +39,59 @@ METHODS_OF_OPTION = {
 class Filter(Worker):
     """Score each photograph's light; keep the best and split them into train, val and test."""
 
-    method: Literal["photometric", "clip", "clip_antonym"] = "photometric"  # photometric: from pixels, without a model
-    batch_size: NonNegativeInt = 0  # 0 is what suits the method: 1, and 32 for CLIP
-    model_name: str = "ViT-B/32"  # CLIP: this, ViT-B/16, ViT-L/14 or any of open_clip
-    checkpoint: str = "openai"  # CLIP: a pretrained tag, a file of weights, or a folder from the Hub
-    prompts: Texts | None = None  # clip: what well-lit photographs are called, instead of the seven built in
-    prompt_pairs: Pairs | None = None  # clip_antonym: each with its opposite, instead of those built in
-    describe_light: bool = False  # CLIP: measure the light too, as photometric does; 0.1 s of a CPU core a photograph
-    save_embeddings: bool = False  # CLIP: keep the vectors, in embeddings/
-    compile_model: bool = False  # CLIP on a GPU: torch.compile; pays for a large model and many photographs
-    num_images: PositiveInt = 50000  # keep this many, best first
-    select: Literal["top", "diverse"] = "top"  # the best; or the best of each kind of light, as varied as all are
-    duplicates: Literal["once", "all"] = "once"  # of near-duplicates keep the best; or all of them, in one split
-    min_size: NonNegativeInt = 0  # keep none whose shorter side is less, in pixels
-    min_sharpness: Annotated[float, Field(ge=0, le=1)] = (
-        0  # keep none less sharp, 0 to 1; 0.3 leaves out what is blurred
-    )
-    faces: Literal["any", "require", "none"] = (
-        "any"  # keep only photographs with a face, or without; 0.2 s each to look
-    )
-    no_save_scores: bool = False  # write no all_scores.csv
-    copy_images: bool = False  # copy what is kept to filtered_images/{rank:06d}_{name}
-    split_ratios: Shares = (0.8, 0.1, 0.1)  # train, val, test
-    split_counts: Counts | None = None  # train, val, test; instead of the ratios, and at most so many are kept
-    split_seed: int | None = None  # the run's seed where it is not given
-    create_grid: bool = True  # draw top_images_grid.png
-    grid_size: tuple[Side, Side] = (4, 4)  # rows, columns
-    cutoff: PositiveInt | None = None  # verify a cut after this many instead of after those kept
-    interval: PositiveInt | None = None  # ranks in each row of threshold_analysis.csv; else a tenth of all
+    method: Annotated[
+        Literal["photometric", "clip", "clip_antonym"],
+        Field(description="what scores the light: pixels, or CLIP by descriptions of good light or by pairs of words"),
+    ] = "photometric"
+    batch_size: Annotated[NonNegativeInt, Field(description="0 is what suits the method: 1, and 32 for CLIP")] = 0
+    model_name: Annotated[str, Field(description="CLIP: this, ViT-B/16, ViT-L/14 or any of open_clip")] = "ViT-B/32"
+    checkpoint: Annotated[
+        str, Field(description="CLIP: a pretrained tag, a file of weights, or a folder from the Hub")
+    ] = "openai"
+    prompts: Annotated[
+        Texts | None, Field(description="clip: what well-lit photographs are called, instead of the seven built in")
+    ] = None
+    prompt_pairs: Annotated[
+        Pairs | None, Field(description="clip_antonym: each with its opposite, instead of those built in")
+    ] = None
+    describe_light: Annotated[
+        bool, Field(description="CLIP: measure the light too, as photometric does; 0.1 s of a CPU core a photograph")
+    ] = False
+    save_embeddings: Annotated[bool, Field(description="CLIP: keep the vectors, in embeddings/")] = False
+    compile_model: Annotated[
+        bool, Field(description="CLIP on a GPU: torch.compile; pays for a large model and many photographs")
+    ] = False
+    num_images: Annotated[PositiveInt, Field(description="keep this many, best first")] = 50000
+    select: Annotated[
+        Literal["top", "diverse"],
+        Field(description="top: the best; diverse: the best of each kind of light, as varied as all are"),
+    ] = "top"
+    duplicates: Annotated[
+        Literal["once", "all"], Field(description="of near-duplicates keep the best; or all of them, in one split")
+    ] = "once"
+    min_size: Annotated[NonNegativeInt, Field(description="keep none whose shorter side is less, in pixels")] = 0
+    min_sharpness: Annotated[
+        float, Field(ge=0, le=1, description="keep none less sharp, 0 to 1; 0.3 leaves out what is blurred")
+    ] = 0
+    faces: Annotated[
+        Literal["any", "require", "none"],
+        Field(description="keep only photographs with a face, or without; 0.2 s each to look"),
+    ] = "any"
+    no_save_scores: Annotated[bool, Field(description="write no all_scores.csv")] = False
+    copy_images: Annotated[bool, Field(description="copy what is kept to filtered_images/{rank:06d}_{name}")] = False
+    split_ratios: Annotated[Shares, Field(description="shares of train, val and test")] = (0.8, 0.1, 0.1)
+    split_counts: Annotated[
+        Counts | None, Field(description="sizes of train, val and test instead of the ratios; at most so many are kept")
+    ] = None
+    split_seed: Annotated[int | None, Field(description="seed of the splits; null is the run's seed")] = None
+    create_grid: Annotated[bool, Field(description="draw top_images_grid.png")] = True
+    grid_size: Annotated[tuple[Side, Side], Field(description="rows and columns of the grid of the best")] = (4, 4)
+    cutoff: Annotated[
+        PositiveInt | None, Field(description="verify a cut after this many instead of after those kept")
+    ] = None
+    interval: Annotated[
+        PositiveInt | None, Field(description="ranks in each row of threshold_analysis.csv; else a tenth of all")
+    ] = None
 
     rater: Any = field(init=False, default=None)  # what the method is done with, made by setup()
 

@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from shared.errors import ConfigError
 from shared.exports.conditions import value_of
@@ -33,11 +34,23 @@ SOURCE_TABLE = "{split}images_with_albedo_with_keywords.csv"
 class Merge(Worker):
     """Write the tables that the config declares, and the triplets that a trainer reads."""
 
-    tables: tuple[TableOptions, ...] = ()
-    triplets: TripletOptions | None = None
-    dataset: DatasetOptions | None = None  # of the triplets, the folder that a trainer loads as it is
-    copy_images: bool = False  # copy the triplets' images to inputs/ and outputs/ beside their metadata
-    no_validate: bool = False  # take triplets without looking whether their images are there
+    tables: Annotated[
+        tuple[TableOptions, ...], Field(description="tables to write, each with its columns, rows and order")
+    ] = ()
+    triplets: Annotated[
+        TripletOptions | None,
+        Field(description="which fields are the degraded photograph, the words and the photograph; null: no triplets"),
+    ] = None
+    dataset: Annotated[
+        DatasetOptions | None,
+        Field(description="write the triplets as a folder dataset/ that trainers load as it is; null: none"),
+    ] = None
+    copy_images: Annotated[
+        bool, Field(description="copy the triplets' images to inputs/ and outputs/ beside their metadata")
+    ] = False
+    no_validate: Annotated[bool, Field(description="take triplets without looking whether their images are there")] = (
+        False
+    )
 
     only_collects: ClassVar[bool] = True
 

@@ -39,21 +39,38 @@ class Wish(NamedTuple):
 class Relight(Worker):
     """Relight photographs with a trained model."""
 
-    model_path: str = ""  # a train step's model/, or a pipeline in a folder or on the Hub; nothing: of the step before
-    instruction: str = ""  # for all photographs; nothing: each row's own
-    columns: Columns = field(default_factory=Columns)  # which fields of the rows are what
-    split: Literal["", "train", "val", "test"] = ""  # only the rows of this one; nothing: all
-    num_images: PositiveInt = 1  # so many of each photograph, all of them different
-    num_inference_steps: PositiveInt | None = None  # nothing: 50, of FLUX 28
-    image_guidance_scale: NonNegativeFloat | None = (
-        None  # how closely to keep to the photograph; nothing: 1.5; FLUX has none
-    )
-    guidance_scale: NonNegativeFloat | None = None  # how closely to follow the instruction; nothing: 7.5, of FLUX 2.5
-    resolution: Annotated[PositiveInt, Field(ge=64)] | None = (
-        None  # larger ones are relit at this shorter side, and enlarged
-    )
-    mask_folder: Path | None = None  # masks under the photographs' names: outside them the photograph stays as it is
-    mask_field: str = ""  # or the field of the rows that says where the mask is, such as mask_path
+    model_path: Annotated[
+        str,
+        Field(
+            description="a train step's model/, or a pipeline in a folder or on the Hub; nothing: of the step before"
+        ),
+    ] = ""
+    instruction: Annotated[str, Field(description="for all photographs; nothing: each row's own")] = ""
+    columns: Annotated[Columns, Field(description="which fields of the rows are what")] = field(default_factory=Columns)
+    split: Annotated[
+        Literal["", "train", "val", "test"], Field(description="only the rows of this one; nothing: all")
+    ] = ""
+    num_images: Annotated[PositiveInt, Field(description="images of each photograph, all of them different")] = 1
+    num_inference_steps: Annotated[
+        PositiveInt | None, Field(description="steps of the diffusion; null is the family's own number")
+    ] = None
+    image_guidance_scale: Annotated[
+        NonNegativeFloat | None,
+        Field(description="how closely to keep to the photograph; null is the family's own, and some have none"),
+    ] = None
+    guidance_scale: Annotated[
+        NonNegativeFloat | None, Field(description="how closely to follow the instruction; null is the family's own")
+    ] = None
+    resolution: Annotated[
+        Annotated[PositiveInt, Field(ge=64)] | None,
+        Field(description="larger ones are relit at this shorter side, and enlarged"),
+    ] = None
+    mask_folder: Annotated[
+        Path | None, Field(description="masks under the photographs' names: outside them the photograph stays as it is")
+    ] = None
+    mask_field: Annotated[
+        str, Field(description="or the field of the rows that says where the mask is, such as mask_path")
+    ] = ""
 
     relighter: Any = field(init=False, default=None)  # made by setup()
 

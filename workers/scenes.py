@@ -31,12 +31,18 @@ EVERY_SIDE: tuple[Side, ...] = (
 class Scenes(Worker):
     """Render each item as a scene of its own: in light from the front, and in light from each side."""
 
-    families: Annotated[tuple[Family, ...], Field(min_length=1)] = (
-        EVERY_FAMILY  # each scene is of one of them, by chance
-    )
-    sides: Annotated[tuple[Side, ...], Field(min_length=1)] = EVERY_SIDE  # each gives a triplet of every scene
-    size: Annotated[int, Field(ge=32)] = 64  # pixels, both ways
-    split_ratios: tuple[Share, Share, Share] = (0.8, 0.1, 0.1)  # train, val, test; all triplets of a scene are in one
+    families: Annotated[
+        tuple[Family, ...], Field(min_length=1, description="kinds of scenes; each scene is of one of them, by chance")
+    ] = EVERY_FAMILY
+    sides: Annotated[
+        tuple[Side, ...],
+        Field(min_length=1, description="where the light comes from; each side gives a triplet of every scene"),
+    ] = EVERY_SIDE
+    size: Annotated[int, Field(ge=32, description="width and height of the pictures, in pixels")] = 64
+    split_ratios: Annotated[
+        tuple[Share, Share, Share],
+        Field(description="shares of train, val and test; all triplets of a scene are in one"),
+    ] = (0.8, 0.1, 0.1)
 
     def load(self, item: dict) -> dict[str, Any]:
         """Rendered on the threads that load ahead."""

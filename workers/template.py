@@ -3,9 +3,9 @@
 import hashlib
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import NonNegativeFloat
+from pydantic import Field, NonNegativeFloat
 
 from shared.images import read_bytes
 from shared.start import run
@@ -16,7 +16,9 @@ from shared.worker import Loaded, Worker
 class Template(Worker):
     """Note the size and the checksum of each photograph."""
 
-    seconds_per_item: NonNegativeFloat = 0.0  # pretend that there is a model, to try out stopping and resuming
+    seconds_per_item: Annotated[
+        NonNegativeFloat, Field(description="pretend that there is a model, to try out stopping and resuming")
+    ] = 0.0
 
     def setup(self) -> None:
         """Import heavy packages and load models here, not above: then --help answers at once."""

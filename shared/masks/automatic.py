@@ -14,10 +14,16 @@ MIDDLE = 0.22  # standard deviation of what counts as the middle, as a share of 
 class AutomaticMasks:
     """How SAM 2 looks for masks everywhere; the names and values are those of SAM2AutomaticMaskGenerator."""
 
-    points_per_side: PositiveInt = 32  # the grid of points that are tried, along each side
-    points_per_batch: PositiveInt = 64  # tried together
-    pred_iou_thresh: Share = 0.8  # the model's own opinion of a mask, below which it is dropped
-    stability_score_thresh: Share = 0.95  # how little a mask may change with its threshold
+    points_per_side: Annotated[PositiveInt, Field(description="the grid of points that are tried, along each side")] = (
+        32
+    )
+    points_per_batch: Annotated[PositiveInt, Field(description="points that are tried together")] = 64
+    pred_iou_thresh: Annotated[
+        Share, Field(description="the model's own opinion of a mask, below which it is dropped")
+    ] = 0.8
+    stability_score_thresh: Annotated[Share, Field(description="how little a mask may change with its threshold")] = (
+        0.95
+    )
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 

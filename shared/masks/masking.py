@@ -26,16 +26,31 @@ class Masking:
     """The options about masks, and what is done by them."""
 
     # People by their faces, yours, what a model finds, or none.
-    mask: Literal["face", "user", "u2net", "sam3", "sam2", "none"] = "face"
-    mask_folder: Path | None = None  # masks under the photographs' relative names, with any image suffix
-    mask_model: str = ""  # sam3, sam2: a Hub id or a folder, instead of that in MODELS; u2net: an ONNX file
-    mask_required: bool = False  # a photograph in which nothing is found fails; else it is relit as a whole
-    text_prompt: Annotated[str, Field(min_length=1)] = "person"  # sam3: what the subject is called
-    detection_threshold: Share = 0.5  # sam3: how sure it must be of an instance
-    mask_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5  # sam3: and of a pixel
-    instances: Literal["all", "best"] = "all"  # sam3, sam2: everybody, or only the one found most surely
-    prompt_file: Path | None = None  # sam2: JSONL or CSV of boxes or points by key; a face is used where it has none
-    automatic: AutomaticMasks = field(default_factory=AutomaticMasks)  # sam2, where there is neither prompt nor face
+    mask: Annotated[
+        Literal["face", "user", "u2net", "sam3", "sam2", "none"],
+        Field(description="how the subject is found: faces, your own masks, U2-Net, SAM 3 by words, SAM 2 by points"),
+    ] = "face"
+    mask_folder: Annotated[
+        Path | None, Field(description="masks under the photographs' relative names, with any image suffix")
+    ] = None
+    mask_model: Annotated[
+        str, Field(description="sam3, sam2: a Hub id or a folder, instead of that in MODELS; u2net: an ONNX file")
+    ] = ""
+    mask_required: Annotated[
+        bool, Field(description="a photograph in which nothing is found fails; else it is relit as a whole")
+    ] = False
+    text_prompt: Annotated[str, Field(min_length=1, description="sam3: what the subject is called")] = "person"
+    detection_threshold: Annotated[Share, Field(description="sam3: how sure it must be of an instance")] = 0.5
+    mask_threshold: Annotated[float, Field(gt=0, lt=1, description="sam3: how sure it must be of a pixel")] = 0.5
+    instances: Annotated[
+        Literal["all", "best"], Field(description="sam3, sam2: everybody, or only the one found most surely")
+    ] = "all"
+    prompt_file: Annotated[
+        Path | None, Field(description="sam2: JSONL or CSV of boxes or points by key; a face is used where it has none")
+    ] = None
+    automatic: Annotated[
+        AutomaticMasks, Field(description="sam2: how everything is found, where there is neither prompt nor face")
+    ] = field(default_factory=AutomaticMasks)
 
     segmenter: Any = field(init=False, default=None)  # Sam3, Sam2, U2Net or nothing
 

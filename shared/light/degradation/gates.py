@@ -20,12 +20,24 @@ LEAST_TO_COMPARE = 0.5  # slope of grey values per pixel; a photograph with less
 class Quality:
     """Bounds that a degraded image must keep, over the subject where there is a mask."""
 
-    least_psnr: Decibel = 6.0  # against the photograph, dB; below it the picture is destroyed
-    most_psnr: Decibel = 38.0  # above it next to nothing has changed
-    most_lost: Share = 0.25  # of the pixels, newly black or white
-    least_detail: Share = 0.25  # of the photograph's contours; with less it is a smear
-    least_mask: Share = 0.005  # a mask that takes less of the image is a mistake
-    most_mask: Share = 0.98  # and so is one that takes more, unless there is no mask
+    least_psnr: Annotated[
+        Decibel, Field(description="likeness to the photograph in dB; below it the picture is destroyed")
+    ] = 6.0
+    most_psnr: Annotated[
+        Decibel, Field(description="likeness to the photograph in dB; above it next to nothing has changed")
+    ] = 38.0
+    most_lost: Annotated[
+        Share, Field(description="share of the pixels that may become black or white which were neither")
+    ] = 0.25
+    least_detail: Annotated[
+        Share, Field(description="share of the photograph's contours that must remain; with less it is a smear")
+    ] = 0.25
+    least_mask: Annotated[Share, Field(description="a mask that takes a smaller share of the image is a mistake")] = (
+        0.005
+    )
+    most_mask: Annotated[
+        Share, Field(description="a mask that takes a larger share of the image is a mistake, unless there is none")
+    ] = 0.98
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 

@@ -38,16 +38,36 @@ Shininess = Annotated[float, Field(ge=1, le=500)]
 class Kind:
     """One kind of new light. All kinds have these options, each with defaults of its own; a range is drawn from evenly."""
 
-    weight: Weight = 0.0  # how often this kind is drawn, against the others
-    ambient_range: ShareRange = (0.25, 0.5)  # share of the light that comes from everywhere
-    softness_range: ShareRange = (0.1, 0.7)  # how far the light wraps around; 0 is a sharp terminator
-    specular_intensity_range: ShareRange = (0.0, 0.0)  # highlights
-    shininess_range: Annotated[tuple[Shininess, Shininess], AfterValidator(_ordered)] = (10.0, 60.0)
-    shadow_opacity_range: ShareRange = (0.0, 0.0)  # what the subject's own cast shadow takes of the light
-    shadow_blur_range: ShareRange = (0.004, 0.004)  # its penumbra, sigma as a share of the long side
-    pattern_probability: Share = 0.5  # share of the images on which a pattern is cast
-    pattern_opacity_range: ShareRange = (0.35, 0.6)
-    pattern_blur_range: ShareRange = (0.0034, 0.008)  # sigma, as above: a kernel of 21 to 51 px at 1024
+    weight: Annotated[Weight, Field(description="how often this kind is drawn, against the others")] = 0.0
+    ambient_range: Annotated[ShareRange, Field(description="share of the light that comes from everywhere")] = (
+        0.25,
+        0.5,
+    )
+    softness_range: Annotated[
+        ShareRange, Field(description="how far the light wraps around; 0 is a sharp terminator")
+    ] = (0.1, 0.7)
+    specular_intensity_range: Annotated[
+        ShareRange, Field(description="strength of the highlights, as a share of the light")
+    ] = (0.0, 0.0)
+    shininess_range: Annotated[
+        Annotated[tuple[Shininess, Shininess], AfterValidator(_ordered)],
+        Field(description="how small the highlights are: the exponent of Blinn and Phong"),
+    ] = (10.0, 60.0)
+    shadow_opacity_range: Annotated[
+        ShareRange, Field(description="what the subject's own cast shadow takes of the light")
+    ] = (0.0, 0.0)
+    shadow_blur_range: Annotated[ShareRange, Field(description="its penumbra, sigma as a share of the long side")] = (
+        0.004,
+        0.004,
+    )
+    pattern_probability: Annotated[Share, Field(description="share of the images on which a pattern is cast")] = 0.5
+    pattern_opacity_range: Annotated[
+        ShareRange, Field(description="what the pattern takes of the light where it is dark")
+    ] = (0.35, 0.6)
+    pattern_blur_range: Annotated[
+        ShareRange,
+        Field(description="blur of the pattern, sigma as a share of the long side: 21 to 51 px kernels at 1024 px"),
+    ] = (0.0034, 0.008)
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -56,22 +76,28 @@ class Kind:
 class SoftShading(Kind):
     """A broad light that wraps around."""
 
-    weight: Weight = 0.8
+    weight: Annotated[Weight, Field(description="how often this kind is drawn, against the others")] = 0.8
 
 
 @dataclass
 class HardShadow(Kind):
     """A small light: a sharp terminator and cast shadows."""
 
-    softness_range: ShareRange = (0.0, 0.0)
-    shadow_opacity_range: ShareRange = (1.0, 1.0)
+    softness_range: Annotated[
+        ShareRange, Field(description="how far the light wraps around; 0 is a sharp terminator")
+    ] = (0.0, 0.0)
+    shadow_opacity_range: Annotated[
+        ShareRange, Field(description="what the subject's own cast shadow takes of the light")
+    ] = (1.0, 1.0)
 
 
 @dataclass
 class Specular(Kind):
     """Soft shading with highlights."""
 
-    specular_intensity_range: ShareRange = (0.1, 0.35)
+    specular_intensity_range: Annotated[
+        ShareRange, Field(description="strength of the highlights, as a share of the light")
+    ] = (0.1, 0.35)
 
 
 @dataclass
@@ -86,11 +112,19 @@ KINDS = ("soft_shading", "hard_shadow", "specular", "advanced_shading")
 class Degradation:
     """The four kinds of new light, and the patterns that any of them may be cast through."""
 
-    soft_shading: SoftShading = field(default_factory=SoftShading)
-    hard_shadow: HardShadow = field(default_factory=HardShadow)
-    specular: Specular = field(default_factory=Specular)
-    advanced_shading: AdvancedShading = field(default_factory=AdvancedShading)
-    pattern_weights: PatternWeights = field(default_factory=lambda: dict(WEIGHTS))
+    soft_shading: Annotated[SoftShading, Field(description="broad light with soft edges")] = field(
+        default_factory=SoftShading
+    )
+    hard_shadow: Annotated[HardShadow, Field(description="a small light with sharp edges")] = field(
+        default_factory=HardShadow
+    )
+    specular: Annotated[Specular, Field(description="light with strong highlights")] = field(default_factory=Specular)
+    advanced_shading: Annotated[AdvancedShading, Field(description="light with all of these, moderately")] = field(
+        default_factory=AdvancedShading
+    )
+    pattern_weights: Annotated[
+        PatternWeights, Field(description="which pattern is cast, as blinds or leaves, and how often each")
+    ] = field(default_factory=lambda: dict(WEIGHTS))
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -107,11 +141,26 @@ class Degradation:
 class LightSampling:
     """From where, how bright and in which colour the new light comes; each is drawn evenly from its range."""
 
-    method: Literal["even_angles", "hemisphere_uniform"] = "even_angles"  # or each part of the sky as often as another
-    elevation_range: Annotated[tuple[Elevation, Elevation], AfterValidator(_ordered)] = (10.0, 80.0)  # degrees
-    azimuth_range: Annotated[tuple[float, float], AfterValidator(_ordered)] = (0.0, 360.0)  # 0 right, 90 above
-    colour_temperature_range: Annotated[tuple[Kelvin, Kelvin], AfterValidator(_ordered)] = (3800.0, 9000.0)
-    exposure_range: Annotated[tuple[Stops, Stops], AfterValidator(_ordered)] = (-0.9, 0.1)  # against the photo
+    method: Annotated[
+        Literal["even_angles", "hemisphere_uniform"],
+        Field(description="every angle as often as another, or each part of the sky as often as another"),
+    ] = "even_angles"
+    elevation_range: Annotated[
+        Annotated[tuple[Elevation, Elevation], AfterValidator(_ordered)],
+        Field(description="height of the light over the horizon of the picture plane, in degrees"),
+    ] = (10.0, 80.0)
+    azimuth_range: Annotated[
+        Annotated[tuple[float, float], AfterValidator(_ordered)],
+        Field(description="side that the light comes from, in degrees: 0 is right, 90 is above"),
+    ] = (0.0, 360.0)
+    colour_temperature_range: Annotated[
+        Annotated[tuple[Kelvin, Kelvin], AfterValidator(_ordered)],
+        Field(description="colour of the new light, in kelvin"),
+    ] = (3800.0, 9000.0)
+    exposure_range: Annotated[
+        Annotated[tuple[Stops, Stops], AfterValidator(_ordered)],
+        Field(description="brightness against the photograph's, in stops"),
+    ] = (-0.9, 0.1)
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 

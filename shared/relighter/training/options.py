@@ -22,50 +22,92 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 class TrainOptions(Worker):
     """What workers/train.py takes; how it is shared among processes is no matter of these."""
 
-    family: FamilyName = "sd15"
-    model_path: str = ""  # the base model, on the Hub or a folder; nothing: the family's own
-    columns: Columns = field(default_factory=Columns)  # which fields of the rows are what
-    resolution: PositiveInt = 512  # pixels of the square that is cut out of both images
-    center_crop: bool = False  # else the square lies where chance puts it
-    random_flip: bool = False  # mirror half of them, and exchange left and right in the words
-
-    batch_size: PositiveInt = 8  # triplets of each GPU at once; also spelled train_batch_size
-    gradient_accumulation_steps: PositiveInt = 1  # batches of each GPU in one step
-    num_epochs: PositiveInt = 100
-    max_train_steps: PositiveInt | None = None  # over num_epochs
-    learning_rate: PositiveFloat = 5e-5
-    lr_scheduler: Literal[
-        "constant", "constant_with_warmup", "linear", "cosine", "cosine_with_restarts", "polynomial"
-    ] = "constant"
-    lr_warmup_steps: NonNegativeInt = 0
-    adam_beta1: Share = 0.9
-    adam_beta2: Share = 0.999
-    adam_weight_decay: NonNegativeFloat = 1e-2
-    adam_epsilon: PositiveFloat = 1e-8
-    max_grad_norm: NonNegativeFloat = 1.0  # 0: gradients are not clipped
-    conditioning_dropout_prob: Annotated[float, Field(ge=0, le=1 / 3)] = 0.05  # of each: text, image, both
-    use_ema: bool = True  # the model that is saved is the moving average of the weights
-    ema_decay: Share = 0.9999
-    rank: PositiveInt = 16  # of the LoRA, where the family learns one
-
-    mixed_precision: Literal["no", "fp16", "bf16"] = "fp16"  # on GPUs; the CPU trains in float32
-    gradient_checkpointing: bool = True  # less memory, a quarter more time
-    use_8bit_adam: bool = False  # less memory; needs bitsandbytes
-    allow_tf32: bool = True
-    cache_latents: bool = False  # keep latents and text embeddings on disk; needs center_crop
-
-    checkpointing_steps: PositiveInt = 1000
-    checkpoints_total_limit: PositiveInt | None = 3  # the oldest go; nothing keeps all
-    resume_from_checkpoint: str = (
-        "latest"  # a run goes on by itself; or a checkpoint-<step> of another run to begin with
+    family: Annotated[
+        FamilyName, Field(description="kind of model, a row of shared/relighter/families/registry.py")
+    ] = "sd15"
+    model_path: Annotated[
+        str, Field(description="the base model, on the Hub or a folder; nothing: the family's own")
+    ] = ""
+    columns: Annotated[Columns, Field(description="which fields of the rows are what")] = field(default_factory=Columns)
+    resolution: Annotated[PositiveInt, Field(description="pixels of the square that is cut out of both images")] = 512
+    center_crop: Annotated[
+        bool, Field(description="cut the square out of the centre; else it lies where chance puts it")
+    ] = False
+    random_flip: Annotated[bool, Field(description="mirror half of them, and exchange left and right in the words")] = (
+        False
     )
-    validation_steps: NonNegativeInt = 1000  # 0: never
-    num_validation_images: PositiveInt = 4
-    validation_inference_steps: PositiveInt = 20
-    image_guidance_scale: NonNegativeFloat = 1.5
-    guidance_scale: NonNegativeFloat = 7.5
-    report_to: Literal["", "tensorboard", "wandb"] = ""  # beside loss.jsonl and validation/
-    stall_seconds: PositiveInt = 7200  # validation and saving count as standing still
+
+    batch_size: Annotated[
+        PositiveInt, Field(description="triplets of each GPU at once; also spelled train_batch_size")
+    ] = 8
+    gradient_accumulation_steps: Annotated[PositiveInt, Field(description="batches of each GPU in one step")] = 1
+    num_epochs: Annotated[PositiveInt, Field(description="times that every triplet is seen")] = 100
+    max_train_steps: Annotated[
+        PositiveInt | None, Field(description="steps in all, over num_epochs; null: as num_epochs says")
+    ] = None
+    learning_rate: Annotated[PositiveFloat, Field(description="step size of the optimizer, at its highest")] = 5e-5
+    lr_scheduler: Annotated[
+        Literal["constant", "constant_with_warmup", "linear", "cosine", "cosine_with_restarts", "polynomial"],
+        Field(description="how the learning rate changes over the training, as diffusers names it"),
+    ] = "constant"
+    lr_warmup_steps: Annotated[NonNegativeInt, Field(description="steps over which the learning rate rises from 0")] = 0
+    adam_beta1: Annotated[Share, Field(description="decay of AdamW's mean of the gradients")] = 0.9
+    adam_beta2: Annotated[Share, Field(description="decay of AdamW's mean of their squares")] = 0.999
+    adam_weight_decay: Annotated[NonNegativeFloat, Field(description="weight decay of AdamW")] = 1e-2
+    adam_epsilon: Annotated[PositiveFloat, Field(description="added to AdamW's denominator")] = 1e-8
+    max_grad_norm: Annotated[
+        NonNegativeFloat, Field(description="longer gradients are made as short as this; 0: they are not clipped")
+    ] = 1.0
+    conditioning_dropout_prob: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1 / 3,
+            description="share of the examples without the text, without the image, and without both: so much of each",
+        ),
+    ] = 0.05
+    use_ema: Annotated[bool, Field(description="the model that is saved is the moving average of the weights")] = True
+    ema_decay: Annotated[Share, Field(description="how slowly the moving average follows the weights")] = 0.9999
+    rank: Annotated[PositiveInt, Field(description="rank of the LoRA, where the family learns one")] = 16
+
+    mixed_precision: Annotated[
+        Literal["no", "fp16", "bf16"], Field(description="number format on GPUs; the CPU trains in float32")
+    ] = "fp16"
+    gradient_checkpointing: Annotated[bool, Field(description="less memory, a quarter more time")] = True
+    use_8bit_adam: Annotated[bool, Field(description="less memory; needs bitsandbytes")] = False
+    allow_tf32: Annotated[
+        bool, Field(description="let GPUs multiply in TensorFloat-32, which is quicker and less exact")
+    ] = True
+    cache_latents: Annotated[bool, Field(description="keep latents and text embeddings on disk; needs center_crop")] = (
+        False
+    )
+
+    checkpointing_steps: Annotated[PositiveInt, Field(description="steps between two checkpoints")] = 1000
+    checkpoints_total_limit: Annotated[
+        PositiveInt | None, Field(description="checkpoints that are kept, the newest; null keeps all")
+    ] = 3
+    resume_from_checkpoint: Annotated[
+        str, Field(description="latest: a run goes on by itself; or a checkpoint-<step> of another run to begin with")
+    ] = "latest"
+    validation_steps: Annotated[NonNegativeInt, Field(description="steps between two validations; 0: never")] = 1000
+    num_validation_images: Annotated[PositiveInt, Field(description="triplets that a validation relights")] = 4
+    validation_inference_steps: Annotated[PositiveInt, Field(description="steps of the diffusion in a validation")] = 20
+    image_guidance_scale: Annotated[
+        NonNegativeFloat, Field(description="how closely a validation keeps to the photograph")
+    ] = 1.5
+    guidance_scale: Annotated[
+        NonNegativeFloat, Field(description="how closely a validation follows the instruction")
+    ] = 7.5
+    report_to: Annotated[
+        Literal["", "tensorboard", "wandb"],
+        Field(description="tracker to report to, beside loss.jsonl and validation/"),
+    ] = ""
+    stall_seconds: Annotated[
+        PositiveInt,
+        Field(
+            description="a training that takes no step for so long is started again; saving counts as standing still"
+        ),
+    ] = 7200
     max_attempts: PositiveInt = field(init=False, default=1)  # there are no items that could be tried again
 
     aliases: ClassVar[dict[str, str]] = {
