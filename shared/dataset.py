@@ -14,18 +14,18 @@ from shared.readers.folder import IMAGE_SUFFIXES, folder_digest, has_image_suffi
 from shared.readers.image_columns import image_columns
 from shared.readers.imagefolder import image_folder_metadata, read_image_folder
 from shared.readers.img2dataset import is_img2dataset, read_img2dataset
-from shared.readers.json_rows import read_json, read_json_lines
+from shared.readers.json_rows import read_json_lines, read_json_rows
 from shared.readers.row import RowReader
 from shared.readers.separated import read_list, read_separated
 from shared.readers.split_names import FOLDER_NAMES, split_of_file
 from shared.readers.tars import read_tar
 
-__all__ = ["DatasetError", "IndexedDataset", "Source", "read_items"]
+__all__ = ["DatasetError", "IndexedDataset", "Source"]
 
 _READERS: dict[str, Callable[[Path, RowReader], Iterator[dict]]] = {
     ".csv": lambda path, reader: read_separated(path, ",", reader),
     ".tsv": lambda path, reader: read_separated(path, "\t", reader),
-    ".json": read_json,
+    ".json": read_json_rows,
     ".jsonl": read_json_lines,
     ".ndjson": read_json_lines,
     ".txt": read_list,
@@ -129,11 +129,6 @@ class Source:
         if place is None:
             raise DatasetError(f"there is no {' and no '.join(places_of(name, self.config_folder))}")
         return Path(place)
-
-
-def read_items(source: Source) -> Iterator[dict]:
-    """The items of `source`, in order, in bounded memory; see Source.items."""
-    return source.items()
 
 
 def _splits(folder: Path) -> list[tuple[dict, list[Path]]]:

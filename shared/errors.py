@@ -4,7 +4,7 @@ import errno
 from pathlib import Path
 from typing import ClassVar
 
-BROKEN, MISUSE, FAILED, STOPPED = 1, 2, 3, 4  # exit statuses, as the README has them
+BROKEN, MISUSE, SOME_FAILED, STOPPED = 1, 2, 3, 4  # exit statuses, as the README has them
 CRASHED = 70  # EX_SOFTWARE: the launcher starts such a worker again
 
 

@@ -21,7 +21,7 @@ files_read: ContextVar[dict | None] = ContextVar("files_read", default=None)
 
 MAX_PIXELS = 200_000_000  # the largest camera sensors; a decoded image takes three bytes a pixel
 Image.MAX_IMAGE_PIXELS = None  # our bound is checked before anything is decoded, and names the file
-BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, TypeError)
+DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, TypeError)
 SRGB = ImageCms.createProfile("sRGB")
 
 
@@ -36,7 +36,7 @@ def open_image(
     long as its shorter side stays at least that: for a resize to come, which then costs little and looks the same.
     `image.info["full_size"]` is the upright (width, height) as stored. Raises ImageError.
     """
-    name = describe(source)
+    name = name_of_photograph(source)
     try:
         with Image.open(io.BytesIO(read_bytes(source))) as image:
             check_size(name, image.size)
@@ -52,7 +52,7 @@ def open_image(
         raise
     except UnidentifiedImageError:
         raise ImageError(f"{name} is not an image that can be read") from None
-    except BROKEN as error:
+    except DAMAGE as error:
         raise ImageError(f"{name} is damaged: {error}") from error
     if longest_side:
         opened.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS)
@@ -70,7 +70,7 @@ def image_of(item: dict, field: str) -> dict:
 
 def read_bytes(source: dict | str | os.PathLike) -> bytes:
     """The photograph as it is stored, also out of a tar, Parquet or Arrow file. Raises ImageError."""
-    name = describe(source)
+    name = name_of_photograph(source)
     try:
         if isinstance(source, dict) and source.get("image_member"):
             data = read_member(source)
@@ -156,7 +156,7 @@ def to_eight_bit(image: Image.Image) -> Image.Image:
     return Image.fromarray(grey).convert("RGB")
 
 
-def describe(source: Any) -> str:
+def name_of_photograph(source: Any) -> str:
     """How messages name a photograph."""
     if not isinstance(source, dict):
         return str(Path(source))

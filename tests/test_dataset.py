@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.dataset import DatasetError, IndexedDataset, Source, read_items
+from shared.dataset import DatasetError, IndexedDataset, Source
 from tests.conftest import ROOT
 
 
@@ -89,14 +89,14 @@ def test_an_input_without_items_is_an_error_in_one_sentence(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "notes.txt").write_text("no image")
     with pytest.raises(DatasetError) as caught:
-        list(read_items(Source(str(tmp_path / "photos"))))
+        list(Source(str(tmp_path / "photos")).items())
     assert str(caught.value) == (
         f"the folder {tmp_path}/photos holds no photographs; looked for "
         ".jpg, .jpeg, .png, .bmp, .webp, .tif, .tiff, .tar, .arrow, .parquet"
     )
     (tmp_path / "rows.csv").write_text("image\n")
     with pytest.raises(DatasetError, match=f"there is nothing in {tmp_path}/rows.csv"):
-        list(read_items(Source(str(tmp_path / "rows.csv"))))
+        list(Source(str(tmp_path / "rows.csv")).items())
 
 
 @pytest.mark.parametrize(

@@ -60,10 +60,10 @@ def member(step: Step):
     """What torchrun sets for a process that is alone, and a fresh state of accelerate."""
     from accelerate.state import AcceleratorState
 
-    from shared.loop.together import PARENT, REASONS, Together
+    from shared.loop.together import PARENT, REASONS_VARIABLE, Together
 
     AcceleratorState._reset_state(True)
-    more = {"RANK": "0", "WORLD_SIZE": "1", REASONS: str(step.folder), PARENT: str(os.getpid())}
+    more = {"RANK": "0", "WORLD_SIZE": "1", REASONS_VARIABLE: str(step.folder), PARENT: str(os.getpid())}
     os.environ.update(more)
     together = Together(step, Place(gpu=0, kill_folder=None, cores=1))
     for name in more:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from shared.forecast import Forecast
     from shared.run.run import Step
 
-COLUMNS = ("image_path", "lighting_score", "output_image_path")  # and then what the step found
+CAPTION_COLUMNS = ("image_path", "lighting_score", "output_image_path")  # and then what the step found
 
 
 @dataclass
@@ -166,7 +166,7 @@ class Caption(Worker):
     def collect(self, rows: "Table", step: "Step") -> Iterable[dict] | None:
         from shared.exports.per_split import write_split_tables
 
-        columns = {column: column for column in (*COLUMNS, self.text_key)}
+        columns = {column: column for column in (*CAPTION_COLUMNS, self.text_key)}
         write_split_tables(step, rows, "{split}images_with_albedo_with_keywords.csv", columns)
         asked = sum(row.get("asked", 0) for row in rows)
         if not asked:

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from shared.masks.instance import Instance
     from shared.run.run import Step
 
-COLUMNS = {"image_path": "image_path", "lighting_score": "lighting_score", "output_image_path": "output_image_path"}
+DEGRADE_COLUMNS = {
+    "image_path": "image_path",
+    "lighting_score": "lighting_score",
+    "output_image_path": "output_image_path",
+}
 Byte = Annotated[int, Field(ge=0, le=255)]
 MARIGOLD_MODEL = "prs-eth/marigold-iid-appearance-v1-1"
 MARIGOLD = ("marigold",)
@@ -37,7 +41,7 @@ BELONGS_TO = {  # an option that is set where nothing reads it is a misunderstan
 }
 
 
-class Source(NamedTuple):
+class Opened(NamedTuple):
     """What load() reads of an item: the photograph, the person's mask, and the bytes when they lie in a container."""
 
     pixels: np.ndarray  # HxWx3 uint8, upright
@@ -50,7 +54,7 @@ class Source(NamedTuple):
 class Sight(NamedTuple):
     """What the models see in a photograph."""
 
-    source: Source
+    source: Opened
     instances: "list[Instance]"
     layers: "Layers | None"
 
@@ -147,13 +151,13 @@ class Degrade(Masking, Worker):
             needed = {"residual"} & set(self.keep)
             self.intrinsic = Marigold(self.albedo_model, self.steps, self.resolution, self.ensemble, device, needed)
 
-    def load(self, item: dict) -> Source:
+    def load(self, item: dict) -> Opened:
         from shared.images import open_image, read_bytes
         from shared.masks.folder import read_mask
 
         split_of(item)
         pixels = np.asarray(open_image(item))
-        return Source(
+        return Opened(
             pixels,
             read_mask(self.mask_folder, item["key"], pixels) if self.mask_folder else None,
             read_bytes(item) if item.get("image_member") else None,
@@ -230,8 +234,8 @@ class Degrade(Masking, Worker):
     def collect(self, rows: "Table", step: "Step") -> Iterable[dict] | None:
         from shared.exports.per_split import write_split_tables
 
-        write_split_tables(step, rows, "albedo_csv_files/{split}images_with_albedo.csv", COLUMNS)
-        write_split_tables(step, rows, "{split}images_with_relighting_outputs.csv", COLUMNS)
+        write_split_tables(step, rows, "albedo_csv_files/{split}images_with_albedo.csv", DEGRADE_COLUMNS)
+        write_split_tables(step, rows, "{split}images_with_relighting_outputs.csv", DEGRADE_COLUMNS)
         return None
 
 

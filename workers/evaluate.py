@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from shared.run.run import Step
 
 
-class Measured(NamedTuple):
+class MeasuredImage(NamedTuple):
     """A triplet's three images, and what the CPU has measured of them."""
 
     source: np.ndarray
@@ -71,7 +71,7 @@ class Evaluate(Worker):
 
             self.clip = ClipDirection(self.model_name, self.checkpoint, device)
 
-    def load(self, item: dict) -> Measured:
+    def load(self, item: dict) -> MeasuredImage:
         """The images in the size of the relit one, and what is measured without a model."""
         from shared.light.fidelity import psnr, ssim
 
@@ -91,7 +91,7 @@ class Evaluate(Worker):
             from shared.relighter.evaluation.clip_direction import Views
 
             views = Views(*(self.clip.prepare(image) for image in images))
-        return Measured(source, output, target, found, views)
+        return MeasuredImage(source, output, target, found, views)
 
     def text_of(self, item: dict) -> str:
         return str(item.get("relit_instruction") or item.get(self.columns.instruction) or "")

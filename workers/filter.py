@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 Shares = tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat]
 Counts = tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt]
-Side = Annotated[int, Field(ge=1, le=20)]
+GridSide = Annotated[int, Field(ge=1, le=20)]
 Text = Annotated[str, Field(min_length=1)]
 Texts = Annotated[list[Text], Field(min_length=1)]
-Pairs = Annotated[list[tuple[Text, Text]], Field(min_length=1)]
+PromptPairs = Annotated[list[tuple[Text, Text]], Field(min_length=1)]
 
 CLIP_METHODS = ("clip", "clip_antonym")
 METHODS_OF_OPTION = {
@@ -52,7 +52,7 @@ class Filter(Worker):
         Texts | None, Field(description="clip: what well-lit photographs are called, instead of the seven built in")
     ] = None
     prompt_pairs: Annotated[
-        Pairs | None, Field(description="clip_antonym: each with its opposite, instead of those built in")
+        PromptPairs | None, Field(description="clip_antonym: each with its opposite, instead of those built in")
     ] = None
     describe_light: Annotated[
         bool, Field(description="CLIP: measure the light too, as photometric does; 0.1 s of a CPU core a photograph")
@@ -85,7 +85,10 @@ class Filter(Worker):
     ] = None
     split_seed: Annotated[int | None, Field(description="seed of the splits; null is the run's seed")] = None
     create_grid: Annotated[bool, Field(description="draw top_images_grid.png")] = True
-    grid_size: Annotated[tuple[Side, Side], Field(description="rows and columns of the grid of the best")] = (4, 4)
+    grid_size: Annotated[tuple[GridSide, GridSide], Field(description="rows and columns of the grid of the best")] = (
+        4,
+        4,
+    )
     cutoff: Annotated[
         PositiveInt | None, Field(description="verify a cut after this many instead of after those kept")
     ] = None

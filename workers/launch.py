@@ -17,7 +17,7 @@ VARIABLES = {"BSZ": "batch_size", "MAX_NUM": "max_num", "TEMPERATURE": "temperat
 
 
 def main() -> None:
-    arguments = parse_arguments()
+    arguments = parse_command()
     try:
         status = arguments.command(arguments, load_run(arguments))
     except Exception as error:
@@ -62,7 +62,7 @@ def next_step(arguments: argparse.Namespace, run: Run) -> int:
         chosen = sorted(only, key=lambda step: step.number)
         reached = advance(run, say, chosen, begun, arguments.at_most, arguments.again, arguments.processes)
         if reached.is_complete and (reached.collected or not run.report_path.exists()):
-            write_report(run)
+            report_on(run)
     if arguments.log_dir:
         arguments.log_dir.mkdir(parents=True, exist_ok=True)
     with os.fdopen(3, "w") as reply:
@@ -147,11 +147,11 @@ def validate(arguments: argparse.Namespace, run: Run) -> int:
 def report(arguments: argparse.Namespace, run: Run) -> int:
     run.check_begun()
     with run.locked(say):
-        write_report(run)
+        report_on(run)
     return 0
 
 
-def write_report(run: Run) -> None:
+def report_on(run: Run) -> None:
     from shared.reporting.report import write_report as write
 
     say(f"report: {write(run)}")
@@ -165,7 +165,7 @@ def doctor(arguments: argparse.Namespace, run: Run) -> int:
     return examine(run, arguments.workers, arguments.steps, arguments.at_most, arguments.quick)
 
 
-def serve(arguments: argparse.Namespace, run: Run) -> int:
+def become_server(arguments: argparse.Namespace, run: Run) -> int:
     from shared.commands.serve import serve as become_server
 
     become_server(run, arguments.more)
@@ -176,7 +176,7 @@ def say(text: str, file=None) -> None:
     print(f"launcher: {text}", file=file or sys.stdout, flush=True)
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_command() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m workers.launch", description=__doc__)
     commands = parser.add_subparsers(required=True)
     for name, command in COMMANDS.items():
@@ -207,7 +207,7 @@ def parse_arguments() -> argparse.Namespace:
             one.add_argument("--steps", default="", help="only these, by number, name or type")
             one.add_argument("--at-most", type=int, help="items of the input")
             one.add_argument("--quick", action="store_true", help="load no model, ask no server, estimate no time")
-        elif command is serve:
+        elif command is become_server:
             one.add_argument("more", nargs="*", help="arguments of vllm serve, after --")
         elif command is validate:
             one.add_argument(
@@ -221,7 +221,7 @@ def parse_arguments() -> argparse.Namespace:
 
 COMMANDS = {
     "next": next_step, "watch": watch, "status": status, "stop": stop, "verify": verify, "validate": validate, "report": report,
-    "doctor": doctor, "serve": serve,
+    "doctor": doctor, "serve": become_server,
 }  # fmt: skip
 
 if __name__ == "__main__":

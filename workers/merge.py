@@ -17,7 +17,7 @@ from shared.exports.formats import FORMATS, write_rows
 from shared.exports.per_split import named_after
 from shared.exports.writers import write_csv, write_json_list, write_jsonl
 from shared.files.small_files import write_bytes, write_json
-from shared.selection.passed_over import COLUMNS as PASSED_OVER
+from shared.selection.passed_over import PASSED_OVER_COLUMNS as PASSED_OVER
 from shared.splits import SPLITS
 from shared.start import run
 from shared.triplets.roles import DatasetOptions, TripletOptions

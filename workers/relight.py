@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from shared.forecast import Forecast
     from shared.run.run import Step
 
-PACKAGES = ("torch", "transformers", "diffusers")
+RELIGHT_PACKAGES = ("torch", "transformers", "diffusers")
 
 
 class Wish(NamedTuple):
@@ -88,7 +88,7 @@ class Relight(Worker):
         is_ours = (Path(self.model_path) / "model.json").is_file()
         if not self.model_path or is_ours:
             return Forecast(images=self.num_images)
-        model = Model(self.model_path, "model_path", "diffusers", PACKAGES, is_halved=True)
+        model = Model(self.model_path, "model_path", "diffusers", RELIGHT_PACKAGES, is_halved=True)
         return Forecast([model], images=self.num_images)
 
     def made_with(self) -> str:

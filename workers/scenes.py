@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from shared.files.table import Table
     from shared.run.run import Step
 
-Family = Literal["patches", "relief", "solids"]
-Side = Literal["right", "upper right", "above", "upper left", "left", "lower left", "below", "lower right"]
-Share = Annotated[float, Field(ge=0, le=1)]
-EVERY_FAMILY: tuple[Family, ...] = ("patches", "relief", "solids")
-EVERY_SIDE: tuple[Side, ...] = (
+SceneFamily = Literal["patches", "relief", "solids"]
+LightSide = Literal["right", "upper right", "above", "upper left", "left", "lower left", "below", "lower right"]
+SplitShare = Annotated[float, Field(ge=0, le=1)]
+EVERY_FAMILY: tuple[SceneFamily, ...] = ("patches", "relief", "solids")
+EVERY_SIDE: tuple[LightSide, ...] = (
     "right", "upper right", "above", "upper left", "left", "lower left", "below", "lower right",
 )  # fmt: skip
 
@@ -32,15 +32,16 @@ class Scenes(Worker):
     """Render each item as a scene of its own: in light from the front, and in light from each side."""
 
     families: Annotated[
-        tuple[Family, ...], Field(min_length=1, description="kinds of scenes; each scene is of one of them, by chance")
+        tuple[SceneFamily, ...],
+        Field(min_length=1, description="kinds of scenes; each scene is of one of them, by chance"),
     ] = EVERY_FAMILY
     sides: Annotated[
-        tuple[Side, ...],
+        tuple[LightSide, ...],
         Field(min_length=1, description="where the light comes from; each side gives a triplet of every scene"),
     ] = EVERY_SIDE
     size: Annotated[int, Field(ge=32, description="width and height of the pictures, in pixels")] = 64
     split_ratios: Annotated[
-        tuple[Share, Share, Share],
+        tuple[SplitShare, SplitShare, SplitShare],
         Field(description="shares of train, val and test; all triplets of a scene are in one"),
     ] = (0.8, 0.1, 0.1)
 

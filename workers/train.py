@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from shared.run.run import Step
     from shared.worker import Member
 
-PACKAGES = ("torch", "torchvision", "diffusers", "transformers", "accelerate")
+TRAIN_PACKAGES = ("torch", "torchvision", "diffusers", "transformers", "accelerate")
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Train(TrainOptions):
         family = FAMILIES[self.family]
         if family.base_model == FROM_SCRATCH:
             return Forecast()
-        return Forecast([Model(self.model_path, "model_path", "diffusers", (*PACKAGES, *family.packages))])
+        return Forecast([Model(self.model_path, "model_path", "diffusers", (*TRAIN_PACKAGES, *family.packages))])
 
     def left(self, step: "Step", processes: int | None = None) -> int:
         """Steps that are still to do, by so many processes or as many as there were; 0 only when the model is in place."""

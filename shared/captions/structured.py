@@ -8,7 +8,7 @@ DIRECTION = {
     "front": "from the front", "behind": "from behind", "upper left": "from the upper left",
     "upper right": "from the upper right", "all around": "from all around",
 }  # fmt: skip
-QUALITY = ("soft", "hard", "diffused", "dappled", "even", "dramatic")
+QUALITY_WORDS = ("soft", "hard", "diffused", "dappled", "even", "dramatic")
 SOURCE = (
     "sunlight", "skylight", "overcast daylight", "window light", "lamp light", "studio light", "flash light",
     "candle light", "fire light", "neon light", "street light", "screen light", "moonlight", "stage light", "room light",
@@ -22,7 +22,7 @@ SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
         "direction": {"type": "string", "enum": list(DIRECTION)},
-        "quality": {"type": "string", "enum": list(QUALITY)},
+        "quality": {"type": "string", "enum": list(QUALITY_WORDS)},
         "source": {"type": "string", "enum": list(SOURCE)},
         "colour": {"type": "string", "enum": list(COLOUR)},
         "place": FREE_TEXT,

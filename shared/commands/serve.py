@@ -9,7 +9,7 @@ from shared.errors import RunError
 from shared.machine import gpu_use
 from shared.run.run import Run
 
-NUMBER = re.compile(r"\d*\.?\d+")
+POSITIONAL = re.compile(r"\d*\.?\d+")
 
 
 def serve(run: Run, words: list[str]) -> None:
@@ -28,7 +28,7 @@ def arguments_of(run: Run, words: list[str], gpus: int) -> list[str]:
     `gpus` where it is not given), the port and the share of the GPUs' memory, as far as they are numbers; what follows are
     arguments of vllm serve, over ours: the server listens to this machine only unless they say `--host 0.0.0.0`.
     """
-    count = next((place for place, word in enumerate(words) if not NUMBER.fullmatch(word)), len(words))
+    count = next((place for place, word in enumerate(words) if not POSITIONAL.fullmatch(word)), len(words))
     numbers, more = words[:count], words[count:]
     if more and not more[0].startswith("-"):
         raise RunError(

@@ -22,7 +22,7 @@ def print_status(run: Run) -> int:
     print(f"{run.folder}  ({run.config.path} over {settings.get('input', run.config.meta_path)})")
     left = failed = 0
     for step in run.steps:
-        line, step_left, step_failed = describe(step)
+        line, step_left, step_failed = line_about(step)
         left, failed = left + step_left, failed + step_failed
         print(line)
         for worker in living_workers(step):
@@ -38,7 +38,7 @@ def print_status(run: Run) -> int:
     return 3 if failed else 0
 
 
-def describe(step: Step) -> tuple[str, int, int]:
+def line_about(step: Step) -> tuple[str, int, int]:
     """A line about a step, the items it has left (at least one while it is not complete), and those that failed."""
     name = f"{step.number} {step.config.name or step.config.type:<12}"
     try:

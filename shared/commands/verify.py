@@ -14,11 +14,11 @@ from shared.files.names import file_name
 from shared.files.records import Records, json_files
 from shared.files.states import FAILED, OPEN, RECORDED, item_states
 from shared.files.table import Table, name_hash
-from shared.images import describe
+from shared.images import name_of_photograph
 from shared.run.run import Run, Step
 from shared.run.sources import is_other_file
 
-BROKEN = 1
+NOT_WHOLE = 1
 SHOWN = 20  # lines of each kind
 
 
@@ -51,7 +51,7 @@ def verify_run(run: Run, repair: bool, say: Callable[[str], None]) -> int:
         say(f"{found} things found; ./launcher.sh verify --repair mends them, then run again")
     else:
         say("everything that is recorded is whole")
-    return BROKEN if found else 0
+    return NOT_WHOLE if found else 0
 
 
 def verify_step(step: Step, repair: bool, say: Callable[[str], None]) -> int:
@@ -117,7 +117,7 @@ def check_records(step: Step, records: Records, table: Table) -> Iterator[Proble
         elif (records.failures / file_name(key, ".json")).exists():
             yield "doubled", records.failures / file_name(key, ".json"), f"{key} has a record and a failure"
         elif record.get("source") and is_other_file(record["source"], item := table[int(order[place])]):
-            yield "replaced", path, f"{describe(item)} is another file than the record of {key} was made of"
+            yield "replaced", path, f"{name_of_photograph(item)} is another file than the record of {key} was made of"
     for path in json_files(records.failures):
         try:
             if path != records.failure_path(orjson.loads(path.read_bytes())["key"]):

@@ -11,12 +11,12 @@ from shared.doctor.finding import Finding, fail
 from shared.models.clip_weights import WEIGHT_FILES
 
 
-class Clip(NamedTuple):
+class ClipTables(NamedTuple):
     repository: str
     files: tuple[str, ...]  # one of them is enough
 
 
-def find_clip(model_name: str, tag: str) -> Clip | Finding:
+def find_clip(model_name: str, tag: str) -> ClipTables | Finding:
     """The Hub's repository of a tag; a finding where there is none. Raises ImportError without open_clip."""
     spec = find_spec("open_clip")
     if spec is None or not spec.submodule_search_locations:
@@ -24,7 +24,7 @@ def find_clip(model_name: str, tag: str) -> Clip | Finding:
     [folder] = spec.submodule_search_locations
     name = model_name.replace("/", "-")
     if model_name.startswith(("hf-hub:", "local-dir:")):
-        return Clip(model_name.partition(":")[2], WEIGHT_FILES)
+        return ClipTables(model_name.partition(":")[2], WEIGHT_FILES)
     if not (Path(folder) / "model_configs" / f"{name}.json").is_file():
         return fail("is no model that open_clip knows")
     tables = read_tables(folder)
@@ -37,7 +37,7 @@ def find_clip(model_name: str, tag: str) -> Clip | Finding:
         return fail(
             f"comes from {found.get('url')}, which is not looked at; download it and set checkpoint to the file"
         )
-    return Clip(repository, (file,) if file else WEIGHT_FILES)
+    return ClipTables(repository, (file,) if file else WEIGHT_FILES)
 
 
 def read_tables(folder: str) -> Any:

@@ -13,7 +13,7 @@ from shared.doctor.packages import check_core_packages, check_model_packages, in
 from shared.doctor.probe import RECORD_BYTES, Probe
 from shared.doctor.sample import Sample, take_sample
 from shared.doctor.servers import check_server
-from shared.doctor.weights import Weights
+from shared.doctor.weights import StoredWeights
 from shared.forecast import Forecast
 from shared.loop.progress import clock
 from shared.run.run import Run, Step
@@ -96,7 +96,7 @@ class Examination:
                 yield from answers
                 continue
             for one in check_model(step.label, model, self.hub):
-                if isinstance(one, Weights):
+                if isinstance(one, StoredWeights):
                     models.append((model, one))
                 else:
                     yield one

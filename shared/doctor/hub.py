@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-SECONDS = 3.0
+SECONDS_OF_HUB = 3.0
 
 
-class Answer(NamedTuple):
+class HubAnswer(NamedTuple):
     state: Literal["there", "gated", "unknown", "silent"]
     bytes: int = 0  # of the weights, where it is there
 
@@ -27,7 +27,7 @@ class Hub:
         except (LocalEntryNotFoundError, HFValidationError):
             return None
 
-    def ask(self, name: str, file: str = "") -> Answer:
+    def ask(self, name: str, file: str = "") -> HubAnswer:
         """Whether the model can be downloaded, and how large it is; or how large that one file of it is."""
         from huggingface_hub import HfApi, constants
         from huggingface_hub.errors import (
@@ -41,32 +41,32 @@ class Hub:
         if constants.HF_HUB_OFFLINE:
             self.silence = "HF_HUB_OFFLINE is set"
         if self.silence:
-            return Answer("silent")
+            return HubAnswer("silent")
         try:
-            info = HfApi().model_info(name, timeout=SECONDS, files_metadata=True)
+            info = HfApi().model_info(name, timeout=SECONDS_OF_HUB, files_metadata=True)
             sizes = {entry.rfilename: entry.size or 0 for entry in info.siblings or []}
             if info.gated:
                 self._try_access(name, file or next(iter(sizes), "config.json"))
-            return Answer("there", sizes.get(file, 0) if file else size_of_weights(sizes))
+            return HubAnswer("there", sizes.get(file, 0) if file else size_of_weights(sizes))
         except GatedRepoError:
-            return Answer("gated")
+            return HubAnswer("gated")
         except (RepositoryNotFoundError, HFValidationError):
-            return Answer("unknown")
+            return HubAnswer("unknown")
         except HfHubHTTPError as error:
             if error.response is not None and error.response.status_code in (401, 403):
-                return Answer("gated")
+                return HubAnswer("gated")
             self.silence = f"it answers {error.response.status_code if error.response is not None else error}"
         except OfflineModeIsEnabled:
             self.silence = "HF_HUB_OFFLINE is set"
         except Exception as error:  # no network, no name, no time: each version's HTTP client has its own
             self.silence = " ".join(str(error).split()) or type(error).__name__
-        return Answer("silent")
+        return HubAnswer("silent")
 
     def _try_access(self, name: str, file: str) -> None:
         """A gated model is listed for everybody; its files are not."""
         from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
-        get_hf_file_metadata(hf_hub_url(name, file), timeout=SECONDS)
+        get_hf_file_metadata(hf_hub_url(name, file), timeout=SECONDS_OF_HUB)
 
 
 def size_of_weights(sizes: dict[str, int]) -> int:

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 
 from shared.doctor.finding import GIB, Finding, fail, ok, size, warn
 from shared.doctor.machine import Gpu
-from shared.doctor.weights import Weights
+from shared.doctor.weights import StoredWeights
 from shared.forecast import Model
 
 BESIDE = 2 * GIB  # CUDA itself, and what is computed with
 SHARE_BESIDE = 0.1  # and more of that for larger models
 
-Sized = tuple[Model, Weights]
+Sized = tuple[Model, StoredWeights]
 
 
 def check_memory(
@@ -51,7 +51,7 @@ def check_memory(
         yield ok(sentence)
 
 
-def share_of(model: Model, weights: Weights, gpus: int) -> float:
+def share_of(model: Model, weights: StoredWeights, gpus: int) -> float:
     """Bytes that a model takes of each GPU, with what is computed beside it."""
     loaded = weights.halved if model.is_halved else weights.stored
     return loaded * (1 + SHARE_BESIDE) / (gpus if model.is_split else 1)

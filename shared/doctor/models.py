@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from shared.doctor.clip import Clip, find_clip
+from shared.doctor.clip import ClipTables, find_clip
 from shared.doctor.disk import existing
 from shared.doctor.finding import Finding, fail, ok, size, warn
 from shared.doctor.hub import Hub
-from shared.doctor.weights import Weights, weights_in, weights_of_file
+from shared.doctor.weights import StoredWeights, weights_in, weights_of_file
 from shared.forecast import Model
 from shared.models.loading import LOG_IN, UNKNOWN
 
@@ -22,15 +22,15 @@ class Located(NamedTuple):
     file: str = ""  # of the repository, where one is all that is needed
 
 
-def check_model(label: str, model: Model, hub: Hub) -> Iterator[Finding | Weights]:
+def check_model(label: str, model: Model, hub: Hub) -> Iterator[Finding | StoredWeights]:
     """Findings, and the weights where their size is known: there, or to be downloaded."""
     what = f"{label}: {model.option} {model.name}" + (f" ({model.tag})" if model.tag else "")
-    located = locate(model, hub)
+    located = locate_model(model, hub)
     if isinstance(located, Finding):
         yield located._replace(sentence=f"{what} {located.sentence}")
         return
     if located.path is not None:
-        weights = examine(located, model)
+        weights = examine_model(located, model)
         if not weights.problems:
             yield ok(f"{what} is complete in {located.path}, {size(weights.stored)}")
             yield weights
@@ -45,7 +45,7 @@ def check_model(label: str, model: Model, hub: Hub) -> Iterator[Finding | Weight
     yield from ask_hub(what, located, hub)
 
 
-def ask_hub(what: str, located: Located, hub: Hub) -> Iterator[Finding | Weights]:
+def ask_hub(what: str, located: Located, hub: Hub) -> Iterator[Finding | StoredWeights]:
     """What is not whole on this machine may still be downloaded when the run starts."""
     name = located.repository
     answer = hub.ask(name, located.file)
@@ -58,7 +58,7 @@ def ask_hub(what: str, located: Located, hub: Hub) -> Iterator[Finding | Weights
             )
         else:
             yield warn(f"{sentence}; `hf download {name}` does so now")
-        yield Weights(answer.bytes, answer.bytes, is_here=False)
+        yield StoredWeights(answer.bytes, answer.bytes, is_here=False)
     elif answer.state == "gated":
         yield fail(f"{what} is gated: {LOG_IN.format(model=name)}")
     elif answer.state == "unknown":
@@ -77,7 +77,7 @@ def room_for_downloads() -> tuple[Path, int]:
     return place, shutil.disk_usage(place).free
 
 
-def locate(model: Model, hub: Hub) -> Located | Finding:
+def locate_model(model: Model, hub: Hub) -> Located | Finding:
     """Where the model should be; a finding where that cannot be told."""
     path = Path(model.name)
     try:
@@ -85,7 +85,7 @@ def locate(model: Model, hub: Hub) -> Located | Finding:
             return Located(Path(model.name.removeprefix("local-dir:")))
         if model.kind == "clip" and model.tag:
             clip = find_clip(model.name, model.tag)
-            return located_clip(clip, hub) if isinstance(clip, Clip) else clip
+            return located_clip(clip, hub) if isinstance(clip, ClipTables) else clip
         if path.exists():
             return Located(path)
         if model.kind == "onnx":
@@ -101,13 +101,13 @@ def locate(model: Model, hub: Hub) -> Located | Finding:
         return fail(f"cannot be looked for: {error.name or error} is not installed")
 
 
-def located_clip(clip: Clip, hub: Hub) -> Located:
+def located_clip(clip: ClipTables, hub: Hub) -> Located:
     folder = hub.cached(clip.repository)
     names = [name for name in clip.files if folder and (folder / name).exists()] or list(clip.files)
     return Located(folder, clip.repository, names[0])
 
 
-def examine(located: Located, model: Model) -> Weights:
+def examine_model(located: Located, model: Model) -> StoredWeights:
     path = located.path
     assert path is not None
     if path.is_file():
@@ -117,7 +117,7 @@ def examine(located: Located, model: Model) -> Weights:
     if model.kind == "sam2":
         configs, checkpoints = list(path.glob("*.yaml")), list(path.glob("*.pt"))
         if len(configs) != 1 or len(checkpoints) != 1:
-            return Weights(
+            return StoredWeights(
                 problems=(f"it has {len(configs)} .yaml and {len(checkpoints)} .pt files instead of one each",)
             )
         return weights_of_file(checkpoints[0])

@@ -21,7 +21,7 @@ from shared.loop.progress import clock
 from shared.run.collect import HIDDEN
 from shared.run.run import Run, Step
 
-SECONDS = 5.0  # after which no further item is tried
+SECONDS_OF_PROBE = 5.0  # after which no further item is tried
 SECONDS_OF_MODELS = 20.0  # so that batches, and queues on a GPU, come to their pace
 MOST = 10_000  # items that are tried
 QUESTIONS = 4  # that are put to a server, which may ask money for them
@@ -48,7 +48,7 @@ class Probe:
         """Try the step on the sample, and say how long `count` items would take."""
         models = models or []
         server = next((model for model in models if model.kind == "server"), None)
-        seconds = SECONDS_OF_MODELS if models else SECONDS
+        seconds = SECONDS_OF_MODELS if models else SECONDS_OF_PROBE
         most = max(1, QUESTIONS // server.turns) if server else MOST
         items = repeated(self.items, min(max(1, math.ceil(count / self.workers)), most))
         with folder_in(place(self.run.folder), ".doctor-") as folder, folder_in(None, "doctor-") as other:

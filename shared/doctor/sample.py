@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from shared.dataset import DatasetError, Source
 from shared.doctor.finding import Finding, fail, ok
 
-SECONDS = 3.0  # for counting
+SECONDS_OF_READING = 3.0  # for counting
 PROBED = 512  # items that a probe may try before it begins again with the first
 MEASURED = 8  # photographs whose size is looked at
 
@@ -31,7 +31,7 @@ class Sample:
 
 def take_sample(source: Source, at_most: int | None = None) -> Sample:
     """Read on for some seconds; `at_most` is TEST_CUTDOWN."""
-    sample, end = Sample(), time.monotonic() + SECONDS
+    sample, end = Sample(), time.monotonic() + SECONDS_OF_READING
     try:
         for item in source.items():
             if len(sample.items) < PROBED:

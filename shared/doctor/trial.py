@@ -49,7 +49,7 @@ class Ended(NamedTuple):
     error: str = ""  # why the step broke, where it did
 
 
-Message = Ready | Answered | Ended
+TrialMessage = Ready | Answered | Ended
 
 
 class Trial(Loop):

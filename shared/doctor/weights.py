@@ -16,10 +16,10 @@ STEMS = (
     "open_clip_pytorch_model",
     "consolidated",
 )
-SUFFIXES = (".safetensors", ".bin")
+WEIGHT_SUFFIXES = (".safetensors", ".bin")
 
 
-class Weights(NamedTuple):
+class StoredWeights(NamedTuple):
     """What was found. `halved` is what is left of `stored` when values of 32 bit become 16 bit; both in bytes."""
 
     stored: int = 0
@@ -27,11 +27,11 @@ class Weights(NamedTuple):
     problems: tuple[str, ...] = ()  # `model-00002-of-00002.safetensors is missing`
     is_here: bool = True  # and not to be downloaded
 
-    def __add__(self, other: "Weights") -> "Weights":  # type: ignore[override]
-        return Weights(self.stored + other.stored, self.halved + other.halved, self.problems + other.problems)
+    def __add__(self, other: "StoredWeights") -> "StoredWeights":  # type: ignore[override]
+        return StoredWeights(self.stored + other.stored, self.halved + other.halved, self.problems + other.problems)
 
 
-def weights_in(folder: Path, kind: str, is_halved: bool) -> Weights:
+def weights_in(folder: Path, kind: str, is_halved: bool) -> StoredWeights:
     """The weights of a folder in the Hub's format."""
     if kind == "diffusers":
         return weights_of_pipeline(folder, is_halved)
@@ -42,22 +42,22 @@ def weights_in(folder: Path, kind: str, is_halved: bool) -> Weights:
             without.append("its tokenizer is missing")
         if not any(path.exists() for path in folder.glob("*processor_config.json")):
             without.append("preprocessor_config.json is missing")
-    return Weights(problems=tuple(without)) + weights_of_component(folder, False)
+    return StoredWeights(problems=tuple(without)) + weights_of_component(folder, False)
 
 
-def weights_of_pipeline(folder: Path, prefers_half: bool) -> Weights:
+def weights_of_pipeline(folder: Path, prefers_half: bool) -> StoredWeights:
     """All parts that model_index.json names."""
     index = folder / "model_index.json"
     if not index.is_file():
-        return Weights(problems=("model_index.json is missing",))
-    found = Weights()
+        return StoredWeights(problems=("model_index.json is missing",))
+    found = StoredWeights()
     for name, kind in read_object(index).items():
         if not (isinstance(kind, list) and len(kind) == 2 and kind[1]):
             continue  # a setting, or a part that this pipeline does without
         part = folder / name
-        has_weights = part.is_dir() and any(path.suffix in SUFFIXES for path in part.iterdir())
+        has_weights = part.is_dir() and any(path.suffix in WEIGHT_SUFFIXES for path in part.iterdir())
         if not part.is_dir() or not any(part.glob("*.json")):
-            found += Weights(problems=(f"{name}/ is missing",))
+            found += StoredWeights(problems=(f"{name}/ is missing",))
         elif has_weights or (part / "config.json").is_file():  # else a tokenizer, a scheduler, a processor
             one = weights_of_component(part, prefers_half)
             without = () if (part / "config.json").is_file() else ("config.json is missing",)
@@ -65,34 +65,34 @@ def weights_of_pipeline(folder: Path, prefers_half: bool) -> Weights:
     return found
 
 
-def weights_of_component(folder: Path, prefers_half: bool) -> Weights:
+def weights_of_component(folder: Path, prefers_half: bool) -> StoredWeights:
     """The one set of weights that is loaded, of those that may lie beside each other."""
     for variant in ("fp16", "") if prefers_half else ("",):
         dotted = f".{variant}" if variant else ""
-        for suffix in SUFFIXES:
+        for suffix in WEIGHT_SUFFIXES:
             for stem in STEMS:
                 index = folder / f"{stem}{suffix}.index{dotted}.json"
                 if index.is_file():
                     names = sorted(set(read_object(index).get("weight_map", {}).values()))
-                    return sum((weights_of_file(folder / name) for name in names), Weights())
+                    return sum((weights_of_file(folder / name) for name in names), StoredWeights())
                 whole = folder / f"{stem}{dotted}{suffix}"
                 if os.path.lexists(whole):
                     return weights_of_file(whole)
                 if any(folder.glob(f"{stem}-*-of-*{suffix}")):
-                    return Weights(problems=(f"{index.name} is missing",))
-    return Weights(problems=("its weights are missing",))
+                    return StoredWeights(problems=(f"{index.name} is missing",))
+    return StoredWeights(problems=("its weights are missing",))
 
 
-def weights_of_file(path: Path) -> Weights:
+def weights_of_file(path: Path) -> StoredWeights:
     if not path.is_file():
-        return Weights(problems=(f"{path.name} is missing",))
+        return StoredWeights(problems=(f"{path.name} is missing",))
     found = path.stat().st_size
     with open(path, "rb") as file:
         start = file.read(40)
         if start.startswith(b"version https://git-lfs"):
-            return Weights(problems=(f"{path.name} is a pointer of Git LFS and not the file",))
+            return StoredWeights(problems=(f"{path.name} is a pointer of Git LFS and not the file",))
         if path.suffix != ".safetensors":
-            return Weights(found, found) if found else Weights(problems=(f"{path.name} is empty",))
+            return StoredWeights(found, found) if found else StoredWeights(problems=(f"{path.name} is empty",))
         try:
             (length,) = struct.unpack("<Q", start[:8])
             if length > found:
@@ -101,13 +101,13 @@ def weights_of_file(path: Path) -> Weights:
             header = json.loads(file.read(length))
             tensors = [(tensor["dtype"], *tensor["data_offsets"]) for tensor in tensors_of(header)]
         except (ValueError, KeyError, TypeError, struct.error):
-            return Weights(problems=(f"{path.name} is damaged",))
+            return StoredWeights(problems=(f"{path.name} is damaged",))
     expected = 8 + length + max((stop for _, _, stop in tensors), default=0)
     if found < expected:
-        return Weights(problems=(f"{path.name} is cut off after {found} of {expected} bytes",))
+        return StoredWeights(problems=(f"{path.name} is cut off after {found} of {expected} bytes",))
     stored = sum(stop - start for _, start, stop in tensors)
     halved = sum((stop - start) // (2 if dtype == "F32" else 1) for dtype, start, stop in tensors)
-    return Weights(stored, halved)
+    return StoredWeights(stored, halved)
 
 
 def tensors_of(header: dict) -> Iterator[dict]:

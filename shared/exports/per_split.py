@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from shared.run.run import Step
 
 
-IMAGES = "{split}images"  # in a table's name; an input that is a table itself has a name instead
+IMAGE_TABLES = "{split}images"  # in a table's name; an input that is a table itself has a name instead
 TABLES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".txt")
 
 
@@ -42,9 +42,9 @@ def named_after(source: Path, name: str, is_first: bool) -> str:
 
     The first step adds one word to its input's name; one that follows adds also those of the steps before it.
     """
-    if source.suffix.lower() not in TABLES or IMAGES not in name:
+    if source.suffix.lower() not in TABLES or IMAGE_TABLES not in name:
         return name
-    folder, ending = name.split(IMAGES)
+    folder, ending = name.split(IMAGE_TABLES)
     if is_first:
         ending = ending[ending.rindex("_with_") :]
     return folder + source.stem.replace("{", "{{").replace("}", "}}") + ending

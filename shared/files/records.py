@@ -1,7 +1,6 @@
 """Records and failures: one JSON file per item, whole or absent, in place after the images it names."""
 
 import os
-import shutil
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
@@ -143,7 +142,3 @@ def scan(folder: Path | str) -> Iterator[os.DirEntry]:
                 yield from scan(entry.path)
             else:
                 yield entry
-
-
-def remove_parts(parts: Path) -> None:
-    shutil.rmtree(parts, ignore_errors=True)

@@ -10,7 +10,7 @@ from shared.light.colour import cct_of_rgb, illuminant, lightness, luminance, sr
 from shared.light.direction import Direction, contour_of, front_of
 from shared.light.enlarge import shrink
 from shared.light.network import Seen, look, shrink_to_grid
-from shared.light.shading import WORKING_SIZE, enlarged
+from shared.light.shading import SHADING_SIZE, enlarged
 
 GREY_SPREAD = 6  # between the largest and smallest channel, of 255: a picture with no more is black and white
 LOW_KEY, HIGH_KEY = 32.0, 68.0  # mean L* below and above which a picture is low or high key
@@ -45,8 +45,8 @@ def describe(photograph: np.ndarray, mask: np.ndarray | None = None) -> Light:
 
     `mask` (HxW uint8, 0..255) is the subject, whose contour tells light from the camera.
     """
-    small = shrink(photograph, WORKING_SIZE)
-    subject = None if mask is None else shrink(mask, WORKING_SIZE) > 127
+    small = shrink(photograph, SHADING_SIZE)
+    subject = None if mask is None else shrink(mask, SHADING_SIZE) > 127
     if subject is not None and not subject.any():
         subject = None
 

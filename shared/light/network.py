@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 GRID_SIZE = 192  # the long side of what it looks at, in pixels
 STRIDE = 32  # what it looks at has sides of this many pixels or a multiple
-DARK = np.float32(0.003)  # linear light added before the logarithm, so that noise in black makes no edges
-WEIGHTS = Path(__file__).parent / "light.onnx"
+NOISE_FLOOR = np.float32(0.003)  # linear light added before the logarithm, so that noise in black makes no edges
+NETWORK_FILE = Path(__file__).parent / "light.onnx"
 
 # Log RGB as brightness, the chromaticity from cool to warm light, and what is left of chromaticity.
-WARM = np.log(rgb_of_cct(3000)) - np.log(rgb_of_cct(9000))
-WARM -= WARM.mean()
-WARM /= np.linalg.norm(WARM)
-AXES = np.stack([np.full(3, 1 / 3), WARM, np.cross(np.full(3, 3**-0.5), WARM)], axis=1).astype(np.float32)
+WARMING = np.log(rgb_of_cct(3000)) - np.log(rgb_of_cct(9000))
+WARMING -= WARMING.mean()
+WARMING /= np.linalg.norm(WARMING)
+AXES = np.stack([np.full(3, 1 / 3), WARMING, np.cross(np.full(3, 3**-0.5), WARMING)], axis=1).astype(np.float32)
 
 _of_thread = threading.local()  # OpenCV's networks are not for two threads at once
 
@@ -72,7 +72,7 @@ def features(photograph: np.ndarray) -> np.ndarray:
 
     Log brightness above the picture's mean, so that exposure cancels; two axes of chromaticity; whether it is clipped.
     """
-    planes = np.log(srgb_to_linear(photograph) + DARK) @ AXES
+    planes = np.log(srgb_to_linear(photograph) + NOISE_FLOOR) @ AXES
     planes[..., 0] -= planes[..., 0].mean()
     clipped = (photograph.max(axis=-1) >= CLIPPED).astype(np.float32)
     return np.concatenate([planes, clipped[..., np.newaxis]], axis=-1)
@@ -89,5 +89,5 @@ def _network() -> "cv2.dnn.Net":
     if not hasattr(_of_thread, "network"):
         import cv2
 
-        _of_thread.network = cv2.dnn.readNetFromONNX(str(WEIGHTS))
+        _of_thread.network = cv2.dnn.readNetFromONNX(str(NETWORK_FILE))
     return _of_thread.network

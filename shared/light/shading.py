@@ -8,7 +8,7 @@ from shared.light.colour import srgb_to_linear
 from shared.light.enlarge import DARKEST, GuidedMap, bands, shrink
 from shared.light.network import look, shrink_to_grid
 
-WORKING_SIZE = 384  # the long side at which shading is handed on, in pixels
+SHADING_SIZE = 384  # the long side at which shading is handed on, in pixels
 DOUBT = 0.03  # standard deviation (natural logarithm) of the shading that is seen where there is none
 
 
@@ -30,7 +30,7 @@ def flatten(photograph: np.ndarray) -> Flattened:
 
 def shading_map(photograph: np.ndarray) -> GuidedMap:
     """The log shading of a uint8 RGB photograph, found at the working size, to be had at full size by rows."""
-    small = shrink(photograph, WORKING_SIZE)
+    small = shrink(photograph, SHADING_SIZE)
     return GuidedMap(shading_of(small), small, *photograph.shape[:2])
 
 

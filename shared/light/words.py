@@ -21,8 +21,8 @@ FROM_A_SIDE = {
     "lower right": ("from the lower right", "from below on the right"),
     "front": ("from the front", "from the camera side"),
 }
-QUALITY = {"hard": ("hard", "crisp", "sharp-edged"), "soft": ("soft", "gentle", "diffused")}
-COLOUR = {
+HARDNESS_WORDS = {"hard": ("hard", "crisp", "sharp-edged"), "soft": ("soft", "gentle", "diffused")}
+COLOUR_WORDS = {
     "warm": ("warm", "warm-toned", "golden"),
     "cool": ("cool", "cool-toned", "bluish"),
     "neutral": ("neutral", "white", "daylight-balanced"),
@@ -57,10 +57,10 @@ def keywords(light: Light, rng: np.random.Generator) -> str:
 
     described = []
     if light.hardness >= HARD:
-        described.append(choose(QUALITY["hard"], "quality"))
+        described.append(choose(HARDNESS_WORDS["hard"], "quality"))
     elif light.hardness <= SOFT:
-        described.append(choose(QUALITY["soft"], "quality"))
-    described.append(choose(COLOUR[_colour(light.cct_kelvin)], "colour"))
+        described.append(choose(HARDNESS_WORDS["soft"], "quality"))
+    described.append(choose(COLOUR_WORDS[_colour(light.cct_kelvin)], "colour"))
     lighting = " ".join([*described, choose(NOUN, "noun")])
     if light.direction is not None and light.confidence >= 0.5:
         lighting += " " + choose(FROM_A_SIDE[light.direction], "side")

@@ -10,12 +10,12 @@ from shared.errors import is_disk_error
 
 log = logging.getLogger("worker")
 
-Outcome = tuple[dict, dict | Exception]
+Finished = tuple[dict, dict | Exception]
 
 
 def finished(
     seen: Iterator[tuple[dict, Any]], finish: Callable[[dict, Any], dict], threads: int, room: int
-) -> Iterator[Outcome]:
+) -> Iterator[Finished]:
     """Worker.stream() for a worker whose items each need the CPU after the GPU.
 
     `seen` runs the models, batch by batch, and yields each item with what they saw, or with the exception that is its
@@ -39,7 +39,7 @@ def finished(
                 future.cancel()
 
 
-def outcome(item: dict, future: Future) -> Outcome:
+def outcome(item: dict, future: Future) -> Finished:
     """Wait for an item; what went wrong with it is its failure alone, unless the disk is full."""
     try:
         return item, future.result()

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 log = logging.getLogger("worker")
 
 WAY_OUT = "uv pip install --python .venv/bin/python -r requirements.txt"
-REASONS = "RELIGHT_REASONS"  # a folder in which a process that breaks says why
+REASONS_VARIABLE = "RELIGHT_REASONS"  # a folder in which a process that breaks says why
 PARENT = "RELIGHT_PARENT"  # the pid that the launcher knows
 
 
 def is_member() -> bool:
     """Whether this is one of the processes that torchrun started."""
-    return REASONS in os.environ
+    return REASONS_VARIABLE in os.environ
 
 
 class Parent:
@@ -52,7 +52,7 @@ class Parent:
         if self.stop_requested or not self.step.worker.left(self.step, self.place.processes):
             return STOPPED if self.stop_requested else 0
         with tempfile.TemporaryDirectory(prefix="together-") as reasons:
-            environment = os.environ | {REASONS: reasons, PARENT: str(os.getpid())}
+            environment = os.environ | {REASONS_VARIABLE: reasons, PARENT: str(os.getpid())}
             processes = self.place.processes
             cores = max(1, share_of_cores(self.place.cores) // processes)
             environment["OMP_NUM_THREADS"] = str(cores)
@@ -169,7 +169,7 @@ class Together:
 
     def _broke(self, reason: str, status: int) -> int:
         note = {"reason": reason, "status": status, "time": time.time()}
-        Path(os.environ[REASONS], str(self.rank)).write_text(json.dumps(note))
+        Path(os.environ[REASONS_VARIABLE], str(self.rank)).write_text(json.dumps(note))
         return status
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import ConfigDict, Field, PositiveInt
 
-Share = Annotated[float, Field(ge=0, le=1)]
+Confidence = Annotated[float, Field(ge=0, le=1)]
 MIDDLE = 0.22  # standard deviation of what counts as the middle, as a share of the sides
 
 
@@ -19,11 +19,11 @@ class AutomaticMasks:
     )
     points_per_batch: Annotated[PositiveInt, Field(description="points that are tried together")] = 64
     pred_iou_thresh: Annotated[
-        Share, Field(description="the model's own opinion of a mask, below which it is dropped")
+        Confidence, Field(description="the model's own opinion of a mask, below which it is dropped")
     ] = 0.8
-    stability_score_thresh: Annotated[Share, Field(description="how little a mask may change with its threshold")] = (
-        0.95
-    )
+    stability_score_thresh: Annotated[
+        Confidence, Field(description="how little a mask may change with its threshold")
+    ] = 0.95
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from shared.light.enlarge import GuidedMap, bands, enlarge, shrink
 
-WORKING_SIZE = 384  # the long side at which people are looked for, in pixels
+FACE_SIZE = 384  # the long side at which people are looked for, in pixels
 SMALLEST_FACE = 24
 VIEWS_THAT_MUST_AGREE = 4  # of the six views of the photograph in which a face is looked for
 LEAST_SKIN = 0.35  # share of the inner face that has the colour of skin
@@ -30,7 +30,7 @@ def people(photograph: np.ndarray) -> np.ndarray | None:
     """
     import cv2
 
-    small = shrink(photograph, WORKING_SIZE)
+    small = shrink(photograph, FACE_SIZE)
     faces = find_faces(small)
     if not faces:
         return None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SAM = ("sam3", "sam2")
 MODELS = {"sam3": "facebook/sam3", "sam2": "facebook/sam2.1-hiera-large"}
 NOUNS = {"face": "person", "sam2": "person", "u2net": "subject"}  # what is looked for; of sam3 its text_prompt
-Share = Annotated[float, Field(ge=0, le=1)]
+InstanceConfidence = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass
@@ -40,7 +40,9 @@ class Masking:
         bool, Field(description="a photograph in which nothing is found fails; else it is relit as a whole")
     ] = False
     text_prompt: Annotated[str, Field(min_length=1, description="sam3: what the subject is called")] = "person"
-    detection_threshold: Annotated[Share, Field(description="sam3: how sure it must be of an instance")] = 0.5
+    detection_threshold: Annotated[
+        InstanceConfidence, Field(description="sam3: how sure it must be of an instance")
+    ] = 0.5
     mask_threshold: Annotated[float, Field(gt=0, lt=1, description="sam3: how sure it must be of a pixel")] = 0.5
     instances: Annotated[
         Literal["all", "best"], Field(description="sam3, sam2: everybody, or only the one found most surely")

@@ -130,9 +130,9 @@ def number(value: Any) -> float:
 def prompts_of_faces(photograph: np.ndarray) -> list[Prompt]:
     """A box for the person under each face in a uint8 RGB photograph (HxWx3), with a point on the face."""
     from shared.light.enlarge import shrink
-    from shared.masks.faces import WORKING_SIZE, find_faces
+    from shared.masks.faces import FACE_SIZE, find_faces
 
-    small = shrink(photograph, WORKING_SIZE)
+    small = shrink(photograph, FACE_SIZE)
     (height, width), (rows, columns) = photograph.shape[:2], small.shape[:2]
     prompts = []
     for face in find_faces(small):

@@ -44,7 +44,7 @@ class Sam2:
             from sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
             from sam2.sam2_image_predictor import SAM2ImagePredictor
 
-            network = build(*locate(model), device)
+            network = build_sam2(*locate(model), device)
             self.predictor = SAM2ImagePredictor(network)
             self.everywhere = SAM2AutomaticMaskGenerator(network, **vars(automatic))
         self.size = size = network.image_size
@@ -143,7 +143,7 @@ def locate(model: str) -> tuple[Path, Path]:
     return Path(sam2.__path__[0]) / config, Path(hf_hub_download(model, checkpoint))
 
 
-def build(config: Path, checkpoint: Path, device: "torch.device") -> Any:
+def build_sam2(config: Path, checkpoint: Path, device: "torch.device") -> Any:
     """What build_sam2 builds, from a config that may lie anywhere."""
     import torch
     from hydra.utils import instantiate

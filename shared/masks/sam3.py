@@ -12,7 +12,7 @@ from shared.models.loading import loading, reach
 if TYPE_CHECKING:
     import torch
 
-SOFTNESS = 0.5  # width of the outline, in probability: a mask is opaque from threshold + 0.25 on
+SAM3_SOFTNESS = 0.5  # width of the outline, in probability: a mask is opaque from threshold + 0.25 on
 
 
 class Sam3:
@@ -67,5 +67,5 @@ class Sam3:
             ]
 
     def _instances(self, scores: "torch.Tensor", masks: "torch.Tensor") -> list[Instance]:
-        values = (masks.float().sigmoid() - self.mask_threshold) / SOFTNESS + 0.5
+        values = (masks.float().sigmoid() - self.mask_threshold) / SAM3_SOFTNESS + 0.5
         return [Instance(mask, score) for mask, score in zip(values.cpu().numpy(), scores.tolist(), strict=True)]

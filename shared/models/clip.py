@@ -29,7 +29,7 @@ class Clip:
         import torch
 
         self.name, self.device, self.dtype = weights.name, device, torch.float32
-        model, tokenizer = build(weights)
+        model, tokenizer = build_clip(weights)
         with torch.inference_mode():
             self.texts = model.encode_text(tokenizer(list(texts)), normalize=True).to(device)
             self.logit_scale = float(model.logit_scale.exp())
@@ -95,7 +95,7 @@ class Clip:
         return arrived
 
 
-def build(weights: Weights, **options: Any) -> tuple[Any, Callable]:
+def build_clip(weights: Weights, **options: Any) -> tuple[Any, Callable]:
     """The model in eval mode, and the tokenizer that belongs to it."""
     import open_clip
 
@@ -122,7 +122,7 @@ def in_low_precision(model: Any, weights: Weights, device: "torch.device", dtype
     import torch
 
     precision = "bf16" if dtype == torch.bfloat16 else "fp16"
-    fast, _ = build(weights, precision=precision, device=device, load_weights=False)
+    fast, _ = build_clip(weights, precision=precision, device=device, load_weights=False)
     fast.load_state_dict(model.state_dict())
     return fast.to(memory_format=torch.channels_last)
 

@@ -15,7 +15,7 @@ log = logging.getLogger("worker")
 
 WEIGHT_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")  # as open_clip names them on the Hub
 CONFIG_FILE = "open_clip_config.json"
-SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
+CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def is_path(checkpoint: str) -> bool:
     return (
         os.sep in checkpoint
         or checkpoint.startswith(".")
-        or checkpoint.endswith(SUFFIXES)
+        or checkpoint.endswith(CHECKPOINT_SUFFIXES)
         or os.path.exists(checkpoint)
     )
 
@@ -89,7 +89,7 @@ def in_folder(folder: Path) -> Weights:
         raise RunError(
             f"the checkpoint {folder} has no {CONFIG_FILE}; name a file of weights, or a folder from the Hub"
         )
-    if not any(path.suffix in SUFFIXES for path in folder.iterdir()):
+    if not any(path.suffix in CHECKPOINT_SUFFIXES for path in folder.iterdir()):
         raise RunError(
             f"the checkpoint {folder} has no weights beside its {CONFIG_FILE}; it should have {WEIGHT_FILES[0]}"
         )

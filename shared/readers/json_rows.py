@@ -12,7 +12,7 @@ from shared.errors import DatasetError
 from shared.readers.row import RowReader
 
 
-def read_json(path: Path, reader: RowReader) -> Iterator[dict]:
+def read_json_rows(path: Path, reader: RowReader) -> Iterator[dict]:
     """Items of a JSON file: a list of objects, or {"data": [...]}, larger than memory if need be."""
     import ijson
 

@@ -15,7 +15,7 @@ from shared.run.run import Step
 
 QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|“[^”]*”")
 PATH = re.compile(r"(?<![\w.])(?:\.{0,2}/)[^\s:,;]+")
-NUMBER = re.compile(r"\d[\d,.]*\d|\d")
+DIGITS = re.compile(r"\d[\d,.]*\d|\d")
 
 
 def failures_of(step: Step) -> Rejects:
@@ -74,7 +74,7 @@ def without_names(message: str, key: str, image_path: str | None) -> str:
 
 def pattern(message: str) -> str:
     """The message with … also for paths, quoted words and numbers."""
-    return NUMBER.sub("…", PATH.sub("…", QUOTED.sub("…", message)))
+    return DIGITS.sub("…", PATH.sub("…", QUOTED.sub("…", message)))
 
 
 def rows_by_key(step: Step, keys: list[str]) -> dict[str, dict]:

@@ -24,7 +24,7 @@ class Loss:
 
 
 @dataclass
-class Stage:
+class FunnelStage:
     """A step as the funnel shows it: taken = kept + losses."""
 
     step: Step
@@ -49,7 +49,7 @@ class Stage:
         return sum(loss.count for loss in self.losses if loss.kind == kind)
 
 
-def stages_of(run: Run, items: int) -> list[Stage]:
+def stages_of(run: Run, items: int) -> list[FunnelStage]:
     """One stage a step, complete or not; `items` is how many the run read."""
     found = [stage_of(step) for step in run.steps]
     for stage in found:
@@ -59,9 +59,9 @@ def stages_of(run: Run, items: int) -> list[Stage]:
     return found
 
 
-def stage_of(step: Step) -> Stage:
+def stage_of(step: Step) -> FunnelStage:
     if not step.folder.is_dir() or not step.table_path.exists():
-        return Stage(step)
+        return FunnelStage(step)
     taken = len(Table(step.table_path))
     proof: dict | None = step.read_proof()
     if (
@@ -78,16 +78,16 @@ def stage_of(step: Step) -> Stage:
         Loss("left", left, "not done yet"),
     ]
     foreign = proof["foreign"] if proof else 0
-    return Stage(step, True, taken, rows, foreign, losses=[loss for loss in losses if loss.count > 0])
+    return FunnelStage(step, True, taken, rows, foreign, losses=[loss for loss in losses if loss.count > 0])
 
 
-def collected_stage(step: Step, taken: int, proof: dict | None) -> Stage:
+def collected_stage(step: Step, taken: int, proof: dict | None) -> FunnelStage:
     """A step without work per item, such as merge: it is made as a whole or not at all."""
     if proof is None:
-        return Stage(step, True, taken, losses=[Loss("left", taken, "not made yet")])
+        return FunnelStage(step, True, taken, losses=[Loss("left", taken, "not made yet")])
     dropped = max(0, taken - proof["rows"])
     losses = [Loss("dropped", dropped, why_dropped(step))] if dropped else []
-    return Stage(step, True, taken, proof["rows"], losses=losses)
+    return FunnelStage(step, True, taken, proof["rows"], losses=losses)
 
 
 def why_dropped(step: Step) -> str:

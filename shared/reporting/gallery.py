@@ -12,14 +12,14 @@ import numpy as np
 from shared.files.table import Table
 from shared.images import image_of
 from shared.light.words import COOL, HARD, SOFT, WARM
-from shared.reporting.profile import Profile, number
+from shared.reporting.profile import Profile, count_of
 from shared.reporting.thumbnails import Thumbnail, in_threads, mask_thumbnail, side_for, thumbnail
 from shared.run.run import Run
 
 MOST_CARDS, FEWEST_CARDS = 200, 40
 DECODED_PIXELS = 2e9  # of all pictures of a page together, about: a minute on one core
 MOST_VALUES, LONGEST_VALUE = 60, 400  # of a row's own values, and of their letters
-PICTURES = {  # in the order of the arrow keys: the two that are to be compared come first
+PICTURE_FIELDS = {  # in the order of the arrow keys: the two that are to be compared come first
     "photograph": "image_path",
     "relit": "relit_image_path",
     "input": "input_image_path",
@@ -61,7 +61,7 @@ def gallery_of(run: Run, table: Table, profile: Profile) -> Gallery:
     values = profile.gains if is_evaluated else profile.scores
     chosen = choose(np.array(values), np.array(profile.splits), most_cards(table))
     rows = [table[index] for index in chosen]
-    labels = [label for label, field in PICTURES.items() if any(row.get(field) for row in rows)]
+    labels = [label for label, field in PICTURE_FIELDS.items() if any(row.get(field) for row in rows)]
     side = side_for(len(rows) * len(labels))
     cards = in_threads(lambda row: card(run, row, labels, side), rows)
     facets: dict[str, dict[str, int]] = {}
@@ -76,7 +76,9 @@ def most_cards(table: Table) -> int:
     """Fewer where the photographs are large: decoding them is what a report takes its time for."""
     looked_at = [table[int(place)] for place in np.linspace(0, len(table) - 1, min(16, len(table)))]
     pixels = [
-        number(row.get("width")) * number(row.get("height")) * sum(bool(row.get(field)) for field in PICTURES.values())
+        count_of(row.get("width"))
+        * count_of(row.get("height"))
+        * sum(bool(row.get(field)) for field in PICTURE_FIELDS.values())
         for row in looked_at
     ]
     known = [size for size in pixels if size > 0]
@@ -118,9 +120,9 @@ def facets_of(row: dict) -> dict[str, str]:
     if light:
         found["direction"] = light.get("direction") or "not told"
         found["key"] = light.get("key")
-    if not math.isnan(kelvin := number(light.get("cct_kelvin"))):
+    if not math.isnan(kelvin := count_of(light.get("cct_kelvin"))):
         found["colour"] = "warm" if kelvin < WARM else "cool" if kelvin > COOL else "neutral"
-    if not math.isnan(hardness := number(light.get("hardness"))):
+    if not math.isnan(hardness := count_of(light.get("hardness"))):
         found["hardness"] = "hard" if hardness >= HARD else "soft" if hardness <= SOFT else "medium"
     return {name: value for name, value in found.items() if value in FACETS[name]}
 
@@ -128,11 +130,11 @@ def facets_of(row: dict) -> dict[str, str]:
 def card(run: Run, row: dict, labels: list[str], side: int) -> Card:
     return Card(
         row["key"],
-        [shown(run, row, label, side) for label in labels],
+        [shown_item(run, row, label, side) for label in labels],
         keywords_of(row),
         facts_of(row),
         facets_of(row),
-        None if math.isnan(gain := number(row.get("psnr_gain"))) else gain,
+        None if math.isnan(gain := count_of(row.get("psnr_gain"))) else gain,
         values_of(row, run),
     )
 
@@ -142,8 +144,8 @@ def keywords_of(row: dict) -> str:
     return keywords if isinstance(keywords, str) else ""
 
 
-def shown(run: Run, row: dict, label: str, side: int) -> Shown:
-    path = row.get(PICTURES[label])
+def shown_item(run: Run, row: dict, label: str, side: int) -> Shown:
+    path = row.get(PICTURE_FIELDS[label])
     if label == "mask" and row.get("mask") == "none":
         return Shown(label, None, "no subject: all of it is relit")
     if not path:
@@ -151,7 +153,7 @@ def shown(run: Run, row: dict, label: str, side: int) -> Shown:
     if label == "photograph":
         picture = thumbnail(row, side, run.folder)
     elif label == "input":
-        picture = thumbnail(image_of(row, PICTURES[label]), side, run.folder)
+        picture = thumbnail(image_of(row, PICTURE_FIELDS[label]), side, run.folder)
     elif label == "mask":
         picture = mask_thumbnail(row, path, side, run.folder)
     else:
@@ -187,7 +189,7 @@ def measurements(row: dict) -> dict[str, str | None]:
 
 def decimal(value: Any, digits: int, unit: str = "") -> str | None:
     """None for what is no number: a table from outside may have a column of that name."""
-    return None if math.isnan(number(value)) else f"{value:.{digits}f}{unit}"
+    return None if math.isnan(count_of(value)) else f"{value:.{digits}f}{unit}"
 
 
 def values_of(row: dict, run: Run) -> list[tuple[str, str]]:

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from shared.files.table import Table
-from shared.reporting.funnel import Stage
-from shared.reporting.gallery import FACETS, PICTURES, choose, facets_of, keywords_of, measurements
+from shared.reporting.funnel import FunnelStage
+from shared.reporting.gallery import FACETS, PICTURE_FIELDS, choose, facets_of, keywords_of, measurements
 from shared.reporting.profile import Profile
 from shared.reporting.rejects import Rejects
 from shared.reporting.thumbnails import link_to
@@ -29,7 +29,7 @@ class Item(NamedTuple):
 
 
 def gallery_page(
-    run: Run, table: Table, profile: Profile, stages: list[Stage], rejected: list[Rejects]
+    run: Run, table: Table, profile: Profile, stages: list[FunnelStage], rejected: list[Rejects]
 ) -> dict[str, Any]:
     """What the page shows: `items` are columns of JSON values, `notes` says of what there is too much to show all."""
     is_evaluated = len(profile.known_gains) > 0
@@ -56,7 +56,7 @@ def evenly(shown: int, total: int, state: str) -> str:
     return f"Of {total:,} that are {state} these are {shown:,}, chosen evenly."
 
 
-def still_kept(table: Table, stages: list[Stage]) -> np.ndarray:
+def still_kept(table: Table, stages: list[FunnelStage]) -> np.ndarray:
     """(rows) bool: false where a row of the last table has failed in the step that goes on from there."""
     is_kept = np.ones(len(table), bool)
     for stage in stages:
@@ -106,7 +106,7 @@ def shortened(links: list[str | None]) -> dict[str, Any]:
 def links_of(row: dict, run_folder: Path) -> dict[str, str | None]:
     """Where each picture of a row lies; a photograph in a tar or a Parquet file has no file of its own."""
     found: dict[str, str | None] = {}
-    for label, field in {STRIP: "thumbnail_path", **PICTURES}.items():
+    for label, field in {STRIP: "thumbnail_path", **PICTURE_FIELDS}.items():
         path, member = row.get(field), row.get(field.removesuffix("_path") + "_member")
         found[label] = link_to(path, run_folder) if isinstance(path, str) and path and not member else None
     if row.get("mask") == "none":

@@ -61,12 +61,10 @@ def spread(values: Iterable[float]) -> Spread | None:
     if not len(measured):
         return None
     low, median, high = np.percentile(measured, (5, 50, 95))
-    return Spread(len(measured), float(measured.mean()), float(median), float(low), float(high), histogram(measured))
+    return Spread(len(measured), float(measured.mean()), float(median), float(low), float(high), bars_of(measured))
 
 
-def histogram(
-    values: np.ndarray, kept: np.ndarray | None = None, limits: tuple[float, float] | None = None
-) -> Histogram:
+def bars_of(values: np.ndarray, kept: np.ndarray | None = None, limits: tuple[float, float] | None = None) -> Histogram:
     """Bars of equal width between round numbers; `kept` are those of the values (a part of them) that are in colour.
 
     With `kept` fewer than the values there is a cut, at the lowest of them.

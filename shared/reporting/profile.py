@@ -9,19 +9,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from shared.files.table import name_hash
-from shared.reporting.histograms import Histogram, histogram, kelvin_histogram
+from shared.reporting.histograms import Histogram, bars_of, kelvin_histogram
 from shared.splits import SPLITS
 
 MOST_PHRASES = 200_000  # different ones that are counted at once; beyond, the rare ones are let go
 SHOWN_PHRASES = 24
-KEYS = ("low", "mid", "high")
+LIGHT_KEYS = ("low", "mid", "high")
 SPENT = {
     "questions": "asked", "prompt_tokens": "prompt_tokens", "completion_tokens": "completion_tokens", "dollars": "cost",
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Share:
+class LightShare:
     label: str
     count: int
     percent: float  # of all
@@ -45,23 +45,23 @@ class Profile:
             self.add(row)
 
     def add(self, row: dict) -> None:
-        self.scores.append(number(row.get("lighting_score")))
+        self.scores.append(count_of(row.get("lighting_score")))
         self.splits.append(SPLITS.index(row["split"]) if row.get("split") in SPLITS else -1)
-        self.gains.append(number(row.get("psnr_gain")))
+        self.gains.append(count_of(row.get("psnr_gain")))
         # Of what a model has relit, psnr is that of its answer; here the identity floor is gathered.
         floors = (row.get("psnr_floor", row.get("psnr")), row.get("ssim_floor", row.get("ssim")))
         for values, value in zip((self.psnr, self.ssim), floors, strict=True):
-            if not math.isnan(number(value)):
-                values.append(number(value))
+            if not math.isnan(count_of(value)):
+                values.append(count_of(value))
         light = row.get("light")
         if isinstance(light, dict):
             self.directions[light.get("direction") or "not told"] += 1
             self.keys[str(light.get("key"))] += 1
             for values, value in ((self.kelvin, light.get("cct_kelvin")), (self.hardness, light.get("hardness"))):
-                if not math.isnan(number(value)):
-                    values.append(number(value))
+                if not math.isnan(count_of(value)):
+                    values.append(count_of(value))
         for name, field in SPENT.items():  # by a captioner that asked a model
-            if not math.isnan(spent := number(row.get(field))):
+            if not math.isnan(spent := count_of(row.get(field))):
                 setattr(self, name, getattr(self, name) + type(getattr(self, name))(spent))
         keywords = row.get("lighting_keywords")
         if isinstance(keywords, str) and keywords.strip():
@@ -85,28 +85,30 @@ class Profile:
     def different_wordings(self) -> int:
         return len(np.unique(np.frombuffer(self.wordings, np.uint64))) if self.wordings else 0
 
-    def frequent_phrases(self) -> list[Share]:
+    def frequent_phrases(self) -> list[LightShare]:
         """The most frequent ones; equal counts by the alphabet, so that the order says nothing about the machine."""
         ranked = sorted(self.phrases.items(), key=lambda pair: (-pair[1], pair[0]))[:SHOWN_PHRASES]
         return shares(dict(ranked), len(self.wordings))
 
 
-def number(value: object) -> float:
+def count_of(value: object) -> float:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return float(value) if is_number else math.nan  # type: ignore[arg-type]
 
 
-def shares(counts: dict[str, int], total: int) -> list[Share]:
+def shares(counts: dict[str, int], total: int) -> list[LightShare]:
     highest = max([1, *counts.values()])
-    return [Share(label, count, 100 * count / max(total, 1), 100 * count / highest) for label, count in counts.items()]
+    return [
+        LightShare(label, count, 100 * count / max(total, 1), 100 * count / highest) for label, count in counts.items()
+    ]
 
 
 @dataclass
 class LightCharts:
-    directions: dict[str, Share]
+    directions: dict[str, LightShare]
     told: int  # items whose light's direction was told
     kelvin: Histogram | None
-    keys: list[Share]
+    keys: list[LightShare]
     hardness: Histogram | None
     total: int
 
@@ -116,13 +118,13 @@ def light_of(profile: Profile) -> LightCharts | None:
     total = sum(profile.directions.values())
     if not total:
         return None
-    counts = {key: profile.keys[key] for key in KEYS}
+    counts = {key: profile.keys[key] for key in LIGHT_KEYS}
     told = {word: count for word, count in profile.directions.items() if word != "not told"}
     return LightCharts(
         {share.label: share for share in shares(told, total)},
         sum(told.values()),
         kelvin_histogram(profile.kelvin) if profile.kelvin else None,
         shares(counts, total),
-        histogram(np.array(profile.hardness), limits=(0.0, 1.0)) if profile.hardness else None,
+        bars_of(np.array(profile.hardness), limits=(0.0, 1.0)) if profile.hardness else None,
         total,
     )

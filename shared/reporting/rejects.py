@@ -7,13 +7,13 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from shared.reporting.thumbnails import LARGEST, Thumbnail, in_threads, thumbnail
+from shared.reporting.thumbnails import LARGEST_THUMBNAIL, Thumbnail, in_threads, thumbnail
 from shared.run.run import Step
 
 MOST_READ = 5000  # rejects of a step that are read; of more, an even choice
 MOST_REASONS = 10  # of failures; the rarer ones are one more
 EXAMPLES = 8  # of each reason
-SIDE = 160  # pixels of an example
+REJECT_SIDE = 160  # pixels of an example
 LONGEST_NAME = 70  # letters of a reason where it is one choice of many
 
 
@@ -69,17 +69,17 @@ def examples_of(step: Step, reason: Reason) -> list[Example]:
 
     def example(reject: Reject) -> Example:
         message = "" if has_one_message else reject.said
-        return Example(reject.row["key"], message, picture_of(reject.row, step), "thumbnail_path" in reject.row)
+        return Example(reject.row["key"], message, reject_picture(reject.row, step), "thumbnail_path" in reject.row)
 
-    return in_threads(example, evenly(reason.rejects, EXAMPLES))
+    return in_threads(example, spread_out(reason.rejects, EXAMPLES))
 
 
-def picture_of(row: dict, step: Step) -> Thumbnail | None:
+def reject_picture(row: dict, step: Step) -> Thumbnail | None:
     if strip := row.get("thumbnail_path"):
-        return thumbnail(Path(strip), LARGEST, step.run.folder)
-    return thumbnail(row, SIDE, step.run.folder) if row.get("image_path") else None
+        return thumbnail(Path(strip), LARGEST_THUMBNAIL, step.run.folder)
+    return thumbnail(row, REJECT_SIDE, step.run.folder) if row.get("image_path") else None
 
 
-def evenly(found: Sequence[Reject], most: int) -> list[Reject]:
+def spread_out(found: Sequence[Reject], most: int) -> list[Reject]:
     places = np.linspace(0, len(found) - 1, min(most, len(found))).astype(int)
     return [found[int(place)] for place in places]

@@ -8,14 +8,14 @@ from shared.errors import RunError
 from shared.files.small_files import write_text
 from shared.files.table import Table
 from shared.reporting.failures import failures_of
-from shared.reporting.funnel import Stage, stages_of, triplet_counts
+from shared.reporting.funnel import FunnelStage, stages_of, triplet_counts
 from shared.reporting.gallery import gallery_of
 from shared.reporting.gallery_page import gallery_page
 from shared.reporting.histograms import spread
 from shared.reporting.profile import Profile, light_of
 from shared.reporting.rejects import Rejects, examples_of
 from shared.reporting.scores import selection_of
-from shared.reporting.settings import settings_of
+from shared.reporting.settings import settings_shown
 from shared.reporting.trained import scores_of, trainings_of
 from shared.reporting.unselected import unselected_of
 from shared.reporting.verification import verification_of
@@ -36,16 +36,12 @@ def write_report(run: Run) -> Path:
         raise RunError(f"{run.folder} holds no run yet; start it with ./launcher.sh")
     path = run.report_path
     told = content(run)
-    write_text(run.folder / "gallery.html", filled("gallery.html.jinja", told["page"]))
-    write_text(path, filled("report.html.jinja", told))
+    write_text(run.folder / "gallery.html", filled_template("gallery.html.jinja", told["page"]))
+    write_text(path, filled_template("report.html.jinja", told))
     return path
 
 
-def render(run: Run) -> str:
-    return filled("report.html.jinja", content(run))
-
-
-def filled(template: str, told: dict[str, Any]) -> str:
+def filled_template(template: str, told: dict[str, Any]) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     # Keys and keywords come from outside; with autoescape none of them can be markup.
@@ -100,11 +96,11 @@ def content(run: Run) -> dict[str, Any]:
         "rejected": rejected,
         "examples_of": examples_of,
         "page": gallery_page(run, table, profile, stages, rejected),
-        "settings": [settings_of(step) for step in run.steps],
+        "settings": [settings_shown(step) for step in run.steps],
     }
 
 
-def rejects_of(stages: list[Stage], cut: float | None) -> Iterator[Rejects]:
+def rejects_of(stages: list[FunnelStage], cut: float | None) -> Iterator[Rejects]:
     """What failed in each step, and what it has looked at and not passed on."""
     for stage in stages:
         if stage.lost("failed"):
@@ -119,7 +115,7 @@ def last_table(run: Run) -> Table:
     return Table(made[-1] if made else run.input.result_path)
 
 
-def remarks(stages: list[Stage], splits: dict[str, int]) -> Iterator[str]:
+def remarks(stages: list[FunnelStage], splits: dict[str, int]) -> Iterator[str]:
     """What a person should know before anything else, a sentence each."""
     for stage in stages:
         if not stage.is_begun:

@@ -9,7 +9,7 @@ import numpy as np
 
 from shared.files.small_files import read_json
 from shared.files.table import Table
-from shared.reporting.histograms import Histogram, histogram
+from shared.reporting.histograms import Histogram, bars_of
 from shared.run.run import Run, Step
 from shared.selection.choice import said_of
 
@@ -35,7 +35,7 @@ def selection_of(run: Run) -> Selection | None:
             scores = np.array(array("d", all_scores(step)) or kept)
             if not len(scores):
                 return None
-            chosen, shown = read_json(step.folder / "selection.json"), histogram(scores, kept)
+            chosen, shown = read_json(step.folder / "selection.json"), bars_of(scores, kept)
             said = said_of(chosen) if chosen else []
             if chosen.get("select") == "diverse":
                 return Selection(step, len(scores), len(kept), None, 0, shown._replace(cut=None), said)

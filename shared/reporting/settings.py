@@ -23,30 +23,32 @@ class Settings:
     files: list[tuple[str, str]]  # name, link
 
 
-def settings_of(step: Step) -> Settings:
+def settings_shown(step: Step) -> Settings:
     made = step.read_made()
     options = {**made["settings"], **made.get("collect", {})} if made else {**step.settings, **step.collect_settings}
-    return Settings(step, bool(made), list(flat(options)), made.get("versions", {}), list(files_of(step)))
+    return Settings(
+        step, bool(made), list(flat_options(options)), made.get("versions", {}), list(files_for_people(step))
+    )
 
 
-def flat(options: dict, prefix: str = "") -> Iterator[tuple[str, str]]:
+def flat_options(options: dict, prefix: str = "") -> Iterator[tuple[str, str]]:
     for name, value in options.items():
         if isinstance(value, dict):
-            yield from flat(value, f"{prefix}{name}.")
+            yield from flat_options(value, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", shown(value)
+            yield f"{prefix}{name}", as_yaml(value)
 
 
-def shown(value: Any) -> str:
+def as_yaml(value: Any) -> str:
     """As one would write it in the YAML."""
     if isinstance(value, list):
-        return "[" + ", ".join(map(shown, value)) + "]"
+        return "[" + ", ".join(map(as_yaml, value)) + "]"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def files_of(step: Step) -> Iterator[tuple[str, str]]:
+def files_for_people(step: Step) -> Iterator[tuple[str, str]]:
     for folder in (step.folder, *(step.folder / split for split in SPLITS)):
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
             if path.is_file() and path.suffix in TABLE_SUFFIXES and not is_own(path.name):

@@ -16,13 +16,13 @@ from shared.images import open_image
 
 PAGE_BYTES = 8_000_000  # what all thumbnails of a page take together, about
 BYTES_PER_PIXEL = 0.28  # of a photograph as JPEG and base64
-SMALLEST, LARGEST = 160, 480  # long side in pixels
-QUALITY = 80
+SMALLEST, LARGEST_THUMBNAIL = 160, 480  # long side in pixels
+THUMBNAIL_QUALITY = 80
 CONTOUR = (255, 176, 32)  # amber: seen on skin, leaves and sky
 MOST_THREADS = 8
 
 Given = TypeVar("Given")
-Made = TypeVar("Made")
+MadeThumbnail = TypeVar("MadeThumbnail")
 
 
 class Thumbnail(NamedTuple):
@@ -37,7 +37,7 @@ class Thumbnail(NamedTuple):
 def side_for(images: int) -> int:
     """The long side, in pixels, at which so many thumbnails of 4:3 fit into a page."""
     fitting = (PAGE_BYTES / max(images, 1) / BYTES_PER_PIXEL / 0.75) ** 0.5
-    return int(min(max(fitting, SMALLEST), LARGEST))
+    return int(min(max(fitting, SMALLEST), LARGEST_THUMBNAIL))
 
 
 def thumbnail(source: dict | Path, side: int, run_folder: Path) -> Thumbnail | None:
@@ -71,7 +71,7 @@ def small(source: dict | Path, side: int) -> Image.Image | None:
 
 def encoded(image: Image.Image, link: str | None) -> Thumbnail:
     stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=QUALITY, optimize=True)
+    image.save(stream, "JPEG", quality=THUMBNAIL_QUALITY, optimize=True)
     uri = "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
     return Thumbnail(uri, image.width, image.height, link)
 
@@ -84,7 +84,7 @@ def link_to(path: str | Path, run_folder: Path) -> str:
     return address if path.startswith(inside) else "file://" + address
 
 
-def in_threads(make: Callable[[Given], Made], given: Iterable[Given]) -> list[Made]:
+def in_threads(make: Callable[[Given], MadeThumbnail], given: Iterable[Given]) -> list[MadeThumbnail]:
     """Decoding lets go of the interpreter's lock, so a machine's cores share it."""
     with ThreadPoolExecutor(min(MOST_THREADS, len(os.sched_getaffinity(0)))) as pool:
         return list(pool.map(make, given))

@@ -11,7 +11,7 @@ import orjson
 
 from shared.files.small_files import read_json
 from shared.reporting.histograms import Tick, round_numbers
-from shared.reporting.profile import number
+from shared.reporting.profile import count_of
 from shared.reporting.thumbnails import Thumbnail, thumbnail
 from shared.run.run import Run, Step
 
@@ -29,7 +29,7 @@ class Curve(NamedTuple):
 
 
 @dataclass
-class Training:
+class TrainingRun:
     """A train step."""
 
     step: Step
@@ -40,27 +40,27 @@ class Training:
     strips_at: int
 
 
-def trainings_of(run: Run) -> list[Training]:
+def trainings_of(run: Run) -> list[TrainingRun]:
     """The train steps that have begun."""
     return [training_of(step) for step in run.steps if step.module == "train" and (step.folder / "loss.jsonl").exists()]
 
 
-def training_of(step: Step) -> Training:
+def training_of(step: Step) -> TrainingRun:
     last, losses = 0, []
-    for line in read_lines(step.folder / "loss.jsonl"):
-        last = max(last, int(number(line["step"])))
-        losses.append((number(line["step"]), number(line["loss"])))
+    for line in read_losses(step.folder / "loss.jsonl"):
+        last = max(last, int(count_of(line["step"])))
+        losses.append((count_of(line["step"]), count_of(line["loss"])))
     validations = sorted(validations_of(step), key=lambda found: found["step"])
     psnr = {
-        name: [(float(found["step"]), number(found.get(field))) for found in validations]
+        name: [(float(found["step"]), count_of(found.get(field))) for found in validations]
         for name, field in (("output", "validation_psnr"), ("input as it is", "validation_psnr_floor"))
     }
     at = int(validations[-1]["step"]) if validations else 0
     strips = strips_of(step, validations[-1]) if validations else []
-    return Training(step, last, curve({"loss": losses}), curve(psnr), strips, at)
+    return TrainingRun(step, last, curve({"loss": losses}), curve(psnr), strips, at)
 
 
-def read_lines(path: Path) -> Iterator[dict]:
+def read_losses(path: Path) -> Iterator[dict]:
     """The lines that are whole; a crash may have cut the last one."""
     with open(path, "rb") as file:
         for text in file:
@@ -68,14 +68,14 @@ def read_lines(path: Path) -> Iterator[dict]:
                 line = orjson.loads(text)
             except ValueError:
                 continue
-            if isinstance(line, dict) and not math.isnan(number(line.get("step"))):
+            if isinstance(line, dict) and not math.isnan(count_of(line.get("step"))):
                 yield {"loss": None} | line
 
 
 def validations_of(step: Step) -> Iterator[dict]:
     for path in (step.folder / "validation").glob("*/validation.json"):
         found = read_json(path)
-        if not math.isnan(number(found.get("step"))):
+        if not math.isnan(count_of(found.get("step"))):
             yield found
 
 
@@ -119,7 +119,7 @@ def means(points: Iterable[tuple[float, float]]) -> Iterator[tuple[float, float]
         yield sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group)
 
 
-class Score(NamedTuple):
+class TrainedScore(NamedTuple):
     label: str
     unit: str
     digits: int
@@ -136,7 +136,7 @@ MEASURES = (
 )  # fmt: skip
 
 
-def scores_of(run: Run) -> list[Score]:
+def scores_of(run: Run) -> list[TrainedScore]:
     """What the last evaluate step has measured; nothing where there is none."""
     for step in reversed(run.steps):
         found = read_json(step.folder / "evaluation.json") if step.module == "evaluate" else {}
@@ -145,8 +145,8 @@ def scores_of(run: Run) -> list[Score]:
     return []
 
 
-def score(label: str, unit: str, digits: int, found: dict) -> Score:
+def score(label: str, unit: str, digits: int, found: dict) -> TrainedScore:
     mean, floor = found["mean"], found["floor_mean"]
     is_better = mean < floor if label == "LPIPS" else mean > floor
     against = "by chance" if label == "Light from the side asked for" else "identity floor"
-    return Score(label, unit, digits, mean, floor, against, 100 * found["share_above_floor"], is_better)
+    return TrainedScore(label, unit, digits, mean, floor, against, 100 * found["share_above_floor"], is_better)

@@ -13,8 +13,8 @@ import numpy as np
 from shared.files.records import Records
 from shared.files.table import Table, name_hash
 from shared.reporting.failures import pattern, rows_by_key
-from shared.reporting.funnel import Stage
-from shared.reporting.profile import number
+from shared.reporting.funnel import FunnelStage
+from shared.reporting.profile import count_of
 from shared.reporting.rejects import MOST_READ, Reason, Reject, Rejects
 from shared.run.run import Step
 
@@ -27,7 +27,7 @@ class Said(NamedTuple):
     sentence: str
 
 
-def unselected_of(stage: Stage, cut: float | None) -> Rejects:
+def unselected_of(stage: FunnelStage, cut: float | None) -> Rejects:
     """Those that the step passes over whatever their score, then the others, whose reason is told from their records."""
     step, table = stage.step, Table(stage.step.table_path)
     records = step.records
@@ -54,7 +54,7 @@ def not_kept(step: Step, rows: list[dict], cut: float | None) -> list[Reason]:
     """The rows with what their records say, best score first, by the reason why they were not kept."""
     groups: dict[str, list[Reject]] = defaultdict(list)
     settings = step.settings | step.collect_settings
-    for row in sorted(rows, key=lambda row: -np.nan_to_num(number(row.get("lighting_score")))):
+    for row in sorted(rows, key=lambda row: -np.nan_to_num(count_of(row.get("lighting_score")))):
         reason, sentence = why_not(row, settings, cut)
         groups[reason].append(Reject(row, sentence))
     return [Reason(reason, len(members), members) for reason, members in groups.items()]
@@ -91,7 +91,7 @@ def rejects(step: Step, records: Records, chosen: list[Said]) -> list[Reject]:
     found = [
         Reject(rows[said.key] | read_record(records, said.key), said.sentence) for said in chosen if said.key in rows
     ]
-    return sorted(found, key=lambda reject: -np.nan_to_num(number(reject.row.get("lighting_score"))))
+    return sorted(found, key=lambda reject: -np.nan_to_num(count_of(reject.row.get("lighting_score"))))
 
 
 def read_record(records: Records, key: str) -> dict:
@@ -105,7 +105,7 @@ def why_not(row: dict, settings: dict, cut: float | None) -> tuple[str, str]:
     """Why a step did not pass on a row: in a word or two, and in a sentence."""
     if row.get("passed_over"):
         return pattern(str(row["passed_over"])), str(row["passed_over"])
-    score = number(row.get("lighting_score"))
+    score = count_of(row.get("lighting_score"))
     if math.isnan(score):
         return "not selected", "not selected"
     if settings.get("select") == "diverse":

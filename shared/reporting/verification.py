@@ -9,7 +9,7 @@ from shared.reporting.funnel import lines_in
 from shared.reporting.thumbnails import Thumbnail, in_threads, link_to, thumbnail
 from shared.run.run import Step
 
-SIDE = 1400  # pixels of a picture's longer side, at most; the file itself is a click away
+CUT_PICTURE_SIDE = 1400  # pixels of a picture's longer side, at most; the file itself is a click away
 MOST_INTERVALS = 20
 # Those that take the whole page.
 WIDE = ("filtering_verification.png", "light_histograms.png", "top_vs_bottom_comparison.png")
@@ -25,7 +25,7 @@ PICTURES = {
 
 
 @dataclass
-class Verification:
+class CutPictures:
     cutoff: int | None  # another cut than that of the selection
     at_the_cut: str  # lines of text
     link: str  # to all of them
@@ -35,15 +35,15 @@ class Verification:
     wide: tuple[str, ...] = WIDE
 
 
-def verification_of(step: Step) -> Verification | None:
+def verification_of(step: Step) -> CutPictures | None:
     """None where the filter has left none."""
     path = step.folder / "verification.txt"
     if not path.exists():
         return None
     intervals, is_every_interval = intervals_of(step)
     names = [name for name in PICTURES if (step.folder / name).exists()]
-    pictures = in_threads(lambda name: thumbnail(step.folder / name, SIDE, step.run.folder), names)
-    return Verification(
+    pictures = in_threads(lambda name: thumbnail(step.folder / name, CUT_PICTURE_SIDE, step.run.folder), names)
+    return CutPictures(
         (step.settings | step.collect_settings).get("cutoff"),
         path.read_text(encoding="utf-8").partition("\n\nthe 10 best kept")[0],
         link_to(path, step.run.folder),

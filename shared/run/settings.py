@@ -11,7 +11,7 @@ import orjson
 from shared.files.lookup import content_of
 from shared.files.small_files import write_json
 
-PACKAGES = ("numpy", "pillow", "opencv-contrib-python-headless", "scikit-image", "torch", "vllm", "transformers")
+NOTED_PACKAGES = ("numpy", "pillow", "opencv-contrib-python-headless", "scikit-image", "torch", "vllm", "transformers")
 
 
 def write_settings(path: Path, settings: dict, more: dict) -> None:
@@ -65,7 +65,7 @@ def shown(value: Any) -> str:
 
 def versions() -> dict[str, str]:
     found = {}
-    for package in PACKAGES:
+    for package in NOTED_PACKAGES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:

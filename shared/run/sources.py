@@ -15,7 +15,7 @@ from shared.images import place_of, read_bytes
 from shared.run.run import Run, Step
 
 FILE_OF_ITEM = np.dtype([("key", "<u8"), ("place", "<u8"), ("bytes", "<i8"), ("time", "<i8")])
-ROWS_AT_ONCE = 4096
+FILES_AT_ONCE = 4096
 NAMED = 5  # of the photographs that were replaced, in the launcher's line
 
 
@@ -30,11 +30,11 @@ def redo_replaced(run: Run, say: Callable[[str], None]) -> None:
     table = Table(run.input.result_path)
     before = read_files(run.input.sources_path)
     with PartFile(run.input.sources_path) as part:
-        for block in look(table):
+        for block in files_now(table):
             part.file.write(block.tobytes())
         part.sync()
         now = read_files(part.part)
-        replaced = [item for row in suspects(before, now) if is_replaced(run, item := table[int(row)])]
+        replaced = [item for row in may_be_replaced(before, now) if is_replaced(run, item := table[int(row)])]
         for item in replaced:
             for step in reversed(run.steps):
                 forget(step, item["key"])
@@ -44,7 +44,7 @@ def redo_replaced(run: Run, say: Callable[[str], None]) -> None:
         say(f"{len(replaced)} photographs were replaced since their records were made, and are done anew: {names}")
 
 
-def look(table: Table) -> Iterator[np.ndarray]:
+def files_now(table: Table) -> Iterator[np.ndarray]:
     """The files of a table's items as they are now, some thousand rows at a time."""
     container = lru_cache(maxsize=16)(file_at)  # which many items share
     rows: list[tuple[int, int, int, int]] = []
@@ -52,7 +52,7 @@ def look(table: Table) -> Iterator[np.ndarray]:
         path, member = place_of(item)
         size, time = container(path) if item.get("image_member") else file_at(path)
         rows.append((int(key), name_hash(f"{path}\0{member}"), size, time))
-        if len(rows) == ROWS_AT_ONCE:
+        if len(rows) == FILES_AT_ONCE:
             yield np.array(rows, FILE_OF_ITEM)
             rows = []
     yield np.array(rows, FILE_OF_ITEM)
@@ -75,7 +75,7 @@ def read_files(path: Path) -> np.ndarray:
         return np.empty(0, FILE_OF_ITEM)
 
 
-def suspects(before: np.ndarray, now: np.ndarray) -> np.ndarray:
+def may_be_replaced(before: np.ndarray, now: np.ndarray) -> np.ndarray:
     """The rows of `now` whose item was there before, of another file. One that is gone is no other one."""
     if not len(before) or not len(now):
         return np.empty(0, np.intp)

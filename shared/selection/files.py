@@ -45,10 +45,10 @@ def write_tables(
 def write_passed_over(rows: "Table", choice: "Choice", step: "Step") -> None:
     """What is not kept whatever its score, best first, and why."""
     from shared.exports.writers import write_csv
-    from shared.selection.passed_over import COLUMNS
+    from shared.selection.passed_over import PASSED_OVER_COLUMNS
 
     found = choice.passed_over.rows(rows, choice.everything)
-    write_csv(step.folder / "passed_over.csv", COLUMNS, found, step.run.folder)
+    write_csv(step.folder / "passed_over.csv", PASSED_OVER_COLUMNS, found, step.run.folder)
 
 
 def copy_photographs(rows: "Table", kept: np.ndarray, folder: Path) -> None:

@@ -8,9 +8,9 @@ import numpy as np
 from shared.selection.measured import KEYS, Measured
 
 if TYPE_CHECKING:
-    from shared.selection.verification import Verification
+    from shared.selection.verification import Cut
 
-COLUMNS = (
+INTERVAL_COLUMNS = (
     "first_rank", "last_rank", "photographs", "kept", "highest_score", "lowest_score", "mean_score", "direction_told",
     "mean_hardness", "mean_cct_kelvin", "low_key", "mid_key", "high_key", "mean_contrast", "mean_exposure_ev",
 )  # fmt: skip
@@ -49,7 +49,7 @@ def intervals(measured: Measured, ranking: np.ndarray, is_kept: np.ndarray, leng
         }
 
 
-def interval_sheet(verification: "Verification", length: int) -> bytes:
+def interval_sheet(verification: "Cut", length: int) -> bytes:
     """PNG of some photographs of each interval, evenly from its first rank to its last."""
     count = len(verification.ranking)
     starts = np.arange(0, count, length)

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from shared.selection.measured import DIRECTIONS, KEYS, Light
+from shared.selection.measured import DIRECTIONS, KEYS, MeasuredLight
 
 HARDNESS_EDGES = (1 / 3, 2 / 3)  # soft, between, hard
 KELVIN_EDGES = (4300, 7500)  # warm, neutral, cool
 SHAPE = (len(DIRECTIONS) + 1, len(HARDNESS_EDGES) + 1, len(KELVIN_EDGES) + 1, len(KEYS))
 
 
-def kinds_of(light: Light) -> np.ndarray:
+def kinds_of(light: MeasuredLight) -> np.ndarray:
     """(n,) int16: direction (ten: the nine words, and not told) x hardness (3) x colour temperature (3) x key (3).
 
     Photographs without a measured light are of one more kind.

@@ -4,17 +4,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shared.selection.measured import DIRECTIONS, KEYS, Light
+from shared.selection.measured import DIRECTIONS, KEYS, MeasuredLight
 from shared.selection.plots import Drawing, draw_bars, draw_histogram, draw_rose, figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def light_histograms(light: Light, is_kept: np.ndarray) -> bytes:
+def light_histograms(light: MeasuredLight, is_kept: np.ndarray) -> bytes:
     """PNG of six panels: azimuth, hardness, colour temperature, key, contrast and exposure; `is_kept`: (n,) bool."""
     measured = light.is_measured
-    light, kept = Light(*(column[measured] for column in light)), is_kept[measured]
+    light, kept = MeasuredLight(*(column[measured] for column in light)), is_kept[measured]
 
     def of(values: np.ndarray, label: str) -> Drawing:
         known = ~np.isnan(values)

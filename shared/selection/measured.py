@@ -20,7 +20,7 @@ _PLACE_OF_DIRECTION: dict[str | None, int] = {word: place for place, word in enu
 _PLACE_OF_KEY: dict[str | None, int] = {word: place for place, word in enumerate(KEYS)}
 
 
-class Light(NamedTuple):
+class MeasuredLight(NamedTuple):
     """The light of n photographs as the records have it; numbers are nan where nothing was measured."""
 
     azimuth_degrees: np.ndarray  # float32
@@ -46,7 +46,7 @@ class Measured(NamedTuple):
     shorter_sides: np.ndarray  # int32, pixels
     sharpness: np.ndarray  # float32
     faces: np.ndarray  # int32, -1 where nobody looked for them
-    light: Light
+    light: MeasuredLight
 
     @classmethod
     def of(cls, rows: "Table") -> "Measured":
@@ -55,7 +55,7 @@ class Measured(NamedTuple):
         table = np.fromiter(map(_columns, rows), ",".join(kinds), len(rows))
         columns = [table[name].copy() for name in table.dtype.names or ()]
         scores, hashes, mirrored, fine, shorter_sides, sharpness, faces, *light = columns
-        return cls(scores, hashes, mirrored, fine, shorter_sides, sharpness, faces, Light(*light))
+        return cls(scores, hashes, mirrored, fine, shorter_sides, sharpness, faces, MeasuredLight(*light))
 
 
 def _columns(row: dict) -> tuple:

@@ -10,7 +10,7 @@ from shared.selection.measured import Measured
 if TYPE_CHECKING:
     from shared.files.table import Table
 
-COLUMNS = {name: name for name in ("key", "image_path", "lighting_score", "reason", "passed_over")}
+PASSED_OVER_COLUMNS = {name: name for name in ("key", "image_path", "lighting_score", "reason", "passed_over")}
 SMALL, BLURRED, FACES, DUPLICATE = 1, 2, 3, 4
 REASONS = {SMALL: "too small", BLURRED: "not sharp", FACES: "faces", DUPLICATE: "near-duplicates"}
 

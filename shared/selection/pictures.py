@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 from shared.exports.writers import write_csv
 from shared.files.small_files import write_bytes
 from shared.selection.choice import Choice
-from shared.selection.intervals import COLUMNS, interval_sheet, intervals, length_of
+from shared.selection.intervals import INTERVAL_COLUMNS, interval_sheet, intervals, length_of
 from shared.selection.light_histograms import light_histograms
 from shared.selection.plots import histogram
-from shared.selection.verification import Tiles, Verification
+from shared.selection.verification import Cut, Tiles
 
 if TYPE_CHECKING:
     from shared.files.table import Table
@@ -23,12 +23,12 @@ def write_pictures(
     folder, tiles = step.folder, Tiles(rows)
     write_histograms(choice, folder)
     # What is kept for its variety is not the head of the ranking; it is shown before the others.
-    kept_first = Verification(tiles, choice.measured.scores, choice.kept_first, len(choice.kept), step.seed)
-    by_score = Verification(tiles, choice.measured.scores, choice.ranking, cutoff or len(choice.kept), step.seed)
+    kept_first = Cut(tiles, choice.measured.scores, choice.kept_first, len(choice.kept), step.seed)
+    by_score = Cut(tiles, choice.measured.scores, choice.ranking, cutoff or len(choice.kept), step.seed)
     (by_score if cutoff else kept_first).write(folder)
     length = length_of(len(choice.ranking), interval)
     numbers = intervals(choice.measured, choice.ranking, choice.is_kept, length)
-    write_csv(folder / "threshold_analysis.csv", {name: name for name in COLUMNS}, numbers, step.run.folder)
+    write_csv(folder / "threshold_analysis.csv", {name: name for name in INTERVAL_COLUMNS}, numbers, step.run.folder)
     write_bytes(folder / "threshold_analysis.png", interval_sheet(by_score, length))
     if grid:
         best = range(min(grid[0] * grid[1], len(choice.kept)))

@@ -35,7 +35,7 @@ class Tiles:
         return self._opened[index]
 
 
-class Verification:
+class Cut:
     """What a person needs to judge a cut: numbers, curves, and the photographs on both sides of it.
 
     `ranking`: indices of rows of which the first `cut` are kept, best first, and the others not, best first too;

@@ -18,15 +18,15 @@ from shared.files.whole_folder import WholeFolder
 from shared.images import image_of
 from shared.loop.in_order import in_order
 from shared.readers.split_names import FOLDER_NAMES
-from shared.triplets.embedded_images import IMAGE, TEXT, EmbeddedImages
-from shared.triplets.pictures import Picture, picture_of
+from shared.triplets.embedded_images import IMAGE, TEXT_TYPE, EmbeddedImages
+from shared.triplets.pictures import StoredPicture, picture_of
 
 if TYPE_CHECKING:
     from shared.files.table import Table
     from shared.run.run import Step
     from shared.triplets.roles import DatasetOptions
 
-SHOWN = 5  # triplets of a split that are left out and named
+SHOWN_IN_CARD = 5  # triplets of a split that are left out and named
 
 
 class Triplet(NamedTuple):
@@ -34,8 +34,8 @@ class Triplet(NamedTuple):
 
     name: str
     instruction: str
-    source: Picture
-    target: Picture
+    source: StoredPicture
+    target: StoredPicture
 
 
 def write_datasets(
@@ -46,7 +46,7 @@ def write_datasets(
     `roles`: the fields that are input_image, instruction and output_image. Rows are streamed, folders appear whole or not
     at all, and one that is not asked for any more goes. An image that cannot be read costs its triplet, which is told.
     """
-    wanted: dict[str, Write] = {"dataset": write_files if options.images == "files" else write_embedded}
+    wanted: dict[str, Write] = {"dataset": write_files if options.images == "files" else write_embedded_split}
     wanted |= {layout: LAYOUTS[layout] for layout in options.layouts}
     for name in ("dataset", *LAYOUTS):
         if name not in wanted:
@@ -83,7 +83,7 @@ class Triplets:
         for made in in_order(partial(self._made, prepare), map(int, self.indices)):
             if isinstance(made, ImageError):
                 self.left_out += 1
-                self.reasons += [str(made)] if self.left_out <= SHOWN else []
+                self.reasons += [str(made)] if self.left_out <= SHOWN_IN_CARD else []
             else:
                 self.count += 1
                 yield made
@@ -133,10 +133,10 @@ def write_files(triplets: Triplets, split: str, new: Path, before: Path) -> None
         shutil.rmtree(new / split)
 
 
-def write_embedded(triplets: Triplets, split: str, new: Path, _: Path) -> None:
+def write_embedded_split(triplets: Triplets, split: str, new: Path, _: Path) -> None:
     """data/<split>-00000-of-0000N.parquet."""
-    columns = {"input_image": IMAGE, "edit_prompt": TEXT, "edited_image": IMAGE}
-    write_parquet(triplets, split, new, columns)
+    columns = {"input_image": IMAGE, "edit_prompt": TEXT_TYPE, "edited_image": IMAGE}
+    write_embedded(triplets, split, new, columns)
 
 
 def write_flux2(triplets: Triplets, split: str, new: Path, _: Path) -> None:
@@ -144,10 +144,10 @@ def write_flux2(triplets: Triplets, split: str, new: Path, _: Path) -> None:
 
     Always embedded: a folder of images cannot have an image column of that name.
     """
-    write_parquet(triplets, split, new, {"file_name": IMAGE, "instruction": TEXT, "output": IMAGE})
+    write_embedded(triplets, split, new, {"file_name": IMAGE, "instruction": TEXT_TYPE, "output": IMAGE})
 
 
-def write_parquet(triplets: Triplets, split: str, new: Path, columns: Mapping[str, str]) -> None:
+def write_embedded(triplets: Triplets, split: str, new: Path, columns: Mapping[str, str]) -> None:
     """`columns`: the input image, the words, the edited image."""
 
     def prepare(triplet: Triplet) -> dict:

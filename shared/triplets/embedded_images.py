@@ -9,7 +9,7 @@ from typing import Any
 GROUP_BYTES = 16 << 20  # images that are written, and later read, at once
 FILE_BYTES = 500 << 20  # as the datasets library cuts them
 IMAGE = "image"
-TEXT = "text"
+TEXT_TYPE = "text"
 
 
 class EmbeddedImages:

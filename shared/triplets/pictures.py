@@ -11,13 +11,13 @@ from PIL import Image, ImageCms
 
 from shared.files.small_files import write_synced
 from shared.files.whole_folder import is_same_file
-from shared.images import BROKEN, MAX_PIXELS, open_image, read_bytes, read_file
+from shared.images import DAMAGE, MAX_PIXELS, open_image, read_bytes, read_file
 
-SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp"}  # what trainers look for in a folder
+SUFFIX_OF_FORMAT = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp"}  # what trainers look for in a folder
 SAME_IN_RGB = ("RGB", "L", "P", "1")
 
 
-class Picture(NamedTuple):
+class StoredPicture(NamedTuple):
     """`path`: the file that holds it as it is; `data`: else its bytes."""
 
     suffix: str
@@ -48,7 +48,7 @@ class Picture(NamedTuple):
                 os.fsync(file.fileno())
 
 
-def picture_of(source: dict) -> Picture:
+def picture_of(source: dict) -> StoredPicture:
     """The image of an item; see shared.images.image_of. Only its head is read where it may stay as it is.
 
     Trainers know nothing of colour profiles, transparency and 16 bit; where there are any, the picture is a PNG of what
@@ -58,17 +58,21 @@ def picture_of(source: dict) -> Picture:
     is_member = bool(source.get("image_member"))
     data = read_bytes(source) if is_member else b""
     # A damaged head is told by open_image.
-    with contextlib.suppress(*BROKEN):
+    with contextlib.suppress(*DAMAGE):
         if is_member or os.path.isfile(source["image_path"]):
             with Image.open(io.BytesIO(data) if is_member else source["image_path"]) as image:
-                suffix = SUFFIXES.get(image.format or "")
+                suffix = SUFFIX_OF_FORMAT.get(image.format or "")
                 if suffix and is_plain(image):
-                    return Picture(suffix, data=data) if is_member else Picture(suffix, path=source["image_path"])
+                    return (
+                        StoredPicture(suffix, data=data)
+                        if is_member
+                        else StoredPicture(suffix, path=source["image_path"])
+                    )
     file = io.BytesIO()
     shown = open_image(source)
     shown.info = {}
     shown.save(file, "PNG", compress_level=3)
-    return Picture(".png", data=file.getvalue())
+    return StoredPicture(".png", data=file.getvalue())
 
 
 def is_plain(image: Image.Image) -> bool:

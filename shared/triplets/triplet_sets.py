@@ -9,7 +9,7 @@ from shared.dataset import Source
 from shared.errors import RunError
 from shared.files.small_files import read_json as read_object
 from shared.readers.imagefolder import image_folder_metadata
-from shared.readers.json_rows import read_json, read_json_lines
+from shared.readers.json_rows import read_json_lines, read_json_rows
 from shared.readers.row import RowReader
 from shared.readers.split_names import READ_NAMES
 
@@ -35,7 +35,7 @@ class TripletSet:
                 yield {"split": item.get("dataset_split") or "train", **item}
             return
         reader = TripletRows(self.path, str(self.path.parent), target, more_images=(source,))
-        read = read_json if self.path.suffix == ".json" else read_json_lines
+        read = read_json_rows if self.path.suffix == ".json" else read_json_lines
         for item in read(self.path, reader):
             yield {**item, "split": self.split or "all"}
 

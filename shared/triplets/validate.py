@@ -21,11 +21,11 @@ from shared.loop.in_order import in_order
 from shared.loop.progress import clock
 from shared.triplets.triplet_sets import IMAGES, TripletSet, find_triplets
 
-BROKEN = 1
-SECONDS_BETWEEN_LINES = 10
+FAULTY = 1
+SECONDS_BETWEEN_COUNTS = 10
 
 
-class Seen(NamedTuple):
+class SeenTriplets(NamedTuple):
     """What one triplet is like; the hashes are of the pixels and the words, 0 where an image cannot be read."""
 
     key: str
@@ -44,7 +44,7 @@ class Split:
         self.sides: list[int] = []  # the smallest and the largest side
         self.numbers, self.keys, self.same, self.targets = array("Q"), array("Q"), array("Q"), array("Q")
 
-    def add(self, seen: Seen) -> None:
+    def add(self, seen: SeenTriplets) -> None:
         self.triplets += 1
         self.faulty += bool(seen.faults)
         self.keys.append(name_hash(seen.key))
@@ -73,18 +73,18 @@ def validate_folder(folder: Path, metadata_file: str | None, say: Callable[[str]
     print_table(rows)
     if not total:
         say(f"{folder} has no triplets")
-        return BROKEN
+        return FAULTY
     say(f"{total} triplets, " + (f"{faults} faults" if faults else "nothing is wrong"))
-    return BROKEN if faults else 0
+    return FAULTY if faults else 0
 
 
 def faults_of(one: TripletSet, splits: dict[str, Split], place: str, say: Callable[[str], None]) -> Iterator[str]:
     """Every fault of a set, in the order of its triplets; `splits` are filled on the way."""
     yield from one.faults()
-    progress = Progress(place, say)
+    progress = ValidationProgress(place, say)
     count = 0
     try:
-        for seen in in_order(lambda item: look(item, one.columns[1]), one.items()):
+        for seen in in_order(lambda item: look_at(item, one.columns[1]), one.items()):
             count += 1
             splits[seen.split].add(seen)
             for fault in seen.faults:
@@ -101,7 +101,7 @@ def faults_of(one: TripletSet, splits: dict[str, Split], place: str, say: Callab
     yield from doubled(splits, one.has_keys)
 
 
-def look(item: dict, instruction: str) -> Seen:
+def look_at(item: dict, instruction: str) -> SeenTriplets:
     """Decode both images of a triplet."""
     key, split, faults = item["key"], item["split"], []
     words = item.get(instruction)
@@ -110,7 +110,7 @@ def look(item: dict, instruction: str) -> Seen:
     elif words.startswith("ERROR:"):
         faults.append(f"its instruction is an error: {words[:80]}")
     if "unreadable" in item:
-        return Seen(key, split, [*faults, item["unreadable"]])
+        return SeenTriplets(key, split, [*faults, item["unreadable"]])
     images: list[Image.Image] = []
     for field in IMAGES:
         try:
@@ -118,14 +118,14 @@ def look(item: dict, instruction: str) -> Seen:
         except (ImageError, DatasetError) as error:
             faults.append(str(error))
     if len(images) < len(IMAGES):
-        return Seen(key, split, faults)
+        return SeenTriplets(key, split, faults)
     source, target = images
     if source.size != target.size:
         sizes = [f"{image.width} x {image.height}" for image in images]
         faults.append(f"its input has {sizes[0]} pixels and its edited image {sizes[1]}")
     shown = pixels_hash(target)
     triplet = hashlib.blake2b(f"{pixels_hash(source)} {shown} {words}".encode("utf-8", "surrogatepass"), digest_size=8)
-    return Seen(key, split, faults, target.size, int.from_bytes(triplet.digest(), "big"), shown)
+    return SeenTriplets(key, split, faults, target.size, int.from_bytes(triplet.digest(), "big"), shown)
 
 
 def pixels_hash(image: Image.Image) -> int:
@@ -147,11 +147,11 @@ def doubled(splits: dict[str, Split], has_keys: bool) -> Iterator[str]:
     if has_keys and splits:
         ends = np.cumsum([split.triplets for split in splits.values()])
         for positions in pairs(np.concatenate([np.array(split.keys) for split in splits.values()])):
-            named = [place_of(position, splits, ends) for position in positions]
+            named = [place_of_triplet(position, splits, ends) for position in positions]
             yield f"{named[0]} and {named[1]} have the same key"
 
 
-def place_of(position: int, splits: dict[str, Split], ends: np.ndarray) -> str:
+def place_of_triplet(position: int, splits: dict[str, Split], ends: np.ndarray) -> str:
     """Where the triplet lies that is the position-th of all (from 0); `ends`: where each split ends."""
     name, end = list(zip(splits, ends, strict=True))[int(np.searchsorted(ends, position, side="right"))]
     return f"triplet {position + splits[name].triplets - end + 1} of {name}"
@@ -173,7 +173,7 @@ def print_table(rows: list[tuple[str, str, Split]]) -> None:
         print(f"{place:{width}}  {name:8}{split.triplets:10}{split.faulty:10}  {sides}", flush=True)
 
 
-class Progress:
+class ValidationProgress:
     """A line that is written over in a terminal, else one in ten seconds."""
 
     def __init__(self, place: str, say: Callable[[str], None]) -> None:
@@ -184,7 +184,7 @@ class Progress:
 
     def show(self, count: int, faulty: int) -> None:
         now = time.monotonic()
-        if now - self.last < (0.2 if self.is_terminal else SECONDS_BETWEEN_LINES):
+        if now - self.last < (0.2 if self.is_terminal else SECONDS_BETWEEN_COUNTS):
             return
         self.last = now
         seconds = now - self.started

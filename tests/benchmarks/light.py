@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from shared.light.colour import linear_to_srgb, srgb_to_linear
 from shared.light.enlarge import DARKEST
-from shared.light.scenes.scenes import FAMILIES, Scene, render
+from shared.light.scenes.scenes import SCENE_FAMILIES, Scene, render
 from shared.light.shading import flatten
 
 NOT_TUNED_ON = ("print_relief", "solids")
@@ -221,7 +221,7 @@ def main() -> None:
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     seeds = [seed * 100_000 + index for seed in arguments.seed for index in range(arguments.scenes)]
-    scenes = {family: [render(family, seed) for seed in seeds] for family in FAMILIES}
+    scenes = {family: [render(family, seed) for seed in seeds] for family in SCENE_FAMILIES}
     table_of_flattening(scenes)
     table_of_speed(scenes)
 

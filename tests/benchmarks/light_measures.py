@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from shared.light.colour import illuminant, linear_to_srgb, rgb_of_cct, srgb_to_linear
 from shared.light.describe import Light, describe
-from shared.light.scenes.scenes import FAMILIES, Scene, render
+from shared.light.scenes.scenes import SCENE_FAMILIES, Scene, render
 
 NOT_TUNED_ON = ("print_relief", "solids")
 GOALS = {  # lowest and highest value
@@ -183,7 +183,7 @@ def main() -> None:
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     seeds = [seed * 100_000 + index for seed in arguments.seed for index in range(arguments.scenes)]
-    scenes = {family: [render(family, seed) for seed in seeds] for family in FAMILIES}
+    scenes = {family: [render(family, seed) for seed in seeds] for family in SCENE_FAMILIES}
     table_of_directions(scenes)
     table_of_colours(scenes)
     table_of_hardness(scenes)

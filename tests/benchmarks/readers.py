@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from shared.dataset import Source, read_items
+from shared.dataset import Source
 from shared.files.table import Table
 
 
@@ -43,7 +43,7 @@ def measure(rows: int, suffix: str) -> None:
         result.parent.mkdir()
 
         started = time.perf_counter()
-        table = Table.write(result, read_items(source), folder, name=source.path.name)
+        table = Table.write(result, source.items(), folder, name=source.path.name)
         report(f"{suffix} to a table", len(table), started)
         os.unlink(f"{result}.index")
         started = time.perf_counter()

@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from shared.commands.verify import BROKEN, SHOWN, verify_run
+from shared.commands.verify import NOT_WHOLE, SHOWN, verify_run
 from shared.errors import RunError
 from shared.files.claims import Claims
 from tests.files.test_crashes import end, start
@@ -99,7 +99,7 @@ FOUND = {
 def test_what_is_wrong_is_said_and_mended(bench, run, kind):
     spoil(kind, run.steps[0])
     status, lines = verify(run)
-    assert status == BROKEN
+    assert status == NOT_WHOLE
     label = "the input: " if kind == "input" else "step 1 (s1): "
     assert lines[0].startswith(label + FOUND[kind]), lines
     count = (
@@ -108,7 +108,7 @@ def test_what_is_wrong_is_said_and_mended(bench, run, kind):
     assert lines[-1] == f"{count} things found; ./launcher.sh verify --repair mends them, then run again"
     assert verify(run)[1] == lines  # looking changes nothing
     status, lines = verify(run, repair=True)
-    assert status == BROKEN
+    assert status == NOT_WHOLE
     assert lines[-1] == f"{count} things found and mended where they could be; run again to make what is missing"
     assert verify(run)[0] == 0
     bench.complete(run)
@@ -148,7 +148,7 @@ def test_everything_is_found_at_once(run):
         spoil(kind, run.steps[0])
     status, lines = verify(run)
     kinds = sorted(line.split(": ")[1] for line in lines[:5])
-    assert (status, kinds) == (BROKEN, ["doubled", "end file", "foreign", "half", "torn"])
+    assert (status, kinds) == (NOT_WHOLE, ["doubled", "end file", "foreign", "half", "torn"])
 
 
 def test_of_many_alike_only_some_are_shown(bench):

@@ -10,12 +10,12 @@ from shared.doctor import examination, models
 from shared.doctor.clip import find_clip
 from shared.doctor.examination import Examination
 from shared.doctor.finding import fail, ok, warn
-from shared.doctor.hub import Answer, Hub, size_of_weights
+from shared.doctor.hub import Hub, HubAnswer, size_of_weights
 from shared.doctor.machine import Gpu
 from shared.doctor.memory import check_memory
 from shared.doctor.models import check_model
 from shared.doctor.servers import check_server
-from shared.doctor.weights import Weights, weights_in, weights_of_file
+from shared.doctor.weights import StoredWeights, weights_in, weights_of_file
 from shared.forecast import Model
 from tests.chat_server import ChatServer
 
@@ -84,7 +84,7 @@ def test_a_complete_folder_is_told_with_its_size(folder):
     count = sum(tensor.nbytes for path in shards for tensor in safetensors.torch.load_file(path).values())
     found, weights = findings(vlm(folder))
     assert found == ok(f"step 1 (x): model_path {folder} is complete in {folder}, {count / 2**20:.1f} MiB")
-    assert weights == Weights(count, count, ())  # in 16 bit already
+    assert weights == StoredWeights(count, count, ())  # in 16 bit already
 
 
 @pytest.mark.parametrize(
@@ -181,20 +181,24 @@ def test_an_absent_model_is_told_without_a_network(cache, monkeypatch):
 @pytest.mark.parametrize(
     ("answer", "mark", "words"),
     [
-        (Answer("there", 3 * GIB), "warn", "the run will download 3.0 GiB; `hf download nobody/tiny-vlm` does so now"),
-        (Answer("gated"), "FAIL", "is gated: accept its terms on https://huggingface.co/nobody/tiny-vlm"),
-        (Answer("unknown"), "FAIL", "is neither a folder here nor a model on the Hub that this account may see"),
+        (
+            HubAnswer("there", 3 * GIB),
+            "warn",
+            "the run will download 3.0 GiB; `hf download nobody/tiny-vlm` does so now",
+        ),
+        (HubAnswer("gated"), "FAIL", "is gated: accept its terms on https://huggingface.co/nobody/tiny-vlm"),
+        (HubAnswer("unknown"), "FAIL", "is neither a folder here nor a model on the Hub that this account may see"),
     ],
 )
 def test_what_the_hub_says_is_told(cache, monkeypatch, answer, mark, words):
     monkeypatch.setattr(Hub, "ask", lambda self, name, file="": answer)
     found, *weights = findings(vlm(VLM))
     assert (found.mark, words in found.sentence) == (mark, True), found
-    assert weights == ([Weights(3 * GIB, 3 * GIB, is_here=False)] if mark == "warn" else [])
+    assert weights == ([StoredWeights(3 * GIB, 3 * GIB, is_here=False)] if mark == "warn" else [])
 
 
 def test_a_download_that_the_disk_has_no_room_for_stands_in_the_way(cache, monkeypatch):
-    monkeypatch.setattr(Hub, "ask", lambda self, name, file="": Answer("there", 2**60))
+    monkeypatch.setattr(Hub, "ask", lambda self, name, file="": HubAnswer("there", 2**60))
     found, _ = findings(vlm(VLM))
     assert found.mark == "FAIL"
     assert f"are free under {cache.parent}; free some, or set HF_HOME to another disk" in found.sentence
@@ -205,10 +209,10 @@ def test_a_download_that_the_disk_has_no_room_for_stands_in_the_way(cache, monke
     ("weights", "found", "lacking", "why"),
     [
         ([], [], [], "because its models are not here"),
-        ([Weights(1, 1, is_here=False)], [], [], "before its models are downloaded"),
-        ([Weights(1, 1)], [warn("slow"), fail("too large")], [], "before that is mended"),
-        ([Weights(1, 1)], [warn("slow")], ["torch", "vllm"], "before torch, vllm is installed"),
-        ([Weights(1, 1)], [warn("slow")], [], ""),
+        ([StoredWeights(1, 1, is_here=False)], [], [], "before its models are downloaded"),
+        ([StoredWeights(1, 1)], [warn("slow"), fail("too large")], [], "before that is mended"),
+        ([StoredWeights(1, 1)], [warn("slow")], ["torch", "vllm"], "before torch, vllm is installed"),
+        ([StoredWeights(1, 1)], [warn("slow")], [], ""),
     ],
 )
 def test_what_keeps_a_step_from_being_tried_is_told(tmp_path, monkeypatch, weights, found, lacking, why):
@@ -270,7 +274,7 @@ def test_sam2_is_one_checkpoint(tmp_path, cache):
     files.mkdir()
     (files / "sam2.1_hiera_large.pt").write_bytes(bytes(2**20))
     put_in_cache(cache, name, files)
-    assert findings(model)[1] == Weights(2**20, 2**20)
+    assert findings(model)[1] == StoredWeights(2**20, 2**20)
     local = Model(str(files), "mask_model", "sam2", ())
     assert "it has 0 .yaml and 1 .pt files instead of one each" in findings(local)[0].sentence
     (files / "sam2.yaml").write_text("model: {}\n")
@@ -286,7 +290,7 @@ WHOLE = Model("other/one", "mask_model", "transformers", (), is_halved=True)
 
 
 def memory_finding(model, weights, workers, memory=64 * GIB):
-    [found] = check_memory("step 3 (x)", [(model, Weights(weights * GIB, weights * GIB // 2))], workers, memory)
+    [found] = check_memory("step 3 (x)", [(model, StoredWeights(weights * GIB, weights * GIB // 2))], workers, memory)
     return found
 
 
@@ -313,7 +317,7 @@ def test_memory_that_others_use_is_told(tmp_path):
 def test_what_goes_into_one_gpu_is_added_up_and_halved():
     assert memory_finding(WHOLE, 40, [[gpu(24)] * 4]).mark == "ok"  # 20 GiB in 16 bit, and some beside
     assert memory_finding(WHOLE, 42, [[gpu(24)] * 4]).mark == "FAIL"
-    both = [(WHOLE, Weights(30 * GIB, 15 * GIB)), (WHOLE, Weights(16 * GIB, 8 * GIB))]
+    both = [(WHOLE, StoredWeights(30 * GIB, 15 * GIB)), (WHOLE, StoredWeights(16 * GIB, 8 * GIB))]
     assert [found.mark for found in check_memory("s", both, [[gpu(24)]], 0)] == ["FAIL"]
     offloaded = Model("o/o", "model_path", "transformers", (), may_offload=True)
     assert memory_finding(offloaded, 57, [[gpu(24)]]).mark == "warn"
@@ -386,4 +390,6 @@ def test_a_step_for_gpus_says_what_to_do_without_one(tmp_path, monkeypatch):
 
 
 def test_models_are_looked_for_by_their_kind_only():
-    assert models.locate(Model("local-dir:/a/b", "model_name", "clip", (), tag="openai"), Hub()).path == Path("/a/b")
+    assert models.locate_model(Model("local-dir:/a/b", "model_name", "clip", (), tag="openai"), Hub()).path == Path(
+        "/a/b"
+    )

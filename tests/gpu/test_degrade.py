@@ -19,7 +19,7 @@ from shared.seeding import item_rng  # noqa: E402
 from shared.worker import Loaded  # noqa: E402
 from tests import large_vision  # noqa: E402
 from tests.tiny_vision import TinyModels  # noqa: E402
-from workers.degrade import Degrade, Source  # noqa: E402
+from workers.degrade import Degrade, Opened  # noqa: E402
 
 pytestmark = [
     pytest.mark.gpu,
@@ -119,7 +119,7 @@ def worker(**options):
 
 def loaded(made, count):
     photograph = data.astronaut()
-    source = Source(
+    source = Opened(
         photograph, None, None,
         made.segmenter.prepare("x", photograph) if made.segmenter else None,
         made.intrinsic.prepare(photograph) if made.intrinsic else None,

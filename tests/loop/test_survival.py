@@ -31,6 +31,7 @@ def kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_fifty_kills_at_random_moments_lose_and_double_nothing(project):
     dice = random.Random(7)
     keys = project.items(1600)

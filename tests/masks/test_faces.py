@@ -27,9 +27,9 @@ def test_no_person_is_seen_in_a_cat_a_cup_or_a_rocket(name):
 
 
 def test_no_person_is_seen_in_patches():
-    from shared.light.scenes.scenes import FAMILIES, render
+    from shared.light.scenes.scenes import SCENE_FAMILIES, render
 
-    assert [family for family in FAMILIES if people(render(family, 1, 256).image) is not None] == []
+    assert [family for family in SCENE_FAMILIES if people(render(family, 1, 256).image) is not None] == []
 
 
 def test_a_face_that_only_some_views_see_is_a_chance_likeness(monkeypatch):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.dataset import DatasetError, Source, read_items
+from shared.dataset import DatasetError, Source
 from shared.files.table import Table
 from tests.conftest import ROOT
 
@@ -23,7 +23,7 @@ def key(written: str) -> str:
 
 
 def items(path: Path | str, **options) -> list[dict]:
-    return list(read_items(Source(str(path), **options)))
+    return list(Source(str(path), **options).items())
 
 
 def written(folder: Path, name: str, text: str) -> Path:
@@ -241,7 +241,7 @@ def test_two_rows_with_one_key_are_named_before_a_table_is_there(tmp_path):
     text = "key,image\n" + "".join(f"{'a' if row in (12, 40) else row},{row}.jpg\n" for row in range(1, 50))
     source = Source(str(written(tmp_path, "photos.csv", text)))
     with pytest.raises(DatasetError) as caught:
-        Table.write(tmp_path / "result.jsonl", read_items(source), tmp_path, name=source.path.name)
+        Table.write(tmp_path / "result.jsonl", source.items(), tmp_path, name=source.path.name)
     assert str(caught.value) == (
         'rows 12 and 40 of photos.csv both have the key "a"; keys name the records, so each must be its own'
     )

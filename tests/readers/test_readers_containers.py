@@ -21,13 +21,13 @@ import pytest
 from PIL import Image
 
 from shared.containers import read_member
-from shared.dataset import DatasetError, Source, read_items
+from shared.dataset import DatasetError, Source
 from shared.files.table import Table
 from tests.conftest import ROOT
 
 
 def items(path: Path | str, **options) -> list[dict]:
-    found = list(read_items(Source(str(path), **options)))
+    found = list(Source(str(path), **options).items())
     orjson.dumps(found)  # JSON values only: never bytes
     return found
 

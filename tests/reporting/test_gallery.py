@@ -18,7 +18,7 @@ from shared.files.table import Table
 from shared.light.degradation.files import thumbnail_of
 from shared.reporting import gallery_page
 from shared.reporting.gallery_page import columns, links_of
-from shared.reporting.report import content, render, write_report
+from shared.reporting.report import content, write_report
 from shared.run.advance import advance
 from shared.run.run import Run
 from tests.reporting.test_report import HOSTILE, RELIGHT, TEMPLATE, do, finish, finished, make_run, photographs  # noqa: F401
@@ -152,14 +152,14 @@ def test_the_same_run_gives_the_same_bytes(tmp_path, photographs, finished):  # 
 
 
 def test_the_report_leads_to_what_it_has_only_examples_of(tmp_path, photographs, finished):  # noqa: F811
-    assert 'href="gallery.html">Look through 11 items' in render(finished)
-    assert "gallery.html#" not in render(finished)  # all that did not get through are in the report
+    assert 'href="gallery.html">Look through 11 items' in write_report(finished).read_text()
+    assert "gallery.html#" not in write_report(finished).read_text()  # all that did not get through are in the report
     run = make_run(tmp_path, photographs, TEMPLATE)
     advance(run, lambda line: None)
     keys = [row["key"] for row in Table(run.steps[0].table_path)]
     writer = RecordWriter(Records(run.steps[0].folder), tmp_path, "", threads=1)
     writer.write([Outcome(key, ValueError("no light")) for key in keys[:9]])
-    [address] = re.findall(r'href="gallery.html#([^"]+)"', render(run))
+    [address] = re.findall(r'href="gallery.html#([^"]+)"', write_report(run).read_text())
     [(name, value)] = parse_qsl(address)
     assert value in content(run)["page"]["items"]["facets"][name]["values"]
 

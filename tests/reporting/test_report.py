@@ -308,7 +308,7 @@ def test_what_verifies_the_choice_is_in_the_report(finished):
         if name != "top_images_grid.png":  # the config wants none
             assert names.count(f"step_1_filter/{name}") == 2  # the picture, and in the list of files
     shown = content(finished)["verification"].pictures
-    assert len(shown) == 6 and all(picture.width <= verification.SIDE for _, _, picture in shown)
+    assert len(shown) == 6 and all(picture.width <= verification.CUT_PICTURE_SIDE for _, _, picture in shown)
 
 
 def test_a_cut_that_is_only_looked_at_is_called_so(tmp_path, photographs, finished):

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from shared.files.table import Table
-from shared.reporting.report import content, render, write_report
+from shared.reporting.report import content, write_report
 from shared.reporting.trained import MOST_POINTS, curve, means, training_of
 from shared.run.config import load_config
 from shared.run.run import Run
@@ -45,7 +45,7 @@ def run(tmp_path, rows) -> Run:  # noqa: F811
 
 
 def test_the_page_shows_the_training_and_the_scores(run):
-    page = render(run)
+    page = write_report(run).read_text()
     assert "1,000 steps." in page and "Held-out triplets at step 1,000" in page
     assert "&lt;b&gt;warm&lt;/b&gt; light" in page and "<b>warm" not in page
     scores = {score.label: score for score in content(run)["scores"]}
@@ -58,7 +58,7 @@ def test_the_page_shows_the_training_and_the_scores(run):
 
 
 def test_cards_are_strips_ordered_by_gain(run):
-    page = render(run)
+    page = write_report(run).read_text()
     gains = [float(gain) for gain in re.findall(r'data-gain="([-\d.]+)"', page)]
     assert gains == sorted((row["psnr_gain"] for row in Table(run.steps[1].result_path)), reverse=True)
     card = content(run)["gallery"].cards[0]

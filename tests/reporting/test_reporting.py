@@ -13,7 +13,7 @@ from PIL import Image
 from shared.files.table import Table
 from shared.reporting.failures import pattern, without_names
 from shared.reporting.gallery import choose, most_cards
-from shared.reporting.histograms import histogram, kelvin_histogram, round_numbers
+from shared.reporting.histograms import bars_of, kelvin_histogram, round_numbers
 from shared.reporting.profile import Profile, light_of
 from shared.reporting.thumbnails import link_to, mask_thumbnail, side_for
 
@@ -53,7 +53,7 @@ def test_axes_run_between_round_numbers(low, high, expected):
 
 @given(some.lists(some.floats(-1e6, 1e6), min_size=1, max_size=200))
 def test_every_value_is_in_a_bar(values):
-    drawn = histogram(np.array(values))
+    drawn = bars_of(np.array(values))
     assert sum(int(bin.title.split(": ")[1].replace(",", "")) for bin in drawn.bins) == len(values)
     assert max(bin.height for bin in drawn.bins) == 100
 

@@ -17,7 +17,7 @@ from shared.run.config import checked
 from shared.selection import light_histograms
 from shared.selection.intervals import intervals
 from shared.selection.kinds import SHAPE, choose_diverse, entropy, kinds_of
-from shared.selection.measured import DIRECTIONS, KEYS, Light, Measured
+from shared.selection.measured import DIRECTIONS, KEYS, Measured, MeasuredLight
 from shared.worker import Loaded
 from tests.reporting.test_report import Page, finish, make_run
 from tests.workers.test_filter import SAMPLES, collect, made_up
@@ -58,7 +58,7 @@ def kinds_in(rows: list[dict]) -> np.ndarray:
 # Kinds of light
 
 
-def light_of(**values) -> Light:
+def light_of(**values) -> MeasuredLight:
     known = {"azimuth_degrees": None, "direction": None, "hardness": 0.5, "cct_kelvin": 5500, "key": "mid"} | values
     row = made_up(1)[0] | {"light": known | {"contrast": 5.0, "exposure_ev": 0.0}}
     return Measured.of([row]).light

@@ -371,6 +371,7 @@ def test_two_workers_killed_and_started_again_do_every_photograph_once(project, 
         assert (one != two).mean() < 0.01
 
 
+@pytest.mark.slow
 def test_sam2_with_a_prompt_file_through_the_launcher(project, models, photographs, tmp_path):
     prompts = tmp_path / "prompts.csv"
     prompts.write_text("key,x0,y0,x1,y1\ncat.jpg,20,10,150,100\ncoffee.jpg,50,20,900,90\n")

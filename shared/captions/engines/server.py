@@ -133,7 +133,7 @@ class Server(Engine):
     def request(self, question: Question) -> dict:
         """The body of a request; what is None is not sent, and left to the server."""
         sampling = question.sampling
-        fields: dict[str, Any] = {"model": self.model, "messages": messages_of(question), **sampling._asdict()}
+        fields: dict[str, Any] = {"model": self.model, "messages": chat_messages(question), **sampling._asdict()}
         if question.schema:
             form = {"name": "answer", "schema": question.schema, "strict": True}
             fields["response_format"] = {"type": "json_schema", "json_schema": form}
@@ -171,7 +171,7 @@ class Server(Engine):
             raise RunError(f"the server at {self.url} does not serve {self.model}; it has {', '.join(served[:20])}")
 
 
-def messages_of(question: Question) -> list[dict]:
+def chat_messages(question: Question) -> list[dict]:
     """A conversation as the protocol has it, the image before the first text of the user."""
     messages: list[dict] = []
     image = question.image

@@ -16,7 +16,7 @@ from shared.models.loading import loading
 
 log = logging.getLogger("worker")
 
-PACKAGES = ("torch", "torchvision", "transformers", "huggingface_hub", "accelerate")
+TRANSFORMERS_PACKAGES = ("torch", "torchvision", "transformers", "huggingface_hub", "accelerate")
 
 
 class Transformers(Engine):
@@ -51,7 +51,7 @@ class Transformers(Engine):
     @classmethod
     def forecast(cls, options: Any) -> Forecast:
         model = Model(
-            options.model_path, "model_path", "transformers", PACKAGES,
+            options.model_path, "model_path", "transformers", TRANSFORMERS_PACKAGES,
             is_halved=options.dtype in ("bfloat16", "float16"), may_offload=options.offload,
         )  # fmt: skip
         return Forecast([model])

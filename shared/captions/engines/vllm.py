@@ -16,7 +16,7 @@ from shared.models.loading import loading
 
 log = logging.getLogger("worker")
 
-PACKAGES = ("torch", "torchvision", "transformers", "huggingface_hub", "vllm")
+VLLM_PACKAGES = ("torch", "torchvision", "transformers", "huggingface_hub", "vllm")
 SECONDS_TO_FREE = 5.0  # what a dead engine's processes take to give back a GPU's memory
 
 
@@ -82,7 +82,7 @@ class Vllm(Engine):
     @classmethod
     def forecast(cls, options: Any) -> Forecast:
         model = Model(
-            options.model_path, "model_path", "transformers", PACKAGES, needs_gpu=True, is_split=True,
+            options.model_path, "model_path", "transformers", VLLM_PACKAGES, needs_gpu=True, is_split=True,
             is_halved=options.dtype in ("auto", "bfloat16", "float16"), memory_share=options.gpu_memory_utilization,
         )  # fmt: skip
         return Forecast([model])

@@ -10,8 +10,8 @@ from shared.light.enlarge import bands, shrink
 from shared.light.fidelity import psnr
 
 Decibel = Annotated[float, Field(ge=0, le=100)]
-Share = Annotated[float, Field(ge=0, le=1)]
-BLACK, WHITE = 3, 252  # stored values at which nothing can be told any more
+GateShare = Annotated[float, Field(ge=0, le=1)]
+BLACK_LEVEL, WHITE = 3, 252  # stored values at which nothing can be told any more
 DETAIL_SIZE = 512  # the long side at which detail is compared, in pixels
 LEAST_TO_COMPARE = 0.5  # slope of grey values per pixel; a photograph with less has no detail to lose
 
@@ -27,16 +27,16 @@ class Quality:
         Decibel, Field(description="likeness to the photograph in dB; above it next to nothing has changed")
     ] = 38.0
     most_lost: Annotated[
-        Share, Field(description="share of the pixels that may become black or white which were neither")
+        GateShare, Field(description="share of the pixels that may become black or white which were neither")
     ] = 0.25
     least_detail: Annotated[
-        Share, Field(description="share of the photograph's contours that must remain; with less it is a smear")
+        GateShare, Field(description="share of the photograph's contours that must remain; with less it is a smear")
     ] = 0.25
-    least_mask: Annotated[Share, Field(description="a mask that takes a smaller share of the image is a mistake")] = (
-        0.005
-    )
+    least_mask: Annotated[
+        GateShare, Field(description="a mask that takes a smaller share of the image is a mistake")
+    ] = 0.005
     most_mask: Annotated[
-        Share, Field(description="a mask that takes a larger share of the image is a mistake, unless there is none")
+        GateShare, Field(description="a mask that takes a larger share of the image is a mistake, unless there is none")
     ] = 0.98
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -106,4 +106,4 @@ def _detail(image: np.ndarray, mask: np.ndarray | None) -> float:
 
 
 def _unreadable(image: np.ndarray) -> np.ndarray:
-    return (image.max(axis=-1) <= BLACK) | (image.min(axis=-1) >= WHITE)
+    return (image.max(axis=-1) <= BLACK_LEVEL) | (image.min(axis=-1) >= WHITE)

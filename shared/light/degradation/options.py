@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import AfterValidator, ConfigDict, Field
 
-from shared.light.degradation.patterns import WEIGHTS
+from shared.light.degradation.patterns import PATTERN_SHARES
 
 
 def _ordered(limits: tuple[float, float]) -> tuple[float, float]:
@@ -16,17 +16,17 @@ def _ordered(limits: tuple[float, float]) -> tuple[float, float]:
 
 
 def _known_patterns(weights: dict[str, float]) -> dict[str, float]:
-    unknown = sorted(set(weights) - set(WEIGHTS))
+    unknown = sorted(set(weights) - set(PATTERN_SHARES))
     if unknown:
-        raise ValueError(f'no pattern "{unknown[0]}"; the patterns are {", ".join(WEIGHTS)}')
+        raise ValueError(f'no pattern "{unknown[0]}"; the patterns are {", ".join(PATTERN_SHARES)}')
     if not sum(weights.values()) > 0:
         raise ValueError("at least one pattern needs a weight above 0")
     return weights
 
 
 Weight = Annotated[float, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-ShareRange = Annotated[tuple[Share, Share], AfterValidator(_ordered)]
+LightFraction = Annotated[float, Field(ge=0, le=1)]
+ShareRange = Annotated[tuple[LightFraction, LightFraction], AfterValidator(_ordered)]
 PatternWeights = Annotated[dict[str, Weight], AfterValidator(_known_patterns)]
 Elevation = Annotated[float, Field(ge=0, le=90)]
 Kelvin = Annotated[float, Field(ge=1800, le=15000)]
@@ -60,7 +60,9 @@ class Kind:
         0.004,
         0.004,
     )
-    pattern_probability: Annotated[Share, Field(description="share of the images on which a pattern is cast")] = 0.5
+    pattern_probability: Annotated[
+        LightFraction, Field(description="share of the images on which a pattern is cast")
+    ] = 0.5
     pattern_opacity_range: Annotated[
         ShareRange, Field(description="what the pattern takes of the light where it is dark")
     ] = (0.35, 0.6)
@@ -124,7 +126,7 @@ class Degradation:
     )
     pattern_weights: Annotated[
         PatternWeights, Field(description="which pattern is cast, as blinds or leaves, and how often each")
-    ] = field(default_factory=lambda: dict(WEIGHTS))
+    ] = field(default_factory=lambda: dict(PATTERN_SHARES))
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 # Weights as the original relighting data had them.
-WEIGHTS = {
+PATTERN_SHARES = {
     "tree_foliage": 0.20,
     "venetian_blind": 0.18,
     "window_frame": 0.15,

@@ -9,7 +9,7 @@ from shared.light.colour import linear_to_srgb, srgb_to_linear
 from shared.light.degradation.lighting import DAYLIGHT, Relighting, expose, relight
 from shared.light.degradation.options import NewLight
 from shared.light.enlarge import DARKEST, GuidedMap, bands, enlarge, shrink
-from shared.light.shading import WORKING_SIZE, shading_of
+from shared.light.shading import SHADING_SIZE, shading_of
 
 GREY = np.uint8(128)
 
@@ -33,7 +33,7 @@ class Photograph:
     def _small(self) -> tuple[np.ndarray, np.ndarray]:
         if self.found is not None:
             return self.found
-        small = shrink(self.pixels, WORKING_SIZE)
+        small = shrink(self.pixels, SHADING_SIZE)
         return small, shading_of(small)
 
     @cached_property

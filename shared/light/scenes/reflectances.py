@@ -6,7 +6,7 @@ import numpy as np
 
 from shared.light.colour import srgb_to_linear
 
-DARKEST, BRIGHTEST = 0.03, 0.95  # of real surfaces: soot and snow
+DARKEST_PAINT, BRIGHTEST = 0.03, 0.95  # of real surfaces: soot and snow
 
 
 def noise(rng: np.random.Generator, size: int, sigma: float) -> np.ndarray:
@@ -25,7 +25,7 @@ def colours(rng: np.random.Generator, count: int) -> np.ndarray:
     drawn = drawn.mean(axis=1, keepdims=True) * (1 - saturation) + drawn * saturation
     grey = rng.random(count) < 0.2
     drawn[grey] = rng.uniform(0.05, 0.9, (int(grey.sum()), 1))
-    return drawn.clip(DARKEST, BRIGHTEST)
+    return drawn.clip(DARKEST_PAINT, BRIGHTEST)
 
 
 def mondrian(rng: np.random.Generator, size: int, patches: int = 60) -> np.ndarray:
@@ -48,7 +48,7 @@ def textured(rng: np.random.Generator, size: int) -> np.ndarray:
     fine, coarse = (fine - fine.mean()) / fine.std(), (coarse - coarse.mean()) / coarse.std()
     tint = rng.uniform(0.6, 1.4, 3).astype(np.float32)
     grain = np.exp(0.18 * fine[..., np.newaxis] * tint + 0.15 * coarse[..., np.newaxis])
-    return (mondrian(rng, size, 25) * grain).clip(DARKEST, BRIGHTEST)
+    return (mondrian(rng, size, 25) * grain).clip(DARKEST_PAINT, BRIGHTEST)
 
 
 def painted(rng: np.random.Generator, size: int) -> np.ndarray:
@@ -63,10 +63,10 @@ def painted(rng: np.random.Generator, size: int) -> np.ndarray:
     left = int(rng.integers(picture.shape[1] - side + 1))
     crop = np.rot90(picture[top : top + side, left : left + side], int(rng.integers(4)))
     crop = cv2.resize(np.ascontiguousarray(crop), (size, size), interpolation=cv2.INTER_AREA)
-    return srgb_to_linear(crop).clip(DARKEST, BRIGHTEST)
+    return srgb_to_linear(crop).clip(DARKEST_PAINT, BRIGHTEST)
 
 
-def plain(rng: np.random.Generator, size: int) -> np.ndarray:
+def plain_paint(rng: np.random.Generator, size: int) -> np.ndarray:
     """A few large, even patches, size x size x 3."""
     return mondrian(rng, size, 6)
 

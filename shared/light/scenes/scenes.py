@@ -7,7 +7,7 @@ import numpy as np
 
 from shared.light.colour import linear_to_srgb, rgb_of_cct
 from shared.light.degradation.patterns import cast
-from shared.light.scenes.reflectances import colours, mondrian, noise, painted, plain, textured
+from shared.light.scenes.reflectances import colours, mondrian, noise, painted, plain_paint, textured
 from shared.light.scenes.solids import trace
 
 Reflectance = Callable[[np.random.Generator, int], np.ndarray]
@@ -29,7 +29,7 @@ class Scene:
 
 def render(family: str, seed: int, size: int = 384) -> Scene:
     """One scene of a family, size x size pixels; the same arguments always give the same scene."""
-    return FAMILIES[family](np.random.default_rng([seed, *family.encode()]), size)
+    return SCENE_FAMILIES[family](np.random.default_rng([seed, *family.encode()]), size)
 
 
 def mondrian_gradient(rng: np.random.Generator, size: int) -> Scene:
@@ -90,7 +90,7 @@ def solids(rng: np.random.Generator, size: int) -> Scene:
     solid, direct = (part if light.vector[1] > 0 else np.flipud(part) for part in (seen.solid, seen.direct))
     paint = colours(rng, int(solid.max()) + 1).astype(np.float32)
     reflectance = paint[solid]
-    wall = plain(rng, size)
+    wall = plain_paint(rng, size)
     reflectance = np.where((solid == 0)[..., np.newaxis], wall, reflectance)
     visible = np.bincount(solid.ravel(), minlength=len(seen.is_round)) * np.array(seen.is_round)
     mask = None
@@ -122,7 +122,7 @@ def subject(rng: np.random.Generator, size: int) -> Scene:
 def flat(rng: np.random.Generator, size: int) -> Scene:
     """Even light: nothing is to be taken away and no direction to be claimed."""
     light = _Light(rng)
-    reflectance: Reflectance = (mondrian, textured, painted, plain)[int(rng.integers(4))]
+    reflectance: Reflectance = (mondrian, textured, painted, plain_paint)[int(rng.integers(4))]
     even = np.full((size, size), 0.8, np.float32) + 0.04 * noise(rng, size, size / 4)
     scene = _expose(rng, reflectance(rng, size), even, light, direction_known=False)
     if rng.random() < 0.5:
@@ -131,7 +131,7 @@ def flat(rng: np.random.Generator, size: int) -> Scene:
     return scene
 
 
-FAMILIES: dict[str, Callable[[np.random.Generator, int], Scene]] = {
+SCENE_FAMILIES: dict[str, Callable[[np.random.Generator, int], Scene]] = {
     scene.__name__: scene
     for scene in (
         mondrian_gradient, textured_relief, two_colours, print_relief, subject, cast_relief, gobo, solids, flat,

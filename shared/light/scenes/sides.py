@@ -61,24 +61,24 @@ def relief(rng: np.random.Generator, size: int) -> Drawn:
     return mondrian(rng, size, 12), normals_of(height_field(rng, size)).astype(np.float32), 0.0
 
 
-def solids(rng: np.random.Generator, size: int) -> Drawn:
+def solids_surface(rng: np.random.Generator, size: int) -> Drawn:
     """Spheres, boxes and capsules before a wall; they throw no shadows."""
     seen = trace(rng, size, FRONT, sharpness=1, has_shadows=False)
     return colours(rng, int(seen.solid.max()) + 1)[seen.solid], seen.normals.astype(np.float32), 0.0
 
 
 SURFACES: dict[str, Callable[[np.random.Generator, int], Drawn]] = {
-    surface.__name__: surface for surface in (patches, relief, solids)
+    surface.__name__: surface for surface in (patches, relief, solids_surface)
 }
 
 
-def azimuth_of(side: str) -> float:
+def azimuth_of_side(side: str) -> float:
     """Degrees: 0 = from the image's right, 90 = from above, counter-clockwise."""
     return 45.0 * WORDS.index(side)
 
 
 def vector_of(side: str, elevation: float) -> np.ndarray:
-    azimuth = np.radians(azimuth_of(side))
+    azimuth = np.radians(azimuth_of_side(side))
     level = np.cos(elevation)
     return np.array([np.cos(azimuth) * level, np.sin(azimuth) * level, np.sin(elevation)], np.float32)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from shared.models.clip import build, preprocessing
+from shared.models.clip import build_clip, preprocessing
 from shared.models.clip_weights import find_weights
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class ClipDirection:
         import torch
 
         self.device = device
-        model, self.tokenizer = build(find_weights(model_name, checkpoint))
+        model, self.tokenizer = build_clip(find_weights(model_name, checkpoint))
         self.model = model.to(device)
         self.transform, mean, deviation = preprocessing(model)
         self.mean, self.deviation = (

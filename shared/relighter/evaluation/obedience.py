@@ -74,19 +74,19 @@ def changed_azimuth(
     `normals` (HxWx3: right, up, towards the camera) where they are known (photometric stereo: Woodham, 1980), on a plane
     with the places; else with the contour of the `mask` (HxW bool) or the places, where those explain enough of it.
     """
-    change = log_luminance(relit) - log_luminance(source)
+    change = log_brightness(relit) - log_brightness(source)
     if normals is None:
         return direction_of(change, relit, mask).azimuth_degrees
     brightest, darkest = np.maximum(source, relit).max(axis=-1), np.minimum(source, relit).max(axis=-1)
     usable = (brightest < CLIPPED) & (darkest > BLACK)
     is_plane = np.ptp(normals[..., :2]) < 0.1
-    facing = places(*change.shape) if is_plane else normals
+    facing = asked_places(*change.shape) if is_plane else normals
     design = np.dstack([facing, np.ones_like(change)])[usable]
     right, up, *_ = np.linalg.lstsq(design, change[usable], rcond=None)[0]
     return float(np.degrees(np.arctan2(up, right)) % 360) if np.hypot(right, up) > FAINTEST else None
 
 
-def places(height: int, width: int) -> np.ndarray:
+def asked_places(height: int, width: int) -> np.ndarray:
     """HxWx2: how far to the right and up, -0.5 to 0.5."""
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     return np.dstack([(columns + 0.5) / width - 0.5, 0.5 - (rows + 0.5) / height])
@@ -97,5 +97,5 @@ def obeys(asked: float, found: float | None) -> bool:
     return found is not None and abs((found - asked + 180) % 360 - 180) <= TOLERANCE
 
 
-def log_luminance(image: np.ndarray) -> np.ndarray:
+def log_brightness(image: np.ndarray) -> np.ndarray:
     return np.log(luminance(srgb_to_linear(image)) + 1 / 4096)

@@ -17,7 +17,7 @@ FLOORS = {  # of None it is 0
     "psnr": "psnr_floor", "ssim": "ssim_floor", "lpips": "lpips_floor", "clip_direction": None, "obedience": "obedience_floor",
 }  # fmt: skip
 SMALLER_IS_BETTER = ("lpips",)
-COLUMNS = (
+MEASURE_COLUMNS = (
     *("psnr", "psnr_floor", "psnr_gain", "ssim", "ssim_floor", "lpips", "lpips_floor", "clip_direction"),
     *("clip_direction_target", "azimuth_asked", "azimuth_found", "obedience"),
 )
@@ -33,7 +33,7 @@ def write_scores(step: "Step", rows: "Table", columns: "Columns") -> None:
         columns.input_image,
         "relit_image_path",
         columns.output_image,
-        *COLUMNS,
+        *MEASURE_COLUMNS,
     ]
     write_csv(step.folder / "evaluation.csv", {name: name for name in fields if name in there}, rows, step.run.folder)
     found = summary(rows)

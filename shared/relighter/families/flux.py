@@ -20,7 +20,7 @@ from shared.relighter.families.stable_diffusion import moments, tokens
 LAYERS = ["attn.to_k", "attn.to_q", "attn.to_v", "attn.to_out.0", "attn.add_k_proj", "attn.add_q_proj", "attn.add_v_proj",
           "attn.to_add_out", "ff.net.0.proj", "ff.net.2", "ff_context.net.0.proj", "ff_context.net.2"]  # fmt: skip
 GUIDANCE = 1.0  # what a guidance-distilled model is told in training
-WEIGHTS = "pytorch_lora_weights.safetensors"
+LORA_FILE = "pytorch_lora_weights.safetensors"
 
 
 class Flux(Family):
@@ -133,11 +133,11 @@ class Flux(Family):
 
     @classmethod
     def read_pipeline(cls, folder: Path, base_model: str, dtype: torch.dtype) -> FluxKontextPipeline:
-        if not (folder / WEIGHTS).is_file():
+        if not (folder / LORA_FILE).is_file():
             return FluxKontextPipeline.from_pretrained(folder, torch_dtype=dtype)
         with loading(base_model, f"the base_model of {folder}"):
             pipeline = FluxKontextPipeline.from_pretrained(base_model, torch_dtype=dtype)
-        pipeline.load_lora_weights(folder, weight_name=WEIGHTS)
+        pipeline.load_lora_weights(folder, weight_name=LORA_FILE)
         return pipeline
 
     @classmethod

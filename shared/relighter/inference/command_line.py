@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from shared.worker import Worker
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+OUTPUT_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 NUMBERS = ("num_inference_steps", "image_guidance_scale", "guidance_scale", "resolution")
 EPILOG = """A folder or a table of photographs, on all GPUs, is a step of a run (--config, or ./launcher.sh); the options of that
 step, in its `config:` or by --set:
@@ -36,8 +36,8 @@ def main(worker_class: "type[Worker]") -> NoReturn:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
     if len(arguments.instruction) > 1 and not arguments.grid:
         parser.error("--instruction is given several times, which needs --grid")
-    if arguments.output_path.suffix.lower() not in SUFFIXES:
-        parser.error(f"--output_path {arguments.output_path} should end in one of {', '.join(SUFFIXES)}")
+    if arguments.output_path.suffix.lower() not in OUTPUT_SUFFIXES:
+        parser.error(f"--output_path {arguments.output_path} should end in one of {', '.join(OUTPUT_SUFFIXES)}")
     try:
         relight_one(arguments)
     except Exception as error:

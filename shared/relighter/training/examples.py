@@ -77,7 +77,7 @@ class Examples(Sequence):
                     f"{target.width} x {target.height}"
                 )
             source = source.resize(target.size, Image.Resampling.LANCZOS)
-        return cut(source, side, offset, flips), cut(target, side, offset, flips)
+        return cut_square(source, side, offset, flips), cut_square(target, side, offset, flips)
 
 
 def same_shape(one: tuple[int, int], other: tuple[int, int]) -> bool:
@@ -85,7 +85,7 @@ def same_shape(one: tuple[int, int], other: tuple[int, int]) -> bool:
     return abs(one[0] * other[1] - other[0] * one[1]) <= max(*one, *other)
 
 
-def cut(image: Image.Image, side: int, offset: np.ndarray, flips: bool) -> np.ndarray:
+def cut_square(image: Image.Image, side: int, offset: np.ndarray, flips: bool) -> np.ndarray:
     """The square of `side` pixels at `offset` (0 to 1 in both directions), the shorter side scaled to it."""
     scale = side / min(image.size)
     width, height = (max(side, round(length * scale)) for length in image.size)

@@ -15,7 +15,7 @@ from shared.worker import Worker
 if TYPE_CHECKING:
     from shared.relighter.families.family import Family
 
-Share = Annotated[float, Field(ge=0, lt=1)]
+DecayRate = Annotated[float, Field(ge=0, lt=1)]
 
 
 @dataclass
@@ -51,8 +51,8 @@ class TrainOptions(Worker):
         Field(description="how the learning rate changes over the training, as diffusers names it"),
     ] = "constant"
     lr_warmup_steps: Annotated[NonNegativeInt, Field(description="steps over which the learning rate rises from 0")] = 0
-    adam_beta1: Annotated[Share, Field(description="decay of AdamW's mean of the gradients")] = 0.9
-    adam_beta2: Annotated[Share, Field(description="decay of AdamW's mean of their squares")] = 0.999
+    adam_beta1: Annotated[DecayRate, Field(description="decay of AdamW's mean of the gradients")] = 0.9
+    adam_beta2: Annotated[DecayRate, Field(description="decay of AdamW's mean of their squares")] = 0.999
     adam_weight_decay: Annotated[NonNegativeFloat, Field(description="weight decay of AdamW")] = 1e-2
     adam_epsilon: Annotated[PositiveFloat, Field(description="added to AdamW's denominator")] = 1e-8
     max_grad_norm: Annotated[
@@ -67,7 +67,7 @@ class TrainOptions(Worker):
         ),
     ] = 0.05
     use_ema: Annotated[bool, Field(description="the model that is saved is the moving average of the weights")] = True
-    ema_decay: Annotated[Share, Field(description="how slowly the moving average follows the weights")] = 0.9999
+    ema_decay: Annotated[DecayRate, Field(description="how slowly the moving average follows the weights")] = 0.9999
     rank: Annotated[PositiveInt, Field(description="rank of the LoRA, where the family learns one")] = 16
 
     mixed_precision: Annotated[

@@ -87,6 +87,6 @@ class ClipRater:
     def _light(self, item: dict) -> dict[str, Any]:
         """As the photometric method measures it, from a decode of that size; the measuring costs more."""
         from shared.light.describe import describe
-        from shared.selection.scoring.score import WORKING_SIZE
+        from shared.selection.scoring.score import SCORE_SIZE
 
-        return {"light": describe(np.asarray(open_image(item, longest_side=WORKING_SIZE))).as_dict()}
+        return {"light": describe(np.asarray(open_image(item, longest_side=SCORE_SIZE))).as_dict()}

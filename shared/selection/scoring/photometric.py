@@ -12,10 +12,10 @@ from PIL import Image
 from shared.images import open_image
 from shared.light.describe import describe
 from shared.light.enlarge import shrink
-from shared.masks.faces import WORKING_SIZE as FACES_SIZE
+from shared.masks.faces import FACE_SIZE as FACES_SIZE
 from shared.masks.faces import find_faces
 from shared.selection.scoring.hashes import hashes_of
-from shared.selection.scoring.score import WORKING_SIZE, rate_light
+from shared.selection.scoring.score import SCORE_SIZE, rate_light
 from shared.selection.scoring.sharpness import sharpness_of
 from shared.worker import Loaded
 
@@ -26,7 +26,7 @@ class PhotometricRater:
     looks_for_faces = False
 
     def load(self, item: dict) -> Image.Image:
-        return open_image(item, longest_side=WORKING_SIZE)
+        return open_image(item, longest_side=SCORE_SIZE)
 
     def rate(self, batch: Sequence[Loaded]) -> list[dict]:
         """The fields of each record, from what load() opened."""

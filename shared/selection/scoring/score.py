@@ -6,7 +6,7 @@ import numpy as np
 
 from shared.light.colour import RGB_TO_XYZ, cct_of_rgb, illuminant, lightness, luminance, rgb_of_cct, srgb_to_linear
 
-WORKING_SIZE = 512  # the long side of the photographs that the constants below belong to, in pixels
+SCORE_SIZE = 512  # the long side of the photographs that the constants below belong to, in pixels
 _MIDDLE_GREY = 0.18
 _DARKEST = 1 / 4096  # half a step of 8 bit sRGB; the logarithm needs a floor
 
@@ -38,7 +38,7 @@ def rate_light(photograph: np.ndarray) -> Score:
     """
     import cv2
 
-    scale = WORKING_SIZE / max(photograph.shape[:2])
+    scale = SCORE_SIZE / max(photograph.shape[:2])
     if scale < 1:
         photograph = _resized(photograph, scale)
     # Light is a matter of the large; at half size everything but sharpness costs a quarter.

@@ -4,7 +4,7 @@ import numpy as np
 
 from shared.light.enlarge import shrink
 
-WORKING_SIZE = 512  # the long side at which sharpness is judged, in pixels; smaller photographs are not enlarged
+SHARPNESS_SIZE = 512  # the long side at which sharpness is judged, in pixels; smaller photographs are not enlarged
 _SMOOTHED, _BLURRED_AGAIN = 0.8, 1.5  # sigma in pixels: first against noise, then as the test
 _STEEPEST = 50  # the steepest fiftieth of the blurred photograph is where its edges are
 _NOISE = 1.0  # squared slope, in grey values per pixel, that is no edge
@@ -20,7 +20,7 @@ def sharpness_of(photograph: np.ndarray) -> float:
     """
     import cv2
 
-    grey = cv2.cvtColor(np.ascontiguousarray(shrink(photograph, WORKING_SIZE)), cv2.COLOR_RGB2GRAY).astype(np.float32)
+    grey = cv2.cvtColor(np.ascontiguousarray(shrink(photograph, SHARPNESS_SIZE)), cv2.COLOR_RGB2GRAY).astype(np.float32)
     grey = cv2.GaussianBlur(grey, (0, 0), _SMOOTHED)
     before, after = _slopes(grey), _slopes(cv2.GaussianBlur(grey, (0, 0), _BLURRED_AGAIN))
     edges = after >= np.partition(after, -max(1, after.size // _STEEPEST), axis=None)[-max(1, after.size // _STEEPEST)]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("vllm")
+pytestmark = pytest.mark.slow  # three engines are set up
 
 from shared.captions.engines import vllm
 from shared.captions.structured import SCHEMA

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from shared.light.direction import WORDS
-from shared.light.scenes.sides import SURFACES, azimuth_of, draw_surface
+from shared.light.scenes.sides import SURFACES, azimuth_of_side, draw_surface
 from shared.light.words import FROM_A_SIDE
 from shared.relighter.evaluation.obedience import asked_azimuth, changed_azimuth, obedience, obeys, share_of_sources
 
@@ -13,7 +13,7 @@ from shared.relighter.evaluation.obedience import asked_azimuth, changed_azimuth
 @pytest.mark.parametrize("side", WORDS)
 def test_every_wording_of_a_side_is_understood(side):
     for phrase in FROM_A_SIDE[side]:
-        assert asked_azimuth(f"Warm light {phrase}, high contrast") == azimuth_of(side)
+        assert asked_azimuth(f"Warm light {phrase}, high contrast") == azimuth_of_side(side)
 
 
 @pytest.mark.parametrize("text", ["warm soft light", "light from the front", "a bright scene, right on the water", ""])
@@ -43,7 +43,7 @@ def test_the_side_is_told_from_what_changed(family):
         surface = draw_surface(family, np.random.default_rng(seed), 64)
         for side in WORDS:
             found = changed_azimuth(surface.lit("front"), surface.lit(side), surface.normals)
-            errors.append(180.0 if found is None else abs((found - azimuth_of(side) + 180) % 360 - 180))
+            errors.append(180.0 if found is None else abs((found - azimuth_of_side(side) + 180) % 360 - 180))
     assert np.median(errors) < 15
     assert np.mean(np.array(errors) <= 45) > 0.95
 

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import yaml
 
 from tests.conftest import ROOT
@@ -9,6 +10,7 @@ from tests.conftest import ROOT
 STEPS = 400
 
 
+@pytest.mark.slow
 def test_a_model_learns_to_relight_by_instruction(project):
     config = yaml.safe_load((ROOT / "configs" / "train_tiny.yaml").read_text())
     scenes, train, relight, _ = (step["config"] for step in config["steps"])

@@ -61,6 +61,7 @@ def log_of(project) -> str:
     return (project.folder / "logs" / "gpu0.log").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["sd15", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sdxl", "flux"))])
 def test_two_processes_stop_at_a_kill_file_go_on_to_the_very_same_weights_and_relight(training, family, dataset):
     steps = (
@@ -95,6 +96,7 @@ def test_two_processes_stop_at_a_kill_file_go_on_to_the_very_same_weights_and_re
     assert "nothing to do" in project.run(OUTPUT_DIR=halted).stdout
 
 
+@pytest.mark.slow
 def test_a_rank_that_dies_ends_all_with_the_reason_and_the_launcher_goes_on_from_the_last_checkpoint(training):
     project = training(max_train_steps=40)
     launched = begun(project, MAX_RESTARTS=1)
@@ -123,6 +125,7 @@ def ranks_of(launcher: int) -> list[int]:
     return [found[rank] for rank in sorted(found)]
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_and_leaves_no_process_behind_and_a_second_launcher_takes_its_turn(training):
     project = training(num_epochs=1000)
     first = begun(project)
@@ -143,6 +146,7 @@ def test_ctrl_c_saves_and_leaves_no_process_behind_and_a_second_launcher_takes_i
     assert second.returncode == 4, output + log_of(project)
 
 
+@pytest.mark.slow
 def test_a_launcher_that_is_killed_leaves_no_process_behind(training):
     project = training(num_epochs=1000)
     first = begun(project)

@@ -467,6 +467,7 @@ def as_file(data: bytes):
 # Through the launcher
 
 
+@pytest.mark.slow
 def test_killed_and_run_again_by_two_workers_every_photograph_is_scored_once_and_embeddings_are_whole(project, tiny):
     photographs = project.folder / "photographs"
     for number in range(30):

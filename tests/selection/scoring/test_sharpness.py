@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shared.selection.scoring.sharpness import WORKING_SIZE, sharpness_of
+from shared.selection.scoring.sharpness import SHARPNESS_SIZE, sharpness_of
 from tests.conftest import ROOT
 
 SAMPLES = sorted((ROOT / "configs" / "samples").glob("*.jpg"))
@@ -21,7 +21,7 @@ def photograph(path: Path) -> np.ndarray:
 
 def blurred(image: np.ndarray, sigma: float) -> np.ndarray:
     """By a Gaussian of so many pixels at the working size."""
-    return cv2.GaussianBlur(image, (0, 0), sigma * max(image.shape) / WORKING_SIZE)
+    return cv2.GaussianBlur(image, (0, 0), sigma * max(image.shape) / SHARPNESS_SIZE)
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)

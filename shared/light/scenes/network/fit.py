@@ -19,23 +19,23 @@ import torch
 import torch.nn.functional as F
 
 from shared.light.direction import CLIPPED
-from shared.light.network import AXES, DARK, GRID_SIZE, WEIGHTS
-from shared.light.scenes.network.pool import Batch, Batches, render_pool
+from shared.light.network import AXES, GRID_SIZE, NETWORK_FILE, NOISE_FLOOR
+from shared.light.scenes.network.pool import WorldBatch, WorldBatches, render_pool
 from shared.light.scenes.network.unet import LightNet
 
-SMALL = 0.2  # share of the time in which it learns from twice as many pictures of half the size
+SMALL_SHARE = 0.2  # share of the time in which it learns from twice as many pictures of half the size
 
 
-def features(picture: torch.Tensor) -> torch.Tensor:
+def features_of(picture: torch.Tensor) -> torch.Tensor:
     """shared.light.network.features() of stored values 0..1 (n, 3, h, w), 2 x 2 pixels together: (n, 16, h/2, w/2)."""
     linear = torch.where(picture <= 0.04045, picture / 12.92, ((picture + 0.055) / 1.055) ** 2.4)
-    planes = torch.einsum("nchw,ck->nkhw", torch.log(linear + float(DARK)), torch.from_numpy(AXES))
+    planes = torch.einsum("nchw,ck->nkhw", torch.log(linear + float(NOISE_FLOOR)), torch.from_numpy(AXES))
     planes[:, :1] -= planes[:, :1].mean((2, 3), keepdim=True)
     clipped = (picture.amax(1, keepdim=True) >= CLIPPED / 255).float()
     return F.pixel_unshuffle(torch.cat([planes, clipped], 1), 2)
 
 
-def losses(maps: torch.Tensor, told: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
+def losses(maps: torch.Tensor, told: torch.Tensor, batch: WorldBatch) -> dict[str, torch.Tensor]:
     """How wrong the log shading, its changes, the direction and the hardness are."""
     true = torch.log(batch.light.clamp(min=1e-3)).mean(1, keepdim=True)
     error = F.pixel_shuffle(maps, 2) - true
@@ -83,7 +83,7 @@ def train(pool: Path, minutes: float, out: Path, start: Path | None, rate: float
         torch.distributed.init_process_group("gloo")
         learner = torch.nn.parallel.DistributedDataParallel(network)
     began, length = time.time(), minutes * 60
-    batches = Batches(pool, 1000 * int(began) + rank, began + SMALL * length if start is None else began)
+    batches = WorldBatches(pool, 1000 * int(began) + rank, began + SMALL_SHARE * length if start is None else began)
     feed = iter(torch.utils.data.DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=3))
     optimizer = torch.optim.AdamW(learner.parameters(), lr=rate, weight_decay=1e-4)
     mean = torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.997))
@@ -98,7 +98,7 @@ def train(pool: Path, minutes: float, out: Path, start: Path | None, rate: float
         for group in optimizer.param_groups:
             group["lr"] = rate * min(1.0, (step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * float(done))) + 1e-5
         batch = next(feed)
-        pixels = features(batch.picture).contiguous(memory_format=torch.channels_last)
+        pixels = features_of(batch.picture).contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             maps, told = learner(pixels)
         found = losses(maps.float(), told.float(), batch)
@@ -159,7 +159,7 @@ def main() -> None:
     actions.choices["train"].add_argument("--weights", type=Path, help="weights to go on from")
     actions.choices["train"].add_argument("--rate", type=float, default=2e-3)
     actions.choices["export"].add_argument("--weights", type=Path, required=True)
-    actions.choices["export"].add_argument("--out", type=Path, default=WEIGHTS)
+    actions.choices["export"].add_argument("--out", type=Path, default=NETWORK_FILE)
     given = parser.parse_args()
     if given.action == "render":
         render_pool(given.pool, given.worlds, given.photographs)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from shared.light.colour import srgb_to_linear
-from shared.light.scenes.reflectances import BRIGHTEST, DARKEST, colours, mondrian, noise
+from shared.light.scenes.reflectances import BRIGHTEST, DARKEST_PAINT, colours, mondrian, noise
 
 Rng = np.random.Generator
 Paint = Callable[[Rng, int], np.ndarray]  # size x size x 3 float32, linear reflectance
@@ -18,10 +18,10 @@ FOLDER: Path | None = None  # of photographs whose parts are paint too
 def paint(rng: Rng, size: int) -> np.ndarray:
     """One of PAINTS, drawn by its share, size x size x 3."""
     chosen = rng.choice(len(PAINTS), p=list(PAINTS.values()))
-    return list(PAINTS)[int(chosen)](rng, size).clip(DARKEST, BRIGHTEST).astype(np.float32)
+    return list(PAINTS)[int(chosen)](rng, size).clip(DARKEST_PAINT, BRIGHTEST).astype(np.float32)
 
 
-def patches(rng: Rng, size: int) -> np.ndarray:
+def patches_paint(rng: Rng, size: int) -> np.ndarray:
     return mondrian(rng, size, int(np.exp(rng.uniform(np.log(3), np.log(150)))))
 
 
@@ -32,7 +32,7 @@ def grained(rng: Rng, size: int) -> np.ndarray:
         field = noise(rng, size, sigma)[..., np.newaxis]
         tint = rng.uniform(0.6, 1.4, 3).astype(np.float32) if rng.random() < 0.7 else 1.0
         grain = grain + np.exp(rng.uniform(np.log(0.03), np.log(0.6))) * (field - field.mean()) / field.std() * tint
-    return patches(rng, size) * np.exp(grain)
+    return patches_paint(rng, size) * np.exp(grain)
 
 
 def pebbles(rng: Rng, size: int) -> np.ndarray:
@@ -61,7 +61,7 @@ def blades(rng: Rng, size: int) -> np.ndarray:
         x, y = rng.uniform(-0.05, 1.05, 2) * size
         turn = main + rng.normal(0, spread)
         end = int(x + length * np.cos(turn)), int(y + length * np.sin(turn))
-        colour = (base * np.exp(rng.normal(0, tone) + rng.normal(0, 0.05, 3))).clip(DARKEST, BRIGHTEST)
+        colour = (base * np.exp(rng.normal(0, tone) + rng.normal(0, 0.05, 3))).clip(DARKEST_PAINT, BRIGHTEST)
         cv2.line(picture, (int(x), int(y)), end, colour.tolist(), width, cv2.LINE_AA)
     return picture
 
@@ -92,7 +92,7 @@ def leaves(rng: Rng, size: int) -> np.ndarray:
     for _ in range(int(rng.integers(60, 500))):
         radius = size * min(0.3, 0.012 * (1 - rng.random()) ** -0.8)
         x, y = rng.uniform(0, size, 2)
-        colour = (palette[rng.integers(len(palette))] * np.exp(rng.normal(0, 0.25))).clip(DARKEST, BRIGHTEST)
+        colour = (palette[rng.integers(len(palette))] * np.exp(rng.normal(0, 0.25))).clip(DARKEST_PAINT, BRIGHTEST)
         corners = int(rng.choice([3, 4, 4, 24]))
         angles = np.linspace(0, 2 * np.pi, corners, endpoint=False) + rng.uniform(0, 7)
         outline = np.stack([x + radius * np.cos(angles), y + radius * rng.uniform(0.3, 1) * np.sin(angles)], axis=1)
@@ -133,7 +133,7 @@ def written(rng: Rng, size: int) -> np.ndarray:
         at = (int(rng.uniform(-0.1, 0.8) * size), int(rng.uniform(0.05, 1) * size))
         scale = rng.uniform(0.3, 2) * size / 384
         cv2.putText(letters, text, at, int(rng.integers(0, 5)), scale, 255, max(1, int(3 * scale)), cv2.LINE_AA)
-    paper, ink = patches(rng, size), colours(rng, 1)[0].astype(np.float32)
+    paper, ink = patches_paint(rng, size), colours(rng, 1)[0].astype(np.float32)
     return paper + (ink - paper) * (letters[..., np.newaxis] / np.float32(255))
 
 
@@ -155,7 +155,7 @@ def photographed(rng: Rng, size: int) -> np.ndarray:
     if rng.random() < 0.3:
         logarithm = np.repeat(logarithm.mean(axis=-1, keepdims=True), 3, axis=-1)
     logarithm += np.log(0.3) - np.median(logarithm)
-    return cv2.resize(np.exp(logarithm), (size, size), interpolation=cv2.INTER_CUBIC).clip(DARKEST, BRIGHTEST)
+    return cv2.resize(np.exp(logarithm), (size, size), interpolation=cv2.INTER_CUBIC).clip(DARKEST_PAINT, BRIGHTEST)
 
 
 @cache
@@ -172,6 +172,6 @@ def _photographs() -> list[Any]:
 
 
 PAINTS: dict[Paint, float] = {
-    patches: 0.1, grained: 0.17, leaves: 0.12, clouded: 0.09, striped: 0.05, written: 0.04,
+    patches_paint: 0.1, grained: 0.17, leaves: 0.12, clouded: 0.09, striped: 0.05, written: 0.04,
     pebbles: 0.13, blades: 0.1, bricks: 0.06, photographed: 0.14,
 }  # fmt: skip

@@ -15,7 +15,7 @@ from numpy.lib.format import open_memmap
 from shared.light.network import GRID_SIZE
 from shared.light.scenes.network import paints
 from shared.light.scenes.network.worlds import draw
-from shared.light.scenes.scenes import FAMILIES
+from shared.light.scenes.scenes import SCENE_FAMILIES
 
 FAMILIES_LEARNED = ("mondrian_gradient", "textured_relief", "two_colours", "subject", "cast_relief")
 FIRST_SEED = 880_000_000  # far from those that benchmarks and tests use
@@ -50,7 +50,7 @@ def _rendered(index: int) -> tuple[np.ndarray, np.ndarray, tuple[float, float, b
     rng = np.random.default_rng(FIRST_SEED + index)
     size = int(rng.choice([192, 256, 384]))
     family = FAMILIES_LEARNED[index // IN_WORLDS % len(FAMILIES_LEARNED)]
-    seen = draw(rng, size) if index % IN_WORLDS else FAMILIES[family](rng, size)
+    seen = draw(rng, size) if index % IN_WORLDS else SCENE_FAMILIES[family](rng, size)
     layers = [
         cv2.resize(layer, (GRID_SIZE, GRID_SIZE), interpolation=cv2.INTER_AREA).transpose(2, 0, 1)
         for layer in (seen.reflectance, seen.shading)
@@ -91,7 +91,7 @@ class Pool(NamedTuple):
         return paint, light, azimuth + 90 * turn
 
 
-class Batch(NamedTuple):
+class WorldBatch(NamedTuple):
     """n photographs and what is true of them."""
 
     picture: torch.Tensor  # n x 3 x h x w, stored values 0..1
@@ -102,13 +102,13 @@ class Batch(NamedTuple):
     is_flat: torch.Tensor  # n, bool
 
 
-class Batches(torch.utils.data.IterableDataset):
+class WorldBatches(torch.utils.data.IterableDataset):
     """Photographs of a pool without end: turned, mirrored, in other paint, exposed and stored as bytes."""
 
     def __init__(self, folder: Path, seed: int, small_until: float):
         self.folder, self.seed, self.small_until = folder, seed, small_until
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[WorldBatch]:
         torch.set_num_threads(1)
         torch.manual_seed(self.seed)
         rng, pool = np.random.default_rng(self.seed), Pool.open(self.folder)
@@ -126,7 +126,7 @@ class Batches(torch.utils.data.IterableDataset):
             tint = torch.exp(0.12 * torch.randn(len(chosen), 3, 1, 1))
             facts = torch.from_numpy(pool.facts[chosen])
             picture = _photograph(reflectance * light * tint)
-            yield Batch(picture, reflectance, light, torch.tensor(azimuths), facts[:, 1], facts[:, 2] > 0)
+            yield WorldBatch(picture, reflectance, light, torch.tensor(azimuths), facts[:, 1], facts[:, 2] > 0)
 
 
 def _photograph(light: torch.Tensor) -> torch.Tensor:

@@ -25,8 +25,8 @@ class LightNet(nn.Module):
         self.stem = nn.Conv2d(4 * FEATURES, first, 3, padding=1)
         nn.init.kaiming_normal_(self.stem.weight, nonlinearity="relu")
         pairs = list(pairwise(CHANNELS))
-        self.down = nn.ModuleList([Block(first, first), *(Block(fine, coarse) for fine, coarse in pairs)])
-        self.up = nn.ModuleList([Block(fine + coarse, fine) for fine, coarse in pairs])
+        self.down = nn.ModuleList([ConvBlock(first, first), *(ConvBlock(fine, coarse) for fine, coarse in pairs)])
+        self.up = nn.ModuleList([ConvBlock(fine + coarse, fine) for fine, coarse in pairs])
         self.shading = nn.Conv2d(first, 4, 3, padding=1)
         nn.init.normal_(self.shading.weight, 0, 0.01)
         nn.init.zeros_(self.shading.bias)
@@ -45,7 +45,7 @@ class LightNet(nn.Module):
         return self.shading(found), self.told(torch.cat(means, 1))
 
 
-class Block(nn.Module):
+class ConvBlock(nn.Module):
     """Two convolutions beside a short cut, which starts as little more than the short cut."""
 
     def __init__(self, before: int, after: int):

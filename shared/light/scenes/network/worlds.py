@@ -9,12 +9,12 @@ import numpy as np
 
 from shared.light.colour import rgb_of_cct
 from shared.light.degradation.lighting import normals_of
-from shared.light.degradation.patterns import WEIGHTS, cast
+from shared.light.degradation.patterns import PATTERN_SHARES, cast
 from shared.light.scenes.network.paints import Rng, paint
-from shared.light.scenes.reflectances import BRIGHTEST, DARKEST, colours, noise
+from shared.light.scenes.reflectances import BRIGHTEST, DARKEST_PAINT, colours, noise
 
-FLAT, FRONTAL = 0.12, 0.06  # shares of worlds in light from everywhere and from the camera
-HARD, SOFT = (0.001, 0.004), (0.02, 0.04)  # blur of shadows' edges, as a share of the side
+FLAT_LIGHTS, FRONTAL = 0.12, 0.06  # shares of worlds in light from everywhere and from the camera
+HARD_BLUR, SOFT_BLUR = (0.001, 0.004), (0.02, 0.04)  # blur of shadows' edges, as a share of the side
 
 
 class World(NamedTuple):
@@ -46,13 +46,13 @@ class Stage:
         self.rng, self.size = rng, size
         self.azimuth = rng.uniform(0, 2 * np.pi)
         kind = rng.random()
-        self.has_direct_light = kind >= FLAT
-        self.is_flat = kind < FLAT + FRONTAL
+        self.has_direct_light = kind >= FLAT_LIGHTS
+        self.is_flat = kind < FLAT_LIGHTS + FRONTAL
         elevation = rng.uniform(1.45, 1.57) if self.is_flat else rng.uniform(0.25, 1.15)
         level = np.cos(elevation)
         self.light = np.array([np.cos(self.azimuth) * level, np.sin(self.azimuth) * level, np.sin(elevation)])
         self.is_hard: bool | None = (True, False, None)[int(rng.integers(3))]
-        low, high = {True: HARD, False: SOFT, None: (HARD[1], SOFT[0])}[self.is_hard]
+        low, high = {True: HARD_BLUR, False: SOFT_BLUR, None: (HARD_BLUR[1], SOFT_BLUR[0])}[self.is_hard]
         self.blur = rng.uniform(low, high) * size
         self.has_edges = False
         self.shows_direction = True
@@ -105,7 +105,7 @@ class Stage:
 
     def cast_pattern(self) -> None:
         """The shadow of a window, of leaves, ... over everything."""
-        kind = self.rng.choice(list(WEIGHTS))
+        kind = self.rng.choice(list(PATTERN_SHARES))
         self.lit = self.lit * cast(kind, self.size, self.size, self.blur / self.size, self.rng)
         self.has_edges = kind != "cloud"
         self.shows_direction = False
@@ -135,7 +135,7 @@ class Stage:
             shading *= vignette(rng, self.size)[..., np.newaxis]
         azimuth = float(np.degrees(self.azimuth)) if self.shows_direction and not self.is_flat else None
         is_hard = self.is_hard if self.has_edges and self.has_direct_light else None
-        reflectance = self.reflectance.clip(DARKEST, BRIGHTEST).astype(np.float32)
+        reflectance = self.reflectance.clip(DARKEST_PAINT, BRIGHTEST).astype(np.float32)
         return World(reflectance, shading.astype(np.float32), azimuth, self.is_flat, is_hard)
 
 

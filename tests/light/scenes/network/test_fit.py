@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -57,6 +58,7 @@ def test_silhouettes_are_things_of_many_sizes():
     assert min(areas) < 0.05 < 0.1 < max(areas)
 
 
+@pytest.mark.slow
 def test_a_network_that_learned_is_exported_to_a_file_that_opencv_runs(tmp_path, monkeypatch):
     torch = pytest.importorskip("torch")
     pytest.importorskip("onnx")
@@ -67,21 +69,20 @@ def test_a_network_that_learned_is_exported_to_a_file_that_opencv_runs(tmp_path,
     run("export", "--weights", weights, "--out", onnx)
 
     from shared.light import network
-    from shared.light.scenes.network.fit import features
+    from shared.light.scenes.network.fit import features_of
     from shared.light.scenes.network.unet import LightNet
     from shared.light.scenes.scenes import render
 
     monkeypatch.setattr(network, "WEIGHTS", onnx)
-    monkeypatch.delattr(network._of_thread, "network", raising=False)
+    monkeypatch.setattr(network, "_of_thread", threading.local())  # where the network that was loaded stays
     photograph = render("subject", 5, 128).image
     found = network.look(photograph)
-    monkeypatch.delattr(network._of_thread, "network")
 
     learned = LightNet()
     learned.load_state_dict(torch.load(weights))
     pictures = torch.from_numpy(np.stack([photograph, photograph[:, ::-1]])).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
-        maps, told = learned(features(pictures))
+        maps, told = learned(features_of(pictures))
     maps = torch.nn.functional.pixel_shuffle(maps, 2)[:, 0].numpy()
     expected = (maps[0] + maps[1, :, ::-1]) / 2
     np.testing.assert_allclose(found.log_shading, expected - expected.mean(), atol=5e-3)
