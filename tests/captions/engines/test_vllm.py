@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("vllm")
-pytestmark = pytest.mark.slow  # three engines are set up
 
 from shared.captions.engines import vllm
 from shared.captions.structured import SCHEMA
 from tests import tiny_vlm
 from tests.conftest import ROOT
+
+pytestmark = pytest.mark.slow  # three engines are set up
 
 INSIDE = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
