@@ -28,6 +28,15 @@ def gpu_use() -> dict[int, str]:
     return {int(index): f"{use} %, {float(used) / 1024:.1f} GiB" for index, use, used in rows}
 
 
+def listed_gpus() -> int:
+    """GPUs that the driver lists; 0 where there is none."""
+    try:
+        output = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False).stdout
+    except OSError:
+        return 0
+    return sum(line.startswith("GPU ") for line in output.splitlines())
+
+
 def free_gpu_memory() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():

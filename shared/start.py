@@ -6,10 +6,10 @@ import logging
 import signal
 import sys
 from pathlib import Path
-from typing import Any
 
 from shared.errors import CRASHED, exit_status
 from shared.loop.place import Place
+from shared.run.arguments import add_run_arguments, parse_setting
 from shared.run.config import load_config
 from shared.run.option_help import describe_options
 from shared.run.run import Run, Step
@@ -25,7 +25,7 @@ def run(worker_class: type[Worker]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the launcher's; it asks by kill file
     place = Place(**{name: getattr(arguments, name) for name in Place.__dataclass_fields__})
     try:
-        config = load_config(arguments.config, arguments.input, dict(arguments.set))
+        config = load_config(arguments.config, arguments.input, dict(map(parse_setting, arguments.set)))
         step = Run(config, arguments.output_dir).step_of(type_name(), arguments.step)
         status = run_together(step, place) if worker_class.runs_together else run_alone(step, place)
     except Exception as error:
@@ -78,24 +78,3 @@ def parse_arguments(worker_class: type[Worker], options: str) -> argparse.Namesp
     if not 0 <= arguments.rank < arguments.world_size:
         parser.error(f"--rank {arguments.rank} should be from 0 to {arguments.world_size - 1} (--world-size less one)")
     return arguments
-
-
-def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments that say which run: common to the workers and to what the launcher asks."""
-    parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("--input", help="a folder or table, over the config's meta_path")
-    parser.add_argument("--output-dir", type=Path, required=True, help="the run's folder")
-    parser.add_argument("--set", type=parse_setting, action="append", default=[], metavar="OPTION=VALUE")
-
-
-def parse_setting(text: str) -> tuple[str, Any]:
-    """`num_images=100`, or for one step alone `1.num_images=100`; the value is read as YAML."""
-    import yaml
-
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} should be OPTION=VALUE")
-    try:
-        return name, yaml.safe_load(value)
-    except yaml.YAMLError:
-        return name, value

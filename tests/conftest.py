@@ -67,6 +67,7 @@ class Project:
         process = subprocess.Popen(
             [self.folder / "launcher.sh", *words], env=self.environment(variables), text=True, start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=heed_ctrl_c,
+            cwd=self.folder,
         )  # fmt: skip
         self.launched.append(process)
         return process

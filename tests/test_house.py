@@ -24,8 +24,9 @@ light.scenes.network
 run
 exports worker
 captions loop relighter.inference selection.scoring
-start commands doctor selection triplets
+start doctor selection triplets
 relighter.evaluation relighter.training reporting
+commands
 """
 DOORS = {
     "__init__",

@@ -22,6 +22,7 @@ class Toy(Worker):
     slow_gpu: int = -1  # this one takes ten times as long
     deadly: str = ""  # the key at which the process dies
     broken: str = ""  # the key at which process() raises
+    gate: str = ""  # a file without which nothing is computed
     still: str = ""  # the key at which the worker stands still, once
     memory_for: int = 1000  # a larger batch runs out of GPU memory
     draws: bool = False
@@ -31,6 +32,8 @@ class Toy(Worker):
             raise OutOfMemoryError("CUDA out of memory")
         for item, _ in batch:
             self.note(item["key"])
+            while self.gate and not os.path.exists(self.gate):
+                time.sleep(0.01)
             time.sleep(self.seconds * (10 if self.gpu == self.slow_gpu else 1))
             if item["key"] == self.deadly:
                 os.kill(os.getpid(), signal.SIGSEGV)

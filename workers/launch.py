@@ -1,27 +1,32 @@
-"""What launcher.sh asks of Python: what is next, how far it is, whether it is whole. Not a step."""
+"""The commands of launcher.sh. Not a step."""
 
 import argparse
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from shared.errors import CRASHED, RunError, exit_status
-from shared.files.step_folder import kill_files
-from shared.run.advance import Advance, advance, check_changes
-from shared.run.config import RunConfig, load_config
-from shared.run.run import Run
-from shared.start import add_run_arguments
+from shared.commands.variables import Variables
+from shared.errors import CRASHED, MISUSE, RunError, exit_status
+from shared.run.arguments import add_run_arguments, parse_setting
 
-VARIABLES = {"BSZ": "batch_size", "MAX_NUM": "max_num", "TEMPERATURE": "temperature", "MODEL_PATH": "model_path"}
+if TYPE_CHECKING:
+    from shared.run.run import Run
+
+# Each command imports what it needs by itself: help is printed before anything is installed.
 
 
 def main() -> None:
     arguments = parse_command()
+    status, folder = 0, arguments.output_dir or ""
     try:
-        status = arguments.command(arguments, load_run(arguments))
+        variables = Variables(os.environ)
+        run = load_run(arguments, variables)
+        status = COMMANDS[arguments.command].run(arguments, run, variables)
     except Exception as error:
-        status, sentence = exit_status(error, arguments.output_dir)
+        status, sentence = exit_status(error, folder)
         if status == CRASHED:
             raise
         say(f"error: {sentence}", sys.stderr)
@@ -30,101 +35,53 @@ def main() -> None:
     sys.exit(status)
 
 
-def load_run(arguments: argparse.Namespace) -> Run:
-    config = load_config(arguments.config, arguments.input, dict(arguments.set))
-    if arguments.command is next_step and arguments.first:
-        tell_notes(config)
+def load_run(arguments: argparse.Namespace, variables: Variables) -> "Run":
+    """The run that the arguments name, or else the variables; the arguments hold it afterwards, in full."""
+    from shared.run.config import load_config
+    from shared.run.run import Run
+
+    arguments.config = variables.find_config(str(arguments.config or variables.config()))
+    folder = arguments.output_dir
+    arguments.output_dir = Path(
+        os.path.abspath(variables.called_from / folder if folder else variables.output_dir(arguments.config))
+    )
+    arguments.input = variables.find_input(arguments.input or variables.input())
+    arguments.set = [*variables.settings(), *arguments.set]
+    config = load_config(arguments.config, arguments.input, dict(map(parse_setting, arguments.set)))
     return Run(config, arguments.output_dir)
 
 
-def tell_notes(config: RunConfig) -> None:
-    options = {option: variable for variable, option in VARIABLES.items()}
-    for note in config.notes:
-        option, _, rest = note.partition(" ")
-        say(f"note: {options.get(option, option)} {rest}")
+def run_steps(arguments: argparse.Namespace, run: "Run", variables: Variables) -> int:
+    from shared.commands.next_step import answer_launcher
+
+    return answer_launcher(arguments, run, variables)
 
 
-def next_step(arguments: argparse.Namespace, run: Run) -> int:
-    """Do what needs no worker, and answer on descriptor 3 which step needs them: number, module, name, items left,
-    and whether its workers work alone or together."""
-    only = [run.find(selector) for selector in arguments.steps.replace(",", " ").split()]
-    if arguments.first:
-        check_writable("OUTPUT_DIR", run.folder)
-        check_writable("LOG_DIR", arguments.log_dir)
-        next(run.source.items())  # raises when there is nothing to read, before anything is created
-        if arguments.on_change != "redo":
-            check_changes(run, arguments.on_change, say)
-    with run.locked(say):
-        if arguments.first:
-            check_changes(run, arguments.on_change, say)
-            remove_old_kill_files(arguments, run)
-        begun = frozenset(int(number) for number in arguments.begun.split())
-        chosen = sorted(only, key=lambda step: step.number)
-        reached = advance(run, say, chosen, begun, arguments.at_most, arguments.again, arguments.processes)
-        if reached.is_complete and (reached.collected or not run.report_path.exists()):
-            report_on(run)
-    if arguments.log_dir:
-        arguments.log_dir.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(3, "w") as reply:
-        reply.write(answer(reached))
-    return 0
+def merge(arguments: argparse.Namespace, run: "Run", variables: Variables) -> int:
+    from shared.commands.next_step import answer_launcher
+
+    return answer_launcher(arguments, run, variables, again=True)
 
 
-def check_writable(variable: str, folder: Path | None) -> None:
-    """Raises RunError where a folder cannot be made or written, before anything is created."""
-    if folder is None:
-        return
-    folder = Path(os.path.abspath(folder))
-    place = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
-    if not place.is_dir():
-        raise RunError(f"{variable} is {folder}, but {place} is no folder; take another one")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise RunError(f"{variable} is {folder}, but {place} may not be written by this user; take another one")
-
-
-def answer(reached: Advance) -> str:
-    if reached.step is None:
-        return f"complete\t{reached.failed}\t{reached.collected}\n"
-    step = reached.step
-    how = "together" if step.worker.runs_together else "alone"
-    return f"work\t{step.number}\t{step.module}\t{step.config.name or step.config.type}\t{reached.left}\t{how}\n"
-
-
-def remove_old_kill_files(arguments: argparse.Namespace, run: Run) -> None:
-    """A kill file from before the launch would stop what has only begun."""
-    if any(step.is_alive() for step in run.steps):
-        return
-    folders = [arguments.kill_folder, run.folder, *(step.folder for step in run.steps)]
-    for path in (path for folder in folders if folder for path in kill_files(folder)):
-        path.unlink(missing_ok=True)
-        line = f"{path} was left from before the launch and is removed"
-        say(line)
-        if arguments.log_dir:
-            arguments.log_dir.mkdir(parents=True, exist_ok=True)
-            number = "".join(filter(str.isdigit, path.stem))
-            with open(arguments.log_dir / f"gpu{number}.log", "a") as log:
-                log.write(f"launcher: {line}\n")
-
-
-def watch(arguments: argparse.Namespace, run: Run) -> int:
+def watch(arguments: argparse.Namespace, run: "Run", variables: Variables) -> int:
     from shared.commands.watch import Watch
 
     return Watch(run.find(arguments.step), arguments.left, arguments.parent, arguments.messages).run()
 
 
-def status(arguments: argparse.Namespace, run: Run) -> int:
+def status(arguments: argparse.Namespace, run: "Run", variables: Variables) -> int:
     from shared.commands.status import print_status
 
     return print_status(run)
 
 
-def stop(arguments: argparse.Namespace, run: Run) -> int:
+def stop(arguments: argparse.Namespace, run: "Run", variables: Variables) -> int:
     from shared.commands.status import request_stop
 
     return request_stop(run, arguments.gpu, say)
 
 
-def verify(arguments: argparse.Namespace, run: Run) -> int:
+def verify(arguments: argparse.Namespace, run: "Run", variables: Variables) -> int:
     from shared.commands.verify import verify_run
 
     run.check_begun()
@@ -132,11 +89,12 @@ def verify(arguments: argparse.Namespace, run: Run) -> int:
         return verify_run(run, arguments.repair, say)
 
 
-def validate(arguments: argparse.Namespace, run: Run) -> int:
+def validate(arguments: argparse.Namespace, run: "Run", variables: Variables) -> int:
     from shared.triplets.validate import validate_folder
 
-    folder = arguments.folder
-    if folder is None:
+    if arguments.folder is not None:
+        folder = Path(variables.find_input(str(arguments.folder)) or "")
+    else:
         steps = [step for step in run.steps if getattr(step.worker, "triplets", None)]
         if not steps:
             raise RunError(f"{run.config.path} has no step that makes triplets; name the folder that holds them")
@@ -144,85 +102,109 @@ def validate(arguments: argparse.Namespace, run: Run) -> int:
     return validate_folder(Path(os.path.abspath(folder)), arguments.metadata_file, say)
 
 
-def report(arguments: argparse.Namespace, run: Run) -> int:
+def report(arguments: argparse.Namespace, run: "Run", variables: Variables) -> int:
+    from shared.reporting.report import write_report
+
     run.check_begun()
     with run.locked(say):
-        report_on(run)
+        say(f"report: {write_report(run)}")
     return 0
 
 
-def report_on(run: Run) -> None:
-    from shared.reporting.report import write_report as write
-
-    say(f"report: {write(run)}")
-
-
-def doctor(arguments: argparse.Namespace, run: Run) -> int:
+def doctor(arguments: argparse.Namespace, run: "Run", variables: Variables) -> int:
+    from shared.commands.slots import find_slots
     from shared.doctor.examination import examine
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))  # so that what a probe has started is ended
-    return examine(run, arguments.workers, arguments.steps, arguments.at_most, arguments.quick)
+    workers = " ".join(slot.gpus for slot in find_slots(variables, variables.gpus_per_worker))
+    return examine(run, workers, variables.steps, variables.at_most, arguments.quick)
 
 
-def become_server(arguments: argparse.Namespace, run: Run) -> int:
-    from shared.commands.serve import serve as become_server
+def serve(arguments: argparse.Namespace, run: "Run", variables: Variables) -> int:
+    from shared.commands.serve import become_server
 
     become_server(run, arguments.more)
-    return 0
+
+
+def test(arguments: argparse.Namespace, run: "Run", variables: Variables) -> int:
+    raise RunError("launcher.sh runs the tests itself")
 
 
 def say(text: str, file=None) -> None:
     print(f"launcher: {text}", file=file or sys.stdout, flush=True)
 
 
-def parse_command() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m workers.launch", description=__doc__)
-    commands = parser.add_subparsers(required=True)
-    for name, command in COMMANDS.items():
-        one = commands.add_parser(name, help=command.__doc__)
-        one.set_defaults(command=command)
-        add_run_arguments(one)
-        if command is next_step:
-            one.add_argument("--first", action="store_true", help="the first call of a launch")
-            one.add_argument("--steps", default="", help="only these, by number, name or type")
-            one.add_argument("--begun", default="", help="numbers of the steps that this launch has worked on")
-            one.add_argument("--at-most", type=int, help="items of the input")
-            one.add_argument("--again", action="store_true", help="collect also what is up to date")
-            one.add_argument("--processes", type=int, help="that a step has whose processes work together")
-            one.add_argument("--on-change", choices=("error", "redo", "keep"), default="error")
-            one.add_argument("--kill-folder", type=Path)
-            one.add_argument("--log-dir", type=Path)
-        elif command is watch:
-            one.add_argument("--step", required=True)
-            one.add_argument("--left", type=int, required=True)
-            one.add_argument("--parent", type=int, required=True)
-            one.add_argument("--messages", type=Path, required=True, help="where the launcher says what it does")
-        elif command is stop:
-            one.add_argument("gpu", nargs="?", type=int)
-        elif command is doctor:
-            one.add_argument(
-                "--workers", default="", help="each worker's GPUs: '0,1 2,3'; empty: one worker per GPU or core"
-            )
-            one.add_argument("--steps", default="", help="only these, by number, name or type")
-            one.add_argument("--at-most", type=int, help="items of the input")
-            one.add_argument("--quick", action="store_true", help="load no model, ask no server, estimate no time")
-        elif command is become_server:
-            one.add_argument("more", nargs="*", help="arguments of vllm serve, after --")
-        elif command is validate:
-            one.add_argument(
-                "folder", type=Path, nargs="?", help="of triplets, in any form; empty: the run's merge step"
-            )
-            one.add_argument("--metadata-file", "--metadata_file", help="in that folder; empty: found by its name")
-        elif command is verify:
-            one.add_argument("--repair", action="store_true", help="remove what is not whole, so that it is made again")
-    return parser.parse_args()
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        say(f"error: {self.prog}: {message}; {self.prog} --help says what it takes", sys.stderr)
+        sys.exit(MISUSE)
+
+
+class Command(NamedTuple):
+    run: Callable[[argparse.Namespace, "Run", Variables], int]
+    words: str
 
 
 COMMANDS = {
-    "next": next_step, "watch": watch, "status": status, "stop": stop, "verify": verify, "validate": validate, "report": report,
-    "doctor": doctor, "serve": become_server,
-}  # fmt: skip
+    "run": Command(run_steps, "Run the steps of CONFIG over INPUT; go on where the last run stopped."),
+    "status": Command(status, "How far the run is, and its workers. Exit status as of a run that ended here."),
+    "stop": Command(stop, "Ask the workers of the run, or one, to finish what they have begun."),
+    "merge": Command(merge, "Make the tables of a run anew whose items are done, for example after it was moved."),
+    "verify": Command(verify, "Check every record, image and table of the run."),
+    "validate": Command(validate, "Check a folder of triplets: every pair there, readable, of one size."),
+    "report": Command(report, "Write report.html anew, of a run that still goes too."),
+    "doctor": Command(doctor, "Say whether this machine can do the run, how long it takes and what it writes."),
+    "serve": Command(serve, "Become a vLLM server of the config's captioner, for workers here and elsewhere."),
+    "test": Command(test, "Check the style and the types, then run the tests; all arguments are pytest's."),
+    "watch": Command(watch, "What launcher.sh shows while a step runs."),
+}
+
+
+def parse_command() -> argparse.Namespace:
+    parser = Parser(prog="./launcher.sh", description=__doc__)
+    commands = parser.add_subparsers(required=True, dest="command", metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        one = commands.add_parser(name, help=command.words, description=command.words, prog=f"./launcher.sh {name}")
+        one.set_defaults(parser=one, config=None, input=None, output_dir=None, set=[])
+        if name not in ("serve", "test"):
+            group = one.add_argument_group("the run, over the variables at the top of launcher.sh")
+            add_run_arguments(group, is_required=False)
+        add_own_arguments(name, one)
+    arguments, unknown = parser.parse_known_args()
+    if unknown:
+        arguments.parser.error(f"no argument {unknown[0]!r}")
+    return arguments
+
+
+def add_own_arguments(name: str, parser: argparse.ArgumentParser) -> None:
+    hidden = argparse.SUPPRESS  # what launcher.sh says, and no person
+    if name in ("run", "merge"):
+        parser.add_argument("--first", action="store_true", help=hidden)  # of the questions of a launch
+        parser.add_argument("--begun", default="", help=hidden)  # numbers of the steps that it has worked on
+        parser.add_argument("--stopped", default="", help=hidden)  # ids of the workers that a person has stopped
+    elif name == "watch":
+        parser.add_argument("--step", required=True)
+        parser.add_argument("--left", type=int, required=True)
+        parser.add_argument("--parent", type=int, required=True)
+        parser.add_argument("--messages", type=Path, required=True, help="where the launcher says what it does")
+    elif name == "stop":
+        parser.add_argument("gpu", nargs="?", type=int, help="its number; without one, all of them")
+    elif name == "doctor":
+        parser.add_argument("--quick", action="store_true", help="load no model, ask no server, estimate no time")
+    elif name == "serve":
+        words = "GPUs, port, share of their memory; then options of vllm serve"
+        parser.add_argument("more", nargs="*", metavar="[gpus [port [memory]]] [--option ...]", help=words)
+    elif name == "test":
+        parser.add_argument("more", nargs="*", metavar="argument", help="of pytest: -m slow, -k words, a file")
+    elif name == "validate":
+        parser.add_argument(
+            "folder", type=Path, nargs="?", help="of triplets, in any form; empty: the run's merge step"
+        )
+        parser.add_argument("--metadata-file", "--metadata_file", help="in that folder; empty: found by its name")
+    elif name == "verify":
+        parser.add_argument("--repair", action="store_true", help="remove what is not whole, so that it is made again")
+
 
 if __name__ == "__main__":
     main()

@@ -12,7 +12,7 @@ from shared.run.run import Run
 POSITIONAL = re.compile(r"\d*\.?\d+")
 
 
-def serve(run: Run, words: list[str]) -> None:
+def become_server(run: Run, words: list[str]) -> None:
     """Become vLLM's OpenAI-compatible server; returns only by RunError."""
     if find_spec("vllm") is None:
         raise RunError("vLLM is not installed; install it with: uv pip install -r requirements.txt")

@@ -18,9 +18,9 @@ from shared.files.table import Table
 from shared.loop.loop import STOPPED, Loop
 from shared.loop.place import Place
 from shared.machine import share_of_cores
+from shared.run.arguments import parse_setting
 from shared.run.config import RunConfig, StepConfig
 from shared.run.run import Run
-from shared.start import parse_setting
 from shared.worker import Loaded, Worker
 from tests.conftest import ROOT
 

@@ -1,0 +1,176 @@
+"""What launcher.sh asks between two steps: do what needs no worker, and say which workers to start next."""
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from shared.commands.slots import Slot, find_slots
+from shared.commands.variables import OPTIONS, Variables
+from shared.errors import RunError
+from shared.files.lookup import ROOT
+from shared.files.step_folder import kill_files
+from shared.machine import listed_gpus
+from shared.reporting.report import write_report
+from shared.run.advance import Advance, advance, check_changes
+from shared.run.run import Run, Step
+
+Value = str | int | list[str] | Mapping[int, str | int]  # of a variable of bash
+
+
+def answer_launcher(arguments: argparse.Namespace, run: Run, variables: Variables, again: bool = False) -> int:
+    """Write on descriptor 3 the assignments that launcher.sh evaluates. `again`: tables are made that are up to date too.
+
+    Raises RunError, DatasetError, ConfigError, all of them before anything is created.
+    """
+    answer = assignments(take_stock(arguments, run, variables, again))
+    with os.fdopen(3, "w") as launcher:
+        launcher.write(answer)
+    return 0
+
+
+def take_stock(arguments: argparse.Namespace, run: Run, variables: Variables, again: bool) -> dict[str, Value]:
+    stopped = [slot.id for slot in find_slots(variables, 1)] if arguments.stopped == "all" else ids(arguments.stopped)
+    slots = find_slots(variables, variables.gpus_per_worker, stopped)
+    only = [run.find(selector) for selector in variables.steps.replace(",", " ").split()]
+    if arguments.first:
+        tell_notes(run)
+        check_writable("OUTPUT_DIR", run.folder)
+        check_writable("LOG_DIR", variables.log_dir())
+        next(run.source.items())  # raises when there is nothing to read
+        if variables.on_change != "redo":
+            check_changes(run, variables.on_change, say)
+    with run.locked(say):
+        if arguments.first:
+            check_changes(run, variables.on_change, say)
+            remove_old_kill_files(run, variables.log_dir())
+        chosen = sorted(only, key=lambda step: step.number)
+        processes = len(slots) * variables.gpus_per_worker
+        reached = advance(run, say, chosen, frozenset(ids(arguments.begun)), variables.at_most, again, processes)
+        if reached.is_complete and (reached.collected or not run.report_path.exists()):
+            say(f"report: {write_report(run)}")
+    variables.log_dir().mkdir(parents=True, exist_ok=True)
+    common: dict[str, Value] = {
+        "output_dir": str(run.folder),
+        "log_dir": str(variables.log_dir()),
+        "max_restarts": variables.max_restarts,
+    }
+    if reached.step is None:
+        return common | results_of(run, reached)
+    return common | work_of(arguments, reached.step, reached.left, variables, stopped)
+
+
+def results_of(run: Run, reached: Advance) -> dict[str, Value]:
+    tables = [f"tables and triplets: {path}/" for path in sorted(run.folder.glob("step_*_merge*/"))]
+    results = tables + [f"report: {run.report_path}"] * run.report_path.is_file()
+    return {"state": "complete", "failed": reached.failed, "collected": reached.collected, "results": results}
+
+
+def work_of(
+    arguments: argparse.Namespace, step: Step, left: int, variables: Variables, stopped: list[int]
+) -> dict[str, Value]:
+    """The workers of one step: for each id the GPUs that it sees and the rank of its shard, and the words for all of them."""
+    is_together = step.worker.runs_together
+    name = step.config.name or step.config.type
+    if is_together and variables.node_count > 1:
+        raise RunError(
+            f"step {step.number} ({name}) works on one machine; run it with NODE_COUNT=1 and STEPS={step.number}"
+        )
+    slots = find_slots(variables, variables.gpus_per_worker, stopped, is_together)
+    cores = max(1, len(os.sched_getaffinity(0)) // max(1, len(slots)))
+    processes = sum(slot.gpus.count(",") + 1 for slot in slots) if is_together else 1
+    has_gpu = listed_gpus() > 0
+    return {
+        "state": "work",
+        "number": step.number,
+        "module": step.module,
+        "name": name,
+        "left": left,
+        "unit": "steps" if is_together else "items",
+        "announcement": announcement(step, name, left, slots, processes, variables.log_dir()),
+        "cores": cores,
+        "gpus": {slot.id: slot.gpus if has_gpu else "" for slot in slots},
+        "ranks": {slot.id: slot.rank for slot in slots},
+        "run_words": [*run_words(arguments), "--step", str(step.number)],
+        "worker_words": [
+            *("--step-name", f"step {step.number} ({name}) "),
+            *("--world-size", str(variables.node_count * len(slots)), "--cores", str(cores)),
+            *("--processes", str(processes), "--kill-folder", str(ROOT)),
+        ],
+    }
+
+
+def announcement(step: Step, name: str, left: int, slots: list[Slot], processes: int, log_dir: Path) -> str:
+    if step.worker.runs_together and slots:
+        id = slots[0].id
+        return (
+            f"step {step.number} ({name}): {left} steps, {processes} processes together; log: {log_dir}/gpu{id}.log, "
+            f"stop them with: touch kill{id}.txt"
+        )
+    return (
+        f"step {step.number} ({name}): {left} items, {len(slots)} workers; logs in {log_dir}, "
+        "stop one with: touch kill<gpu>.txt"
+    )
+
+
+def run_words(arguments: argparse.Namespace) -> list[str]:
+    """The same run in the words of a worker."""
+    words = [f"--config={arguments.config}", f"--output-dir={arguments.output_dir}"]
+    words += [f"--input={arguments.input}"] if arguments.input else []
+    return words + [word for setting in arguments.set for word in ("--set", setting)]
+
+
+def tell_notes(run: Run) -> None:
+    """What the config says in vain; an option that a variable has set is called by the variable."""
+    variables = {option: variable for variable, option in OPTIONS.items()}
+    for note in run.config.notes:
+        option, _, rest = note.partition(" ")
+        say(f"note: {variables.get(option, option)} {rest}")
+
+
+def check_writable(variable: str, folder: Path) -> None:
+    """Raises RunError where a folder cannot be made or written, before anything is created."""
+    folder = Path(os.path.abspath(folder))
+    place = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not place.is_dir():
+        raise RunError(f"{variable} is {folder}, but {place} is no folder; take another one")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise RunError(f"{variable} is {folder}, but {place} may not be written by this user; take another one")
+
+
+def remove_old_kill_files(run: Run, log_dir: Path) -> None:
+    """A kill file from before the launch would stop what has only begun."""
+    if any(step.is_alive() for step in run.steps):
+        return
+    folders = [ROOT, run.folder, *(step.folder for step in run.steps)]
+    for path in (path for folder in folders for path in kill_files(folder)):
+        path.unlink(missing_ok=True)
+        line = f"{path} was left from before the launch and is removed"
+        say(line)
+        log_dir.mkdir(parents=True, exist_ok=True)
+        number = "".join(filter(str.isdigit, path.stem))
+        with open(log_dir / f"gpu{number}.log", "a") as log:
+            log.write(f"launcher: {line}\n")
+
+
+def assignments(values: Mapping[str, Value]) -> str:
+    """As bash evaluates them: a text or a number, a list, or an array by number."""
+    return "".join(f"{name}={in_bash(value)}\n" for name, value in values.items())
+
+
+def in_bash(value: Value) -> str:
+    if isinstance(value, Mapping):
+        return "(" + " ".join(f"[{place}]={shlex.quote(str(one))}" for place, one in value.items()) + ")"
+    if isinstance(value, list):
+        return "(" + " ".join(map(shlex.quote, value)) + ")"
+    return shlex.quote(str(value))
+
+
+def ids(text: str) -> list[int]:
+    return [int(word) for word in text.split()]
+
+
+def say(text: str) -> None:
+    print(f"launcher: {text}", file=sys.stdout, flush=True)

@@ -1,0 +1,95 @@
+"""The variables at the top of launcher.sh as its commands read them: checked, and with paths that hold in any folder.
+
+Nothing here needs a package: help is printed before anything is installed.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from shared.errors import ConfigError
+from shared.files.lookup import ROOT
+
+OPTIONS = {"BSZ": "batch_size", "MAX_NUM": "max_num", "TEMPERATURE": "temperature", "MODEL_PATH": "model_path"}
+NO_CUTDOWN = 9999999  # TEST_CUTDOWN of a run over everything
+
+
+class Variables:
+    """What a person has set, each checked when it is read. Raises ConfigError with the variable's name and its value.
+
+    `CALLED_FROM` is the folder that the person is in: relative paths are that folder's.
+    """
+
+    def __init__(self, environ: Mapping[str, str]):
+        self.environ = environ
+        self.called_from = Path(environ.get("CALLED_FROM") or ROOT)
+        self.steps = environ.get("STEPS", "all").strip()
+        self.steps = "" if self.steps == "all" else self.steps
+        self.gpus = self._ids("GPUS")
+        self.gpu_count = None if environ.get("GPU_COUNT", "auto") == "auto" else self._number("GPU_COUNT", 1, 1)
+        self.gpus_per_worker = self._number("GPUS_PER_WORKER", 1, 1)
+        self.node_rank = self._number("NODE_RANK", 0, 0)
+        self.node_count = self._number("NODE_COUNT", 1, 1)
+        if self.node_rank >= self.node_count:
+            raise ConfigError(f"NODE_RANK is {self.node_rank} of {self.node_count} machines; the first is 0")
+        self.max_restarts = self._number("MAX_RESTARTS", 3, 0)
+        self.on_change = self._choice("ON_CHANGE", "error", "redo", "keep")
+        at_most = self._number("TEST_CUTDOWN", NO_CUTDOWN, 1)
+        self.at_most = None if at_most == NO_CUTDOWN else at_most
+        if (launch_with := self._choice("LAUNCH_WITH", "local", "slurm", "ray")) != "local":
+            raise ConfigError(
+                f"LAUNCH_WITH={launch_with} is not yet there; start ./launcher.sh on each machine with NODE_RANK and NODE_COUNT"
+            )
+
+    def config(self) -> str:
+        return self.environ.get("CONFIG", "configs/relight.yaml")
+
+    def input(self) -> str | None:
+        return self.environ.get("INPUT") or self.environ.get("DATASET_DIR") or None
+
+    def output_dir(self, config: Path) -> Path:
+        """OUTPUT_DIR, else the folder that SOURCE and SUB_PARTITION_NAME name, else that of the config."""
+        if given := self.environ.get("OUTPUT_DIR"):
+            return self.called_from / given
+        source, partition = self.environ.get("SOURCE", ""), self.environ.get("SUB_PARTITION_NAME", "")
+        return ROOT / "outputs" / (f"out_{source}_{partition}" if source or partition else config.stem)
+
+    def log_dir(self) -> Path:
+        given = self.environ.get("LOG_DIR")
+        return self.called_from / given if given else ROOT / "logs"
+
+    def settings(self) -> list[str]:
+        """The variables that set an option of every step, as OPTION=VALUE."""
+        given = {option: self.environ.get(variable, "") for variable, option in OPTIONS.items()}
+        model = given["model_path"]
+        if model and (self.called_from / model).is_dir():
+            given["model_path"] = str(self.called_from / model)
+        return [f"{option}={value}" for option, value in given.items() if value]
+
+    def find_config(self, text: str) -> Path:
+        """Where a config is: in the person's folder, in the project's, or in configs/; as it was written where it is nowhere."""
+        places = [self.called_from / text, ROOT / text, ROOT / "configs" / text]
+        return next((place for place in places if place.is_file()), Path(text))
+
+    def find_input(self, text: str | None) -> str | None:
+        place = self.called_from / text if text else None
+        return str(place) if place is not None and place.exists() else text
+
+    def _number(self, variable: str, usual: int, least: int) -> int:
+        text = self.environ.get(variable) or str(usual)
+        if not re.fullmatch("[0-9]+", text) or int(text) < least:
+            raise ConfigError(f"{variable} is '{text}'; it should be a whole number from {least} on")
+        return int(text)
+
+    def _choice(self, variable: str, *allowed: str) -> str:
+        value = self.environ.get(variable) or allowed[0]
+        if value not in allowed:
+            words = f"{', '.join(allowed[:-1])} or {allowed[-1]}"
+            raise ConfigError(f"{variable} is '{value}'; it should be {words}")
+        return value
+
+    def _ids(self, variable: str) -> list[str]:
+        text = self.environ.get(variable, "")
+        if not re.fullmatch(r"[0-9]*([, ]+[0-9]+)*", text):
+            raise ConfigError(f"{variable} is '{text}'; it should be ids with commas between: 0,1,3")
+        return text.replace(",", " ").split()
