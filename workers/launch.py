@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
+from shared.commands.telling import give_up, say
 from shared.commands.variables import Variables
-from shared.errors import CRASHED, MISUSE, RunError, exit_status
+from shared.errors import CRASHED, RunError, exit_status
 from shared.run.arguments import add_run_arguments, parse_setting
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def main() -> None:
         status, sentence = exit_status(error, folder)
         if status == CRASHED:
             raise
-        say(f"error: {sentence}", sys.stderr)
+        give_up(sentence, status)
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(status)
@@ -131,14 +132,9 @@ def test(arguments: argparse.Namespace, run: "Run", variables: Variables) -> int
     raise RunError("launcher.sh runs the tests itself")
 
 
-def say(text: str, file=None) -> None:
-    print(f"launcher: {text}", file=file or sys.stdout, flush=True)
-
-
 class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        say(f"error: {self.prog}: {message}; {self.prog} --help says what it takes", sys.stderr)
-        sys.exit(MISUSE)
+        give_up(f"{self.prog}: {message}; {self.prog} --help says what it takes")
 
 
 class Command(NamedTuple):

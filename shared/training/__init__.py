@@ -1,1 +1,0 @@
-"""From triplets to a model that relights."""
