@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from shared.errors import ImageError
-from shared.images import open_image, read_bytes
+from shared.images import encode, open_image, read_bytes
 from tests import awkward_images as awkward
 from tests.conftest import ROOT
 
@@ -240,3 +240,11 @@ def test_the_original_is_not_touched(save):
     before = path.read_bytes()
     open_image(path, longest_side=10)
     assert path.read_bytes() == before
+
+
+def test_images_are_encoded_without_loss():
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 8, 3), np.uint8)
+    grey = pixels[:, :, 0]
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(encode(grey)))), grey)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(encode(Image.fromarray(pixels))))), pixels)
+    assert encode(bytearray(b"abc")) == b"abc"

@@ -84,20 +84,12 @@ def our_loop(arguments, model: Path, triplets: Path, output: Path, cached: bool)
         return arguments.steps * arguments.batch_size / (ended - started), peak(), (after - before) / (ended - started)
 
 
-def plain_loop(arguments, model: Path, triplets: Path, cache: Path) -> tuple[float, float, float]:
-    """The same, of a loop as diffusers' train_instruct_pix2pix.py has it."""
+def loader_of(arguments, triplets: Path, cache: Path):
+    """Triplets as that trainer decodes and crops them."""
     import datasets
     import torch
     from torchvision.transforms import v2
 
-    from shared.relighter.families.family import Batch
-    from shared.relighter.families.registry import find_family
-
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[arguments.precision]
-    dtype = dtype if device.type == "cuda" else torch.float32
-    family = find_family(arguments.family)(str(model), arguments.resolution)
-    family.load(device, dtype, arguments.gradient_checkpointing)
     rows = datasets.load_dataset("json", data_files=str(triplets), split="train", cache_dir=str(cache))
     transform = v2.Compose([
         v2.ToImage(), v2.Resize(arguments.resolution, antialias=True), v2.CenterCrop(arguments.resolution),
@@ -116,9 +108,44 @@ def plain_loop(arguments, model: Path, triplets: Path, cache: Path) -> tuple[flo
         stacked = {name: torch.stack([one[name] for one in examples]) for name in ("source", "target")}
         return stacked | {"text": [one["text"] for one in examples]}
 
-    loader = torch.utils.data.DataLoader(
+    return torch.utils.data.DataLoader(
         rows.with_transform(prepare), batch_size=arguments.batch_size, shuffle=True, collate_fn=collate, drop_last=True
     )
+
+
+def noisy(family, batch: dict, empty: dict, device):
+    """A batch with noise, some of its instructions and sources left out."""
+    import torch
+
+    from shared.relighter.families.family import Batch
+
+    count = len(batch["text"])
+    drops = torch.rand(count, device=device)
+    texts = family.encode_texts(batch["text"])
+    texts = {
+        name: torch.where((drops < 0.1).view(-1, *[1] * (value.dim() - 1)), empty[name], value)
+        for name, value in texts.items()
+    }
+    shape = (count, *family.noise_shape())
+    return Batch(
+        family.encode_images(batch["source"].to(device)), family.encode_images(batch["target"].to(device)), texts,
+        torch.randn(shape, device=device), torch.randn(shape, device=device), torch.rand(count, device=device),
+        1 - ((drops >= 0.05) & (drops < 0.15)).float(),
+    )  # fmt: skip
+
+
+def plain_loop(arguments, model: Path, triplets: Path, cache: Path) -> tuple[float, float, float]:
+    """The same, of a loop as diffusers' train_instruct_pix2pix.py has it."""
+    import torch
+
+    from shared.relighter.families.registry import find_family
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[arguments.precision]
+    dtype = dtype if device.type == "cuda" else torch.float32
+    family = find_family(arguments.family)(str(model), arguments.resolution)
+    family.load(device, dtype, arguments.gradient_checkpointing)
+    loader = loader_of(arguments, triplets, cache)
     optimizer = torch.optim.AdamW(family.trained.parameters(), lr=5e-5)
     empty = family.encode_texts([""])
     done, waited, started = 0, 0.0, 0.0
@@ -133,19 +160,7 @@ def plain_loop(arguments, model: Path, triplets: Path, cache: Path) -> tuple[flo
             if (batch := next(batches, None)) is None:
                 break
             waited += time.perf_counter() - begun
-            count = len(batch["text"])
-            drops = torch.rand(count, device=device)
-            texts = family.encode_texts(batch["text"])
-            texts = {
-                name: torch.where((drops < 0.1).view(-1, *[1] * (value.dim() - 1)), empty[name], value)
-                for name, value in texts.items()
-            }
-            shape = (count, *family.noise_shape())
-            made = Batch(
-                family.encode_images(batch["source"].to(device)), family.encode_images(batch["target"].to(device)), texts,
-                torch.randn(shape, device=device), torch.randn(shape, device=device), torch.rand(count, device=device),
-                1 - ((drops >= 0.05) & (drops < 0.15)).float(),
-            )  # fmt: skip
+            made = noisy(family, batch, empty, device)
             with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
                 loss = family.loss(family.trained, made)
             loss.backward()

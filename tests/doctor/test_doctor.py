@@ -64,7 +64,7 @@ def test_a_long_input_is_counted_for_some_seconds_only(bench, monkeypatch):
     whole = take_sample(source)
     assert ([item["key"] for item in whole.items], whole.count, whole.is_whole) == (["a", "b"], 2, True)
     assert take_sample(source, at_most=1).count == 1
-    monkeypatch.setattr(sample, "SECONDS", -1)
+    monkeypatch.setattr(sample, "SECONDS_OF_READING", -1)
     part = take_sample(source)
     assert (part.count, part.is_whole) == (1, False)
     [finding] = part.check(source)

@@ -16,7 +16,7 @@ from shared.errors import DiskError, disk_error, is_disk_error
 from shared.files.record_writer import Outcome, RecordWriter
 from shared.files.records import Records
 from shared.files.table import name_hash
-from shared.images import ImageFile, Rejected, encode
+from shared.images import ImageFile, Rejected
 from tests.conftest import ROOT
 
 PIXELS = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
@@ -292,10 +292,3 @@ def test_a_full_disk_is_told_from_an_items_own_error():
     assert str(disk_error(full, "/x")) == sentence
     assert not is_disk_error(FileNotFoundError(errno.ENOENT, "gone"))
     assert not is_disk_error(ValueError())
-
-
-def test_images_are_encoded_without_loss():
-    grey = PIXELS[:, :, 0]
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(encode(grey)))), grey)
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(encode(Image.fromarray(PIXELS))))), PIXELS)
-    assert encode(bytearray(b"abc")) == b"abc"

@@ -10,7 +10,7 @@ for package in ("diffusers", "accelerate", "peft"):
 
 from shared.errors import RunError  # noqa: E402
 from tests import large_diffusion  # noqa: E402
-from tests.relighter.training.test_trainer import losses  # noqa: E402
+from tests.relighter.training.beginning import losses  # noqa: E402
 from tests.training_run import make_step, train, write_config, write_triplets  # noqa: E402
 
 pytestmark = [

@@ -1,8 +1,6 @@
 """Folders of photographs and text tables: their items, order and keys, and what is refused in what words."""
 
 import csv
-import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -15,23 +13,7 @@ from hypothesis import strategies as st
 from shared.dataset import DatasetError, Source
 from shared.files.table import Table
 from tests.conftest import ROOT
-
-
-def key(written: str) -> str:
-    stem = Path(written).stem
-    return f"{stem}-{hashlib.sha256(written.encode()).hexdigest()[:8]}"
-
-
-def items(path: Path | str, **options) -> list[dict]:
-    return list(Source(str(path), **options).items())
-
-
-def written(folder: Path, name: str, text: str) -> Path:
-    (folder / name).write_bytes(text.encode())
-    return folder / name
-
-
-# Folders
+from tests.readers.reading import items, key, written
 
 
 def test_a_folder_is_read_recursively_in_the_order_of_paths(tmp_path):
@@ -107,9 +89,6 @@ def test_a_folder_that_may_not_be_read_stops_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr("os.scandir", refuse)
     with pytest.raises(DatasetError, match=f"the folder {tmp_path}/closed cannot be read: Permission denied"):
         items(tmp_path)
-
-
-# CSV and TSV
 
 
 def test_a_csv_becomes_items_with_paths_keys_and_fields(tmp_path):
@@ -246,102 +225,6 @@ def test_two_rows_with_one_key_are_named_before_a_table_is_there(tmp_path):
         'rows 12 and 40 of photos.csv both have the key "a"; keys name the records, so each must be its own'
     )
     assert os.listdir(tmp_path) == ["photos.csv"]
-
-
-# Lists of paths
-
-
-def test_a_list_of_paths_has_one_in_each_line(tmp_path):
-    path = written(tmp_path, "rows.txt", "\ufeffa b.jpg\n\n/abs/c.jpg\r\n")
-    assert items(path) == [
-        {"key": key("a b.jpg"), "image": "a b.jpg", "image_path": f"{tmp_path}/a b.jpg"},
-        {"key": key("/abs/c.jpg"), "image": "/abs/c.jpg", "image_path": "/abs/c.jpg"},
-    ]
-
-
-def test_a_list_without_photographs_has_one_text_in_each_line(tmp_path):
-    found = items(written(tmp_path, "rows.txt", "a red house\na blue house\n"), image_key=None)
-    assert [row["text"] for row in found] == ["a red house", "a blue house"]
-    assert len({row["key"] for row in found}) == 2
-    assert "image_path" not in found[0]
-
-
-def test_numbers_in_braces_are_counted_out_in_texts_and_in_no_path(tmp_path):
-    path = written(tmp_path, "rows.txt", "scene-{08..10} red\n{a..b}\n")
-    found = items(path, image_key=None, key_column="text")
-    assert [row["key"] for row in found] == ["scene-08 red", "scene-09 red", "scene-10 red", "{a..b}"]
-    assert [row["image"] for row in items(path)] == ["scene-{08..10} red", "{a..b}"]
-
-
-# JSON
-
-
-ROWS = [
-    {"image": "a.jpg", "n": 1, "deep": {"x": [1.5, None, "ü"]}},
-    {"image": "b/c.jpg", "n": 12345678901, "ok": True},
-]
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("rows.json", json.dumps(ROWS)),
-        (
-            "rows.json",
-            "\ufeff \n" + json.dumps({"about": [1, {"data": 2}], "data": ROWS, "more": {"data": []}}),
-        ),
-        ("rows.JSON", json.dumps(ROWS, indent=1, ensure_ascii=False)),
-        ("rows.jsonl", "\n".join(map(json.dumps, ROWS))),
-        ("rows.jsonl", "\ufeff\r\n" + "\r\n\r\n".join(map(json.dumps, ROWS)) + "\r\n"),
-        ("rows.ndjson", "\n".join(map(json.dumps, ROWS)) + "\n"),
-    ],
-)
-def test_json_of_any_form_gives_the_same_items(tmp_path, name, text):
-    assert items(written(tmp_path, name, text)) == [
-        {"key": key("a.jpg"), **ROWS[0], "image_path": f"{tmp_path}/a.jpg"},
-        {"key": key("b/c.jpg"), **ROWS[1], "image_path": f"{tmp_path}/b/c.jpg"},
-    ]
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "sentence"),
-    [
-        ("r.jsonl", '{"image":"a"}\n\n{"image":\n', "line 3 of r.jsonl is not JSON"),
-        ("r.jsonl", '{"image":"a"}\n["b"]\n', "line 2 of r.jsonl is not a JSON object"),
-        ("r.jsonl", '{"photo":"a"}\n', 'no column "image" in {folder}/r.jsonl; there are (photo)'),
-        ("r.json", '[{"image":"a"},', "r.json is not JSON"),
-        ("r.json", '[{"image":"a"}] x', "r.json is not JSON"),
-        ("r.json", '{"data": [{"image":"a"}', "r.json is not JSON"),
-        ("r.json", '["a.jpg"]', "entry 1 of r.json is not a JSON object"),
-        ("r.json", '"a"', 'r.json is not a list of objects, or {{"data": [...]}}'),
-        ("r.json", "", 'r.json is not a list of objects, or {{"data": [...]}}'),
-        ("r.json", '{"rows": []}', "there is nothing in {folder}/r.json"),
-    ],
-)
-def test_a_wrong_json_is_refused_with_its_place(tmp_path, name, text, sentence):
-    with pytest.raises(DatasetError) as caught:
-        items(written(tmp_path, name, text))
-    assert str(caught.value).startswith(sentence.format(folder=tmp_path))
-    assert "\n" not in str(caught.value)
-
-
-def test_an_object_without_a_photograph_among_others_fails_alone(tmp_path):
-    found = items(written(tmp_path, "rows.jsonl", '{"image":"a.jpg"}\n{"text":"b"}\n{"image":7}\n'))
-    assert [row.get("unreadable") for row in found] == [
-        None,
-        'row 2 of rows.jsonl has no path in "image"',
-        'row 3 of rows.jsonl has no path in "image"',
-    ]
-
-
-def test_numbers_that_json_has_not_become_null_or_digits(tmp_path):
-    text = '{"image":"a.jpg","x":NaN,"y":-Infinity,"z":123456789012345678901234567890,"unreadable":"no"}'
-    found = items(written(tmp_path, "rows.jsonl", text))
-    assert found[0]["x"] is None
-    assert found[0]["y"] is None
-    assert "unreadable" not in found[0]
-    table = Table.write(tmp_path / "t", found, tmp_path)
-    assert table[0]["image_path"] == f"{tmp_path}/a.jpg"
 
 
 def test_a_table_of_an_earlier_run_is_an_input(tmp_path):

@@ -21,7 +21,7 @@ from shared.reporting.gallery_page import columns, links_of
 from shared.reporting.report import content, write_report
 from shared.run.advance import advance
 from shared.run.run import Run
-from tests.reporting.test_report import HOSTILE, RELIGHT, TEMPLATE, do, finish, finished, make_run, photographs  # noqa: F401
+from tests.reporting.reported_runs import HOSTILE, RELIGHT, TEMPLATE, do, finish, make_run
 
 pytestmark = pytest.mark.usefixtures("photographs")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -45,7 +45,7 @@ def links(items: dict, label: str) -> list[str]:
     return [found["start"] + link for link in found["links"] if link is not None]
 
 
-def test_every_item_is_there_with_its_state_words_and_light(finished):  # noqa: F811
+def test_every_item_is_there_with_its_state_words_and_light(finished):
     items = shown(finished)
     rows = {row["key"]: row for row in Table(finished.steps[-1].result_path)}
     everything = {row["key"] for row in Table(finished.steps[0].table_path)}
@@ -73,7 +73,7 @@ def test_every_item_is_there_with_its_state_words_and_light(finished):  # noqa: 
     assert {key: scores[key] for key in rows} == {key: f"{row['lighting_score']:.3f}" for key, row in rows.items()}
 
 
-def test_pictures_are_links_that_move_with_the_run(finished):  # noqa: F811
+def test_pictures_are_links_that_move_with_the_run(finished):
     items = shown(finished)
     strips = links(items, "strip")
     assert len(strips) == 4 and all(link.startswith("step_2_degrade/thumbnails/") for link in strips)
@@ -95,7 +95,7 @@ def test_a_strip_is_the_photograph_and_its_degraded_image():
     assert abs(pixels[:, :230] - 200).max() < 4 and abs(pixels[:, 250:] - 40).max() < 4
 
 
-def test_what_failed_since_is_not_shown_as_kept_too(tmp_path, photographs):  # noqa: F811
+def test_what_failed_since_is_not_shown_as_kept_too(tmp_path, photographs):
     run = make_run(tmp_path, photographs, RELIGHT)
     finish(run, until=lambda step: step.module == "degrade")
     one, *others = Table(run.steps[1].table_path)
@@ -109,7 +109,7 @@ def test_what_failed_since_is_not_shown_as_kept_too(tmp_path, photographs):  # n
     assert [states[row["key"]] for row in others] == ["kept"] * 3
 
 
-def test_of_too_many_an_even_choice_is_shown_and_said(tmp_path, photographs, monkeypatch):  # noqa: F811
+def test_of_too_many_an_even_choice_is_shown_and_said(tmp_path, photographs, monkeypatch):
     run = make_run(tmp_path, photographs, TEMPLATE)
     run.input.folder.mkdir(parents=True)
     rows = [{"key": f"{number:02d}", "lighting_score": number / 50} for number in range(50)]
@@ -128,7 +128,7 @@ def test_a_photograph_in_a_container_is_no_link_and_neither_is_a_white_mask():
     assert (found["mask"], found["strip"], found["relit"]) == (None, None, "r.png")
 
 
-def test_keys_and_words_are_data_and_never_markup(tmp_path, photographs):  # noqa: F811
+def test_keys_and_words_are_data_and_never_markup(tmp_path, photographs):
     run = make_run(tmp_path, photographs, TEMPLATE)
     run.input.folder.mkdir(parents=True)
     words = "</script><img src=x onerror=alert(2)><!-- & 'soft' \u2028 light"
@@ -139,7 +139,7 @@ def test_keys_and_words_are_data_and_never_markup(tmp_path, photographs):  # noq
     assert "onerror=alert" not in re.sub(r"<script type=.*?</script>", "", (run.folder / "gallery.html").read_text())
 
 
-def test_the_same_run_gives_the_same_bytes(tmp_path, photographs, finished):  # noqa: F811
+def test_the_same_run_gives_the_same_bytes(tmp_path, photographs, finished):
     write_report(finished)
     path = finished.folder / "gallery.html"
     before = (path.read_bytes(), path.stat().st_mtime_ns)
@@ -151,7 +151,7 @@ def test_the_same_run_gives_the_same_bytes(tmp_path, photographs, finished):  # 
     assert (other.folder / "gallery.html").read_bytes() == before[0]
 
 
-def test_the_report_leads_to_what_it_has_only_examples_of(tmp_path, photographs, finished):  # noqa: F811
+def test_the_report_leads_to_what_it_has_only_examples_of(tmp_path, photographs, finished):
     assert 'href="gallery.html">Look through 11 items' in write_report(finished).read_text()
     assert "gallery.html#" not in write_report(finished).read_text()  # all that did not get through are in the report
     run = make_run(tmp_path, photographs, TEMPLATE)
@@ -180,7 +180,7 @@ def test_columns_leave_out_what_no_item_has():
         ("#order=1 score&split=val", "1,000 of 3,000 shown", "0001"),
     ],
 )
-def test_a_browser_finds_orders_and_makes_only_what_is_in_sight(tmp_path, photographs, chosen, said, first):  # noqa: F811
+def test_a_browser_finds_orders_and_makes_only_what_is_in_sight(tmp_path, photographs, chosen, said, first):
     run = make_run(tmp_path, photographs, TEMPLATE)
     run.input.folder.mkdir(parents=True)
     rows = [
@@ -203,7 +203,7 @@ def test_a_browser_finds_orders_and_makes_only_what_is_in_sight(tmp_path, photog
 
 
 @pytest.mark.skipif(not CHROMIUM, reason="needs a browser: chromium")
-def test_a_browser_finds_all_that_was_rejected_or_those_of_one_reason(tmp_path, finished):  # noqa: F811
+def test_a_browser_finds_all_that_was_rejected_or_those_of_one_reason(tmp_path, finished):
     write_report(finished)
     page = dumped(finished.folder / "gallery.html", "#state=rejected", tmp_path)
     assert "7 of 11 shown" in page and '<option value="rejected">rejected (7)</option>' in page

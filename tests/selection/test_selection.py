@@ -1,6 +1,5 @@
 """What is kept for the variety of its light, what is passed over, and the numbers and pictures that show it."""
 
-import csv
 import json
 
 import numpy as np
@@ -14,48 +13,17 @@ from shared.files.table import Table
 from shared.reporting.rejects import examples_of
 from shared.reporting.report import content, write_report
 from shared.run.config import checked
-from shared.selection import light_histograms
-from shared.selection.intervals import intervals
 from shared.selection.kinds import SHAPE, choose_diverse, entropy, kinds_of
 from shared.selection.measured import DIRECTIONS, KEYS, Measured, MeasuredLight
 from shared.worker import Loaded
-from tests.reporting.test_report import Page, finish, make_run
-from tests.workers.test_filter import SAMPLES, collect, made_up
+from tests.reporting.reported_runs import Page, finish, make_run
+from tests.selection.lit_photographs import lit, read
+from tests.workers.filtering import SAMPLES, collect, made_up
 from workers.filter import Filter
-
-
-def lit(count: int, seed: int = 0) -> list[dict]:
-    """Rows whose light is of many kinds, a few of them frequent, and whose scores like one kind best."""
-    random = np.random.default_rng(seed)
-    rows = made_up(count)
-    words = [None, *DIRECTIONS]
-    for row in rows:
-        direction = words[min(int(random.exponential(2)), 9)]
-        row["light"] = {
-            "azimuth_degrees": None if direction in (None, "front") else 45.0 * DIRECTIONS.index(direction),
-            "direction": direction,
-            "hardness": round(random.beta(2, 5), 3),
-            "cct_kelvin": round(float(np.exp(random.normal(8.6, 0.25)))),
-            "key": random.choice(["low", "mid", "high"], p=[0.2, 0.7, 0.1]),
-            "contrast": round(random.uniform(2, 9), 2),
-            "exposure_ev": round(random.normal(-1, 1), 2),
-            "confidence": 0.6,
-        }
-        liked = 2.0 * (direction is None) + 1.0 * (row["light"]["key"] == "mid")
-        row["lighting_score"] = round(float(random.normal(liked, 0.7)), 6)
-    return rows
-
-
-def read(path) -> list[dict]:
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def kinds_in(rows: list[dict]) -> np.ndarray:
     return kinds_of(Measured.of(rows).light)
-
-
-# Kinds of light
 
 
 def light_of(**values) -> MeasuredLight:
@@ -89,9 +57,6 @@ def test_light_that_was_not_measured_is_a_kind_beside_the_others():
 def test_the_entropy_is_that_of_shannon_in_bits():
     assert entropy(np.array([7, 7, 3, 9])) == pytest.approx(1.5)
     assert entropy(np.array([5])) == 0
-
-
-# The choice
 
 
 @given(
@@ -179,9 +144,6 @@ def test_a_diverse_selection_by_clip_needs_the_light_to_be_measured(method):
     check(describe_light=True)
 
 
-# What is passed over
-
-
 def test_what_is_not_sharp_is_passed_over_and_said_so(tmp_path):
     rows = made_up(4)
     rows[2]["sharpness"], rows[1]["sharpness"] = 0.1234, 0.3
@@ -236,98 +198,6 @@ def test_a_record_of_an_earlier_version_is_refused_with_what_to_do(tmp_path):
         "the record of 00001.jpg has no phash, as an earlier version made it; to score anew, take a new OUTPUT_DIR, "
         "or move this step's folder away"
     )
-
-
-# The verification
-
-
-def test_each_interval_of_ranks_says_what_it_holds(tmp_path):
-    rows = made_up(7)
-    for number, row in enumerate(rows):
-        row["light"] = lit(1)[0]["light"] | {
-            "direction": "left" if number > 3 else None, "hardness": number / 10, "cct_kelvin": 1000 * (number + 2),
-            "key": "low" if number < 3 else "mid", "contrast": float(number), "exposure_ev": -1.0,
-        }  # fmt: skip
-    folder, _ = collect(tmp_path, rows, num_images=4, interval=3)
-    table = read(folder / "threshold_analysis.csv")
-    assert [(row["first_rank"], row["last_rank"], row["photographs"], row["kept"]) for row in table] == [
-        ("1", "3", "3", "3"), ("4", "6", "3", "1"), ("7", "7", "1", "0"),
-    ]  # fmt: skip
-    assert table[1] == {
-        "first_rank": "4", "last_rank": "6", "photographs": "3", "kept": "1", "highest_score": "0.003",
-        "lowest_score": "0.001", "mean_score": "0.002", "direction_told": "0.0", "mean_hardness": "0.2",
-        "mean_cct_kelvin": "4000.0", "low_key": "0.6667", "mid_key": "0.3333", "high_key": "0.0",
-        "mean_contrast": "2.0", "mean_exposure_ev": "-1.0",
-    }  # fmt: skip
-
-
-def test_an_interval_is_a_tenth_of_the_ranking_where_none_is_given(tmp_path):
-    folder, _ = collect(tmp_path, made_up(95))
-    assert [row["photographs"] for row in read(folder / "threshold_analysis.csv")] == ["10"] * 9 + ["5"]
-
-
-def test_light_that_was_not_measured_has_no_numbers_and_no_histogram(tmp_path):
-    folder, _ = collect(tmp_path, made_up(3))
-    assert {row["mean_hardness"] for row in read(folder / "threshold_analysis.csv")} == {""}
-    assert not (folder / "light_histograms.png").exists()
-    assert "entropy_bits" not in json.loads((folder / "selection.json").read_text())
-
-
-def test_the_photographs_of_each_interval_are_shown(tmp_path):
-    rows = made_up(60)
-    for number, row in enumerate(rows):
-        row["image_path"] = str(tmp_path / f"{number}.png")
-        Image.new("RGB", (8, 8), (4 * number, 90, 90)).save(row["image_path"])
-    folder, _ = collect(tmp_path / "run", rows, interval=20)
-    with Image.open(folder / "threshold_analysis.png") as sheet:
-        # Three headings, each with five photographs of 200 pixels: the first best, the last worst.
-        assert sheet.size == (12 + 5 * 212, 58 + 3 * (34 + 234))
-        shown = np.asarray(sheet.convert("RGB"))
-    places = [(58 + line * 268 + 34 + 88, 12 + column * 212 + 100) for line in range(3) for column in range(5)]
-    reds = [int(shown[place][0]) for place in places]
-    assert reds == [4 * (59 - rank) for line in range(3) for rank in (20 * line + np.array([0, 4, 9, 14, 19])).tolist()]
-
-
-def test_the_histograms_of_light_show_what_is_kept_of_what_there_is(tmp_path):
-    rows = lit(60)
-    drawn = [
-        (collect(tmp_path / str(count), rows, num_images=count)[0] / "light_histograms.png").read_bytes()
-        for count in (20, 20, 30)
-    ]
-    assert drawn[0] == drawn[1] != drawn[2]
-
-
-def test_bars_and_petals_count_what_is_kept_of_each_key_and_direction(monkeypatch):
-    drawn = {}
-    for name in ("draw_bars", "draw_rose"):
-        original = getattr(light_histograms, name)
-
-        def noting(axes, *what, name=name, original=original):
-            drawn[name] = [value if isinstance(value, str | list) else value.tolist() for value in what]
-            original(axes, *what)
-
-        monkeypatch.setattr(light_histograms, name, noting)
-    rows = made_up(5)
-    lights = [
-        ("right", 2.0, "low"),
-        ("above", 91.0, "mid"),
-        ("right", 359.0, "mid"),
-        ("front", None, "mid"),
-        (None, None, "high"),
-    ]
-    for row, (direction, azimuth, key) in zip(rows, lights, strict=True):
-        row["light"] = lit(1)[0]["light"] | {"direction": direction, "azimuth_degrees": azimuth, "key": key}
-    kept = np.array([True, False, False, True, True])
-    light_histograms.light_histograms(Measured.of(rows).light, kept)
-    assert drawn["draw_bars"] == [["low key", "mid key", "high key"], [1, 3, 1], [1, 1, 1]]
-    assert drawn["draw_rose"] == [
-        "azimuth; 1 from the front, 1 not told", [2, 0, 1, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0, 0],
-    ]  # fmt: skip
-
-
-def test_intervals_of_nothing_are_none():
-    measured = Measured.of([])
-    assert list(intervals(measured, np.zeros(0, int), np.zeros(0, bool), 3)) == []
 
 
 def test_the_report_says_what_was_passed_over_and_how_varied_the_choice_is(tmp_path):

@@ -12,7 +12,7 @@ from shared.light.degradation import photograph as develop
 from shared.light.degradation.gates import Quality
 from shared.run.config import checked
 from shared.worker import Loaded
-from tests.workers.test_filter import SAMPLES
+from tests.workers.filtering import SAMPLES
 from workers.degrade import Degrade
 
 PHOTOGRAPH = np.asarray(Image.open(SAMPLES / "coffee.jpg").convert("RGB").resize((300, 200)))

@@ -13,7 +13,7 @@ pytest.importorskip("diffusers")
 pytest.importorskip("peft")
 
 from tests.conftest import Project  # noqa: E402
-from tests.relighter.training.test_trainer import same, weights_of  # noqa: E402
+from tests.relighter.training.beginning import same, weights_of  # noqa: E402
 from tests.training_run import write_config, write_triplets  # noqa: E402
 
 

@@ -1,8 +1,6 @@
 """The trainer on tiny models in this process: what it starts from, stops at, resumes to, and leaves."""
 
-import errno
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -10,47 +8,14 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 pytest.importorskip("peft")
-
-from shared.errors import ConfigError, DiskError, RunError  # noqa: E402
+from shared.errors import ConfigError, RunError  # noqa: E402
 from shared.relighter.training.batches import collate  # noqa: E402
 from shared.relighter.training.checkpoints import Checkpoints  # noqa: E402
 from shared.run.config import load_config  # noqa: E402
-from tests.training_run import make_step, member, train, trainer_of, write_config, write_triplets  # noqa: E402
+from tests.relighter.training.beginning import losses, same, weights_of  # noqa: E402
+from tests.training_run import make_step, member, train, trainer_of, write_config  # noqa: E402
 
 FAMILIES = ("sd15", "sdxl", "flux")
-
-
-@pytest.fixture(scope="module")
-def table(tmp_path_factory):
-    return write_triplets(tmp_path_factory.mktemp("triplets"))
-
-
-@pytest.fixture
-def begin(tmp_path, tiny_models, table):
-    """Make the train step of a run in a folder of that name."""
-
-    def make(name="run", family="sd15", **options):
-        config = write_config(
-            tmp_path / f"{name}.yaml", table, family=family, model_path=tiny_models[family], **options
-        )
-        return make_step(config, tmp_path / name)
-
-    return make
-
-
-def weights_of(folder):
-    """All tensors of a model's or checkpoint's folder."""
-    from safetensors.torch import load_file
-
-    return {
-        f"{path.relative_to(folder)} {name}": value
-        for path in sorted(folder.rglob("*.safetensors"))
-        for name, value in load_file(path).items()
-    }
-
-
-def same(one, other) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -139,10 +104,6 @@ def test_the_loss_does_not_hang_on_how_the_examples_are_cut_into_batches(begin):
     assert losses(whole)[-1]["loss"] == pytest.approx(losses(parts)[-1]["loss"], rel=1e-4)
 
 
-def losses(step) -> list[dict]:
-    return [json.loads(line) for line in (step.folder / "loss.jsonl").read_text().splitlines()]
-
-
 def test_cached_latents_give_the_training_that_encoding_every_time_gives(begin):
     plain = begin("plain", center_crop=True, random_flip=True)
     cached = begin("cached", center_crop=True, random_flip=True, cache_latents=True)
@@ -214,89 +175,6 @@ def test_latents_of_images_that_were_made_anew_are_not_used(begin, table):
 def test_the_cache_needs_crops_that_are_the_same_every_time(begin):
     with pytest.raises(ConfigError, match="cache_latents needs center_crop: true"):
         begin(cache_latents=True)
-
-
-def test_only_the_newest_checkpoints_stay(begin):
-    step = begin(checkpointing_steps=1, checkpoints_total_limit=2)
-    assert train(step)
-    assert Checkpoints(step.folder, None).steps() == [5, 6]
-
-
-def test_on_a_full_disk_the_old_checkpoints_stay_and_the_reason_is_said(begin, monkeypatch):
-    step = begin(checkpointing_steps=2, checkpoints_total_limit=1)
-    save, written = torch.save, []
-
-    def full(*arguments, **more):
-        written.append(1)
-        if len(written) == 2:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        save(*arguments, **more)
-
-    monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(DiskError, match=r"no room for checkpoint-4.*goes on from .*checkpoint-2"):
-        train(step)
-    assert Checkpoints(step.folder, None).steps() == [2]
-    assert not list(step.folder.glob(".checkpoint*"))
-    assert train(step)
-    assert Checkpoints(step.folder, None).steps() == [6]
-
-
-def test_a_checkpoint_for_which_there_is_no_room_is_not_begun(begin, monkeypatch):
-    step = begin(checkpointing_steps=2)
-    usage = shutil.disk_usage
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(path)._replace(free=10))
-    with pytest.raises(DiskError, match=r"GiB are free under .*checkpoint-2"):
-        train(step)
-    assert Checkpoints(step.folder, None).steps() == [2]
-
-
-def test_a_half_written_checkpoint_is_none_and_is_cleared_away(begin):
-    step = begin()
-    assert not train(step, stop_at=2)
-    torn = step.folder / ".checkpoint-4.new"
-    torn.mkdir()
-    (torn / "optimizer.pt").write_bytes(b"half")
-    (step.folder / "checkpoint-9").mkdir()  # without its last file
-    assert Checkpoints(step.folder, None).steps() == [2]
-    assert train(step)
-    assert not torn.exists() and not (step.folder / "checkpoint-9").exists()
-
-
-def test_a_longer_training_goes_on_where_the_shorter_one_ended(begin):
-    assert train(begin("long", max_train_steps=4))
-    longer = begin("long", max_train_steps=6)
-    assert not longer.changes()
-    assert longer.worker.left(longer) == 2
-    assert train(longer)
-    assert [line["step"] for line in losses(longer)] == [4, 6]
-    through = begin("through")
-    assert train(through)
-    assert same(weights_of(through.folder / "model"), weights_of(longer.folder / "model"))
-
-
-def test_a_run_may_begin_with_the_checkpoint_of_another(begin):
-    first = begin("first")
-    assert not train(first, stop_at=3)
-    second = begin("second", resume_from_checkpoint=str(first.folder / "checkpoint-3"))
-    assert train(second)
-    through = begin("through")
-    assert train(through)
-    assert same(weights_of(through.folder / "model"), weights_of(second.folder / "model"))
-    with pytest.raises(RunError, match="is no checkpoint"):
-        train(begin("third", resume_from_checkpoint="nowhere"))
-
-
-def test_without_room_on_the_gpu_the_way_out_is_said(begin, monkeypatch):
-    step = begin()
-    with member(step) as together:
-        trainer = trainer_of(step, together)
-
-        def runs_out(*_):
-            raise torch.OutOfMemoryError("CUDA out of memory")
-
-        trainer.family.loss = runs_out
-        with pytest.raises(RunError, match="does not hold train_batch_size 2 at resolution 64; lower train_batch_size"):
-            trainer.run()
 
 
 def test_a_loss_that_is_no_number_ends_the_training_before_it_is_saved(begin):

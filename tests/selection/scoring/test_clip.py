@@ -4,9 +4,6 @@ import importlib.util
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,81 +15,11 @@ from shared.images import open_image
 from shared.run.config import checked
 from shared.selection.scoring import clip_prompts as lighting_score
 from shared.worker import Loaded
-from tests.conftest import ROOT, wait_until
+from tests.selection.scoring.clip_models import NAMES, SAMPLES, by_open_clip, items, make, rate
 from tests.tiny_clip import PREPROCESS, TINY, write_clip
 from workers.filter import Filter
 
 pytestmark = pytest.mark.skipif(not importlib.util.find_spec("open_clip"), reason="needs requirements.txt")
-
-SAMPLES = ROOT / "configs" / "samples"
-NAMES = sorted(path.name for path in SAMPLES.glob("*.jpg"))
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory) -> Path:
-    return write_clip(tmp_path_factory.mktemp("clip") / "tiny")
-
-
-@pytest.fixture(autouse=True)
-def _offline(monkeypatch, tmp_path):
-    """No test asks the network; an empty cache."""
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-
-
-def make(checkpoint: object, method: str = "clip", **options) -> Filter:
-    worker = checked(Filter, {"method": method, "checkpoint": str(checkpoint), **options}, "step 1 (filter)")
-    worker.check("step 1 (filter)")
-    worker.fill_in("step 1 (filter)")
-    worker.setup()
-    return worker
-
-
-def items(folder: Path) -> list[dict]:
-    paths = sorted(path for path in folder.iterdir() if path.suffix in (".jpg", ".png"))
-    return [{"key": path.name, "image_path": str(path)} for path in paths]
-
-
-def rate(worker: Filter, folder: Path) -> list[dict]:
-    return worker.process([Loaded(item, worker.load(item)) for item in items(folder)])
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory) -> Path:
-    """The bundled photographs at a size that is decoded as it is."""
-    folder = tmp_path_factory.mktemp("small")
-    for name in NAMES:
-        with Image.open(SAMPLES / name) as image:
-            image = image.convert("RGB")
-            image.thumbnail((90, 60))
-            image.info = {}  # no colour profile, which open_clip would pass over
-            image.save(folder / f"{Path(name).stem}.png")
-    return folder
-
-
-def by_open_clip(checkpoint: Path, folder: Path, texts: list[str]):
-    """Vectors of photographs and texts, and the logit scale, as open_clip's README has it."""
-    import open_clip
-    import torch
-
-    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{checkpoint}")
-    tokenizer = open_clip.get_tokenizer(f"local-dir:{checkpoint}")
-    model.eval()
-    images = []
-    for path in sorted(folder.iterdir()):
-        with Image.open(path) as image:
-            images.append(preprocess(image))
-    with torch.no_grad():
-        vectors = model.encode_image(torch.stack(images))
-        words = model.encode_text(tokenizer(texts))
-        vectors /= vectors.norm(dim=-1, keepdim=True)
-        words /= words.norm(dim=-1, keepdim=True)
-        return vectors, words, model.logit_scale.exp()
-
-
-# The score
 
 
 def test_the_score_is_the_plain_mean_of_seven_cosine_similarities(tiny, small):
@@ -133,9 +60,6 @@ def test_a_score_does_not_depend_on_the_batch(tiny, small):
         assert {**one, "lighting_score": 0} == {**other, "lighting_score": 0}
 
 
-# The record
-
-
 def test_a_record_says_score_method_model_checkpoint_hashes_and_size(tiny):
     worker = make(tiny)
     item = {"key": "dogs.jpg", "image_path": str(SAMPLES / "dogs.jpg")}
@@ -163,9 +87,6 @@ def test_all_but_the_score_is_that_of_the_photometric_method(tmp_path, method):
         assert one["sharpness"] == pytest.approx(other["sharpness"], abs=0.05)
         for name, most in (("phash", 2), ("phash_mirrored", 2), ("phash_fine", 6)):
             assert (int(one[name], 16) ^ int(other[name], 16)).bit_count() <= most
-
-
-# What the model sees
 
 
 @pytest.mark.parametrize("mode", ["shortest", "longest", "squash"])
@@ -211,9 +132,6 @@ def test_a_narrow_photograph_keeps_all_its_pixels(tmp_path, tiny):
     assert open_image(tmp_path / "narrow.jpg", shorter_side=64).size == (2000, 40)
     [row] = rate(worker, tmp_path)
     assert (row["width"], row["height"]) == (2000, 40)
-
-
-# The weights
 
 
 @pytest.fixture
@@ -374,177 +292,3 @@ def test_a_gpu_that_torch_cannot_use_is_told_and_not_replaced_by_the_cpu(tmp_pat
         find_device("CLIP")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     assert find_device("CLIP").type == "cpu"
-
-
-# Batches, memory and one batch in flight
-
-
-def streamed(worker: Filter, folder: Path, queued: bool) -> dict[str, object]:
-    worker.rater.is_queued = queued  # as on a GPU, but that nothing is really queued here
-    loaded = (Loaded(item, worker.load(item)) for item in items(folder))
-    return {item["key"]: found for item, found in worker.stream(loaded)}
-
-
-@pytest.mark.parametrize("queued", [False, True])
-def test_the_batch_is_halved_when_the_gpus_memory_runs_out(tiny, small, queued):
-    import torch
-
-    worker = make(tiny, batch_size=12)
-    expected = dict(zip(NAMES, rate(worker, small), strict=True))
-    encode, sizes = worker.rater.clip.model.encode_image, []
-
-    def with_little_memory(images):
-        sizes.append(len(images))
-        if len(images) > 4:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return encode(images)
-
-    worker.rater.clip.model.encode_image = with_little_memory
-    found = streamed(worker, small, queued)
-    assert worker.batch_size == 3
-    assert sizes[-4:] == [3, 6, 3, 3]
-    assert max(sizes) == 12
-    assert sorted(found) == [path.name for path in sorted(small.iterdir())]
-    for name, row in expected.items():
-        assert found[f"{Path(name).stem}.png"]["lighting_score"] == pytest.approx(row["lighting_score"], abs=2e-6)
-
-
-@pytest.mark.parametrize("queued", [False, True])
-def test_a_photograph_whose_answer_is_not_a_number_costs_itself_alone(tiny, small, queued):
-    import torch
-
-    worker = make(tiny, batch_size=5)
-    encode = worker.rater.clip.model.encode_image
-    bad = torch.from_numpy(worker.load(items(small)[3]).pixels.astype(np.float32))
-    mean, deviation = worker.rater.clip.mean, worker.rater.clip.std
-    bad = ((bad.permute(2, 0, 1)[None] / 255 - mean) / deviation)[0]
-
-    def sometimes_not_a_number(images):
-        vectors = encode(images).clone()
-        for number, image in enumerate(images):
-            if torch.allclose(image, bad, atol=1e-4):
-                vectors[number] = torch.nan
-        return vectors
-
-    worker.rater.clip.model.encode_image = sometimes_not_a_number
-    found = streamed(worker, small, queued)
-    assert [key for key, row in found.items() if isinstance(row, Exception)] == [items(small)[3]["key"]]
-    assert str(found[items(small)[3]["key"]]) == "the model's answer is not a number"
-    assert len(found) == 12
-
-
-def test_with_one_batch_in_flight_every_photograph_is_answered_in_order_with_its_own_score(tiny, small):
-    worker = make(tiny, batch_size=5)
-    plain, queued = streamed(worker, small, False), streamed(worker, small, True)
-    assert list(queued.items()) == list(plain.items())
-
-
-# Embeddings
-
-
-def test_embeddings_are_the_models_vectors_named_by_what_is_in_them(tiny, small):
-    vectors, _, _ = by_open_clip(tiny, small, ["a"])
-    worker = make(tiny, save_embeddings=True)
-    found = rate(worker, small)
-    block = found[0]["embedding_path"]
-    assert [row["embedding_path"] for row in found[1:]] == [block.path] * 11
-    assert [row["embedding_row"] for row in found] == list(range(12))
-    kept = np.load(as_file(block.image))
-    assert (kept.dtype, kept.shape) == (np.float16, (12, 32))
-    assert np.abs(kept - vectors.numpy()).max() < 1e-3
-    again = rate(worker, small)[0]["embedding_path"]
-    assert (again.path, again.image) == (block.path, block.image)
-    fewer = worker.process([Loaded(item, worker.load(item)) for item in items(small)[:5]])
-    assert fewer[0]["embedding_path"].path != block.path
-
-
-def as_file(data: bytes):
-    import io
-
-    return io.BytesIO(data)
-
-
-# Through the launcher
-
-
-@pytest.mark.slow
-def test_killed_and_run_again_by_two_workers_every_photograph_is_scored_once_and_embeddings_are_whole(project, tiny):
-    photographs = project.folder / "photographs"
-    for number in range(30):
-        (photographs / str(number)).mkdir(parents=True)
-        for name in NAMES:
-            os.link(SAMPLES / name, photographs / str(number) / name)
-    (photographs / "broken.jpg").write_bytes(b"\xff\xd8\xff no photograph")
-    options = {"method": "clip", "checkpoint": str(tiny), "save_embeddings": True, "batch_size": 4, "num_images": 20}
-    options["duplicates"] = "all"
-    project.write_config({"type": "filter", "config": options}, meta_path=str(photographs), image_key="image")
-    step = project.output / "step_1_filter"
-
-    process = project.launch()
-    wait_until(lambda: len(list(step.glob("records/*/*.json"))) > 8, 120)
-    pids = [process.pid, *worker_pids(project)]
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
-    process.communicate()
-    before = {path: path.stat().st_mtime_ns for path in step.glob("records/*/*.json")}
-    assert len(pids) == 3
-    assert 8 < len(before) < 360
-
-    done = project.run(timeout=300)
-    assert done.returncode == 3, done.stdout
-    assert "20 of 360 photographs kept" in done.stdout
-    assert {path: path.stat().st_mtime_ns for path in before} == before
-    logs = [(project.folder / "logs" / f"gpu{gpu}.log").read_text() for gpu in (0, 1)]
-    assert all("no GPU: CLIP runs on the CPU, many times slower" in log for log in logs)
-    assert not any("Traceback" in log or "Parsing model identifier" in log for log in logs)
-    assert project.run("verify").returncode == 0
-
-    expected = dict(zip(NAMES, rate(make(tiny), SAMPLES), strict=True))
-    records = [json.loads(path.read_text()) for path in step.glob("records/*/*.json")]
-    assert len(records) == 360
-    for record in records:
-        assert record["lighting_score"] == pytest.approx(expected[Path(record["key"]).name]["lighting_score"], abs=2e-6)
-    places = [(record["embedding_path"], record["embedding_row"]) for record in records]
-    assert len(set(places)) == 360
-    clip = make(tiny).rater.clip
-    views = [clip.prepare(open_image(SAMPLES / name, shorter_side=64)) for name in NAMES]
-    vectors = dict(zip(NAMES, clip.embed(views).numpy(), strict=True))
-    for record, (path, row) in zip(records, places, strict=True):
-        assert np.abs(np.load(step / path)[row] - vectors[Path(record["key"]).name]).max() < 1e-3
-    [failure] = [json.loads(path.read_text()) for path in step.glob("failures/*.json")]
-    assert (failure["key"], failure["error"]) == ("broken.jpg", "ImageError")
-
-    rows = project.rows("step_1_filter")
-    assert {(row["method"], row["model_name"], row["checkpoint"]) for row in rows} == {("clip", "tiny", str(tiny))}
-    best = sorted((row["lighting_score"] for row in records), reverse=True)[:20]
-    assert sorted((row["lighting_score"] for row in rows), reverse=True) == best
-    assert [path for path in step.rglob("*") if path.name.endswith(".part")] == []
-
-
-def worker_pids(project) -> list[int]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            words = (entry / "cmdline").read_bytes()
-            if os.readlink(entry / "cwd") == str(project.folder) and b"workers.filter" in words:
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
-
-
-def test_missing_weights_stop_the_run_with_their_sentence_and_without_a_restart(project):
-    project.write_config({"type": "filter", "config": {"method": "clip"}}, meta_path=str(SAMPLES), image_key="image")
-    done = project.run(HF_HUB_OFFLINE="1", HF_HOME=project.folder / "home", GPU_COUNT=1, timeout=120)
-    assert done.returncode == 1
-    assert "the CLIP weights 'openai' of ViT-B/32 are not on this machine; run `hf download timm/vit" in done.stdout
-    assert "started again" not in done.stdout
-    assert "Traceback" not in done.stdout
-    assert not (project.output / "step_1_filter" / "failures").exists()
-
-
-def test_the_workers_help_needs_neither_torch_nor_open_clip():
-    heavy = ("torch", "open_clip", "huggingface_hub")
-    code = f"import sys, workers.filter; print([name for name in {heavy} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
