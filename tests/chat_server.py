@@ -25,62 +25,62 @@ class QuietServer(ThreadingHTTPServer):
         """Whoever asked has gone; it is no error of the test."""
 
 
-def handler_of(outer: "ChatServer") -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+class Handler(BaseHTTPRequestHandler):
+    """Answers for the ChatServer that its subclass names."""
 
-        def do_GET(self):
-            outer.headers.append(dict(self.headers))
-            if isinstance(outer.models, int):
-                self.reply(
-                    outer.models,
-                    {"error": {"message": "Incorrect API key provided: " + self.headers["Authorization"][7:]}},
-                )
-            else:
-                self.reply(200, {"object": "list", "data": [{"id": name, "object": "model"} for name in outer.models]})
+    outer: "ChatServer"
+    protocol_version = "HTTP/1.1"
 
-        def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            with outer.lock:
-                number = len(outer.requests)
-                outer.requests.append(body)
-                outer.headers.append(dict(self.headers))
-                outer.times.append(time.monotonic())
-                outer.at_once += 1
-                outer.most = max(outer.most, outer.at_once)
-            try:
-                told = None if outer.is_gone else outer.script(number, body)
-                if isinstance(told, float):
-                    time.sleep(told)
-                    told = completion()
-                if told is None:
-                    self.close_connection = True
-                    return
-                status, content, headers = (*told, {})[:3] if isinstance(told, tuple) else (200, told, {})
-                self.reply(status, content, headers)
-            finally:
-                with outer.lock:
-                    outer.at_once -= 1
+    def do_GET(self):
+        self.outer.headers.append(dict(self.headers))
+        if isinstance(self.outer.models, int):
+            self.reply(
+                self.outer.models,
+                {"error": {"message": "Incorrect API key provided: " + self.headers["Authorization"][7:]}},
+            )
+        else:
+            self.reply(200, {"object": "list", "data": [{"id": name, "object": "model"} for name in self.outer.models]})
 
-        def reply(self, status, content, headers=None):
-            data = content if isinstance(content, bytes) else json.dumps(content).encode()
-            try:
-                self.send_response(status)
-                for name, value in {
-                    "Content-Type": "application/json",
-                    "Content-Length": str(len(data)),
-                    **(headers or {}),
-                }.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(data)
-            except OSError:
-                pass  # who asked has given up
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with self.outer.lock:
+            number = len(self.outer.requests)
+            self.outer.requests.append(body)
+            self.outer.headers.append(dict(self.headers))
+            self.outer.times.append(time.monotonic())
+            self.outer.at_once += 1
+            self.outer.most = max(self.outer.most, self.outer.at_once)
+        try:
+            told = None if self.outer.is_gone else self.outer.script(number, body)
+            if isinstance(told, float):
+                time.sleep(told)
+                told = completion()
+            if told is None:
+                self.close_connection = True
+                return
+            status, content, headers = (*told, {})[:3] if isinstance(told, tuple) else (200, told, {})
+            self.reply(status, content, headers)
+        finally:
+            with self.outer.lock:
+                self.outer.at_once -= 1
 
-        def log_message(self, *words):
-            pass
+    def reply(self, status, content, headers=None):
+        data = content if isinstance(content, bytes) else json.dumps(content).encode()
+        try:
+            self.send_response(status)
+            for name, value in {
+                "Content-Type": "application/json",
+                "Content-Length": str(len(data)),
+                **(headers or {}),
+            }.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(data)
+        except OSError:
+            pass  # who asked has given up
 
-    return Handler
+    def log_message(self, *words):
+        pass
 
 
 class ChatServer:
@@ -94,7 +94,7 @@ class ChatServer:
         self.is_gone = False  # connections that are kept alive outlive the server
         self.times: list[float] = []
         self.script, self.models, self.lock = script, models, threading.Lock()
-        self.server = QuietServer(("127.0.0.1", 0), handler_of(self))
+        self.server = QuietServer(("127.0.0.1", 0), type("ItsHandler", (Handler,), {"outer": self}))
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)

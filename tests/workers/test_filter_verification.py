@@ -6,11 +6,7 @@ from PIL import Image
 from tests.workers.filtering import PICTURES, best_first, collect, made_up
 
 
-def test_the_verification_says_ranges_gap_and_rows_around_the_cut(tmp_path):
-    folder, _ = collect(tmp_path, made_up(12), num_images=3)
-    assert (
-        (folder / "verification.txt").read_text()
-        == """\
+OF_TWELVE = """\
 12 photographs in the ranking, 3 kept and 9 rejected
 
                count    lowest   highest      mean    median
@@ -58,7 +54,11 @@ the 10 last of all
        2  0.0100  00010.jpg
        3  0.0090  00009.jpg
 """
-    )
+
+
+def test_the_verification_says_ranges_gap_and_rows_around_the_cut(tmp_path):
+    folder, _ = collect(tmp_path, made_up(12), num_images=3)
+    assert (folder / "verification.txt").read_text() == OF_TWELVE
 
 
 def test_another_cut_is_verified_on_request_in_text_and_pictures(tmp_path, measured):
