@@ -5,7 +5,6 @@ from PIL import Image
 
 from tests.workers.filtering import PICTURES, best_first, collect, made_up
 
-
 OF_TWELVE = """\
 12 photographs in the ranking, 3 kept and 9 rejected
 
