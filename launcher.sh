@@ -269,7 +269,7 @@ run_tests() {
     .venv/bin/ruff format --check .
     .venv/bin/mypy
     .venv/bin/shellcheck launcher.sh .ci/run
-    exec "$PYTHON" -m pytest "$@" "$PYTHON" -m pytest "$@"
+    exec "$PYTHON" -m pytest "$@"
 }
 
 main "$@"

@@ -216,7 +216,7 @@ class Degrade(Masking, Worker):
                 self.quality.check_background(behind, output, subject)
             self.quality.check(pixels, output, subject)
 
-        found: dict[str, Any] = {
+        fields: dict[str, Any] = {
             **said_of_mask,
             "background": background,
             "albedo_method": self.method,
@@ -228,8 +228,8 @@ class Degrade(Masking, Worker):
             "width": pixels.shape[1],
             "height": pixels.shape[0],
         }
-        files = files_of(item, self.keep, source.stored, photograph, layers, degraded, found)
-        return {**files, **found, **file_of(item, "output", output), **thumbnail_of(item, pixels, output)}
+        files = files_of(item, self.keep, source.stored, photograph, layers, degraded, fields)
+        return {**files, **fields, **file_of(item, "output", output), **thumbnail_of(item, pixels, output)}
 
     def collect(self, rows: "Table", step: "Step") -> Iterable[dict] | None:
         from shared.exports.per_split import write_split_tables

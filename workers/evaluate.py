@@ -119,18 +119,18 @@ class Evaluate(Worker):
         return [image if image.size == size else image.resize(size, Image.Resampling.LANCZOS) for image in images]
 
     def process(self, batch: list[Loaded]) -> list[dict]:
-        found = [dict(one.found) for _, one in batch]
+        fields_of_all = [dict(one.found) for _, one in batch]
         if self.perceptual:
-            for fields, (_, one) in zip(found, batch, strict=True):
+            for fields, (_, one) in zip(fields_of_all, batch, strict=True):
                 fields["lpips"] = round(self.perceptual.distance(one.output, one.target), 4)
                 fields["lpips_floor"] = round(self.perceptual.distance(one.source, one.target), 4)
         if self.clip:
             texts = [self.text_of(item) for item, _ in batch]
             directions = self.clip.measure([one.views for _, one in batch], texts)
-            for fields, (reached, possible) in zip(found, directions, strict=True):
+            for fields, (reached, possible) in zip(fields_of_all, directions, strict=True):
                 fields["clip_direction"] = round(reached, 4)
                 fields["clip_direction_target"] = round(possible, 4)
-        return found
+        return fields_of_all
 
     def collect(self, rows: "Table", step: "Step") -> Iterable[dict] | None:
         from shared.relighter.evaluation.scores import write_scores

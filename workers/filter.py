@@ -201,8 +201,8 @@ class Filter(Worker):
         write_json(step.folder / "statistics.json", numbers)
         write_json(step.folder / "selection.json", chosen)
         if len(kept):
-            found = "scores {min:.3f} to {max:.3f}, mean {mean:.3f}".format(**numbers)
-            step.tell(f"{len(kept)} of {len(rows)} photographs kept, {found}")
+            range_of_scores = "scores {min:.3f} to {max:.3f}, mean {mean:.3f}".format(**numbers)
+            step.tell(f"{len(kept)} of {len(rows)} photographs kept, {range_of_scores}")
         for sentence in said_of(chosen):
             step.tell(sentence)
         grid = self.grid_size if self.create_grid else None

@@ -159,7 +159,7 @@ class Relight(Worker):
 
     def process(self, batch: list[Loaded]) -> list[dict]:
         seeds = [int(item_rng(self.seed, item["key"], "relight").integers(2**32)) for item, _ in batch]
-        found: list[dict] = [
+        fields_of_all: list[dict] = [
             {"relit_instruction": wish.instruction, "relit_seed": seed}
             for (_, wish), seed in zip(batch, seeds, strict=True)
         ]
@@ -167,9 +167,9 @@ class Relight(Worker):
             relit = self.relit([wish for _, wish in batch], [seed + number for seed in seeds])
             field_name = f"relit_image_{number}_path" if number else "relit_image_path"
             ending = f"_{number}.png" if self.num_images > 1 else ".png"
-            for (item, _), fields, image in zip(batch, found, relit, strict=True):
+            for (item, _), fields, image in zip(batch, fields_of_all, relit, strict=True):
                 fields[field_name] = ImageFile("relit/" + file_name(item["key"], ending), image)
-        return found
+        return fields_of_all
 
     def relit(self, wishes: list[Wish], seeds: list[int]) -> list[np.ndarray]:
         from shared.relighter.inference.background import keep_background

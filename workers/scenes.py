@@ -52,17 +52,17 @@ class Scenes(Worker):
         rng = item_rng(self.seed, item["key"], "scene")
         family = self.families[int(rng.integers(len(self.families)))]
         surface = draw_surface(family, rng, self.size)
-        found: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "family": family,
             "input_image_path": image_file(item, "front", surface.lit("front")),
             "normals_path": image_file(item, "normals", np.rint((surface.normals + 1) * 127.5).astype(np.uint8)),
         }
         for side in self.sides:
-            found[field_of(side)] = image_file(item, side, surface.lit(side))
-        return found
+            fields[field_of(side)] = image_file(item, side, surface.lit(side))
+        return fields
 
     def process(self, batch: list[Loaded]) -> list[dict]:
-        return [found for _, found in batch]
+        return [fields for _, fields in batch]
 
     def collect(self, rows: "Table", step: "Step") -> Iterable[dict] | None:
         """A row for each triplet."""

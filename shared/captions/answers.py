@@ -91,11 +91,11 @@ def out_of_bounds(text: str, wanted: Wanted) -> str:
 
 def repeats(text: str, is_phrase: bool) -> bool:
     """The same 1 to 8 words three times in a row, a part of a phrase twice, or a sentence of a text three times."""
-    found = [word.lower() for word in words(text)]
+    said = [word.lower() for word in words(text)]
     for size in range(1, 9):
         run = 0
-        for position in range(size, len(found)):
-            run = run + 1 if found[position] == found[position - size] else 0
+        for position in range(size, len(said)):
+            run = run + 1 if said[position] == said[position - size] else 0
             if run == 2 * size:
                 return True
     parts = [part.strip().lower() for part in re.split(r"[,;]" if is_phrase else r"[.!?\n]+", text)]

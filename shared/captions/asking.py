@@ -119,19 +119,19 @@ class Interview:
         if self.error:
             return self.error
         first = self.exchanges[0]
-        found: dict[str, Any] = {text_key: first.texts[-1]}
+        fields: dict[str, Any] = {text_key: first.texts[-1]}
         if len(self.exchanges) > 1:
-            found[f"{text_key}_all"] = [exchange.texts[-1] for exchange in self.exchanges]
+            fields[f"{text_key}_all"] = [exchange.texts[-1] for exchange in self.exchanges]
         if len(first.texts) > 1:
-            found["answers"] = first.texts
+            fields["answers"] = first.texts
         if first.fields:
-            found["structured"] = first.fields
+            fields["structured"] = first.fields
         counts = {
             "asked": self.asked,
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
         }
-        return found | first.measured | (counts if self.asked else {})
+        return fields | first.measured | (counts if self.asked else {})
 
 
 def ask(

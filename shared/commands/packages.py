@@ -54,10 +54,10 @@ def install_for_tests(has_all: bool) -> None:
 def find_python(least: int) -> str:
     """A Python from 3.<least> to 3.12 on the PATH."""
     paths = filter(None, map(shutil.which, ("python3", "python3.12", "python3.11", "python3.10")))
-    found = next((path for path in paths if (3, least) <= version_of(path) <= (3, NEWEST)), None)
-    if found is None:
+    python = next((path for path in paths if (3, least) <= version_of(path) <= (3, NEWEST)), None)
+    if python is None:
         give_up(f"needs a Python from 3.{least} to 3.{NEWEST} on the PATH; found {platform.python_version()}")
-    return found
+    return python
 
 
 def version_of(python: str) -> tuple[int, ...]:

@@ -34,7 +34,7 @@ def verify_run(run: Run, repair: bool, say: Callable[[str], None]) -> int:
         say(f"the input: torn: {sentence}")
         if repair:
             path.unlink()  # the next run reads the input again
-    found = len(problems)
+    count = len(problems)
     for step in run.steps:
         if not step.folder.is_dir() or not step.table_path.exists():
             say(f"{step.label}: not begun")
@@ -44,14 +44,14 @@ def verify_run(run: Run, repair: bool, say: Callable[[str], None]) -> int:
             continue
         if repair and step.is_alive():
             raise RunError(f"{step.label} is being worked on; stop that run first, then repair")
-        found += verify_step(step, repair, say)
-    if found and repair:
-        say(f"{found} things found and mended where they could be; run again to make what is missing")
-    elif found:
-        say(f"{found} things found; ./launcher.sh verify --repair mends them, then run again")
+        count += verify_step(step, repair, say)
+    if count and repair:
+        say(f"{count} things found and mended where they could be; run again to make what is missing")
+    elif count:
+        say(f"{count} things found; ./launcher.sh verify --repair mends them, then run again")
     else:
         say("everything that is recorded is whole")
-    return NOT_WHOLE if found else 0
+    return NOT_WHOLE if count else 0
 
 
 def verify_step(step: Step, repair: bool, say: Callable[[str], None]) -> int:

@@ -41,7 +41,7 @@ class Attempt:
 
 def attempt(job: Job, environment: Mapping[str, str]) -> Attempt:
     """Try a step; on every way out, also an interrupt, nothing that was started for it is left."""
-    found, said = Attempt(), deque[str](maxlen=200)
+    tried, said = Attempt(), deque[str](maxlen=200)
     ours, theirs = Pipe()
     with theirs:
         process = subprocess.Popen(
@@ -55,8 +55,8 @@ def attempt(job: Job, environment: Mapping[str, str]) -> Attempt:
     try:
         with ours, contextlib.suppress(EOFError, OSError):  # it may die at any moment
             ours.send(job)
-            has_ended = listen(ours, job.seconds, found)
-        if not found.is_cut:
+            has_ended = listen(ours, job.seconds, tried)
+        if not tried.is_cut:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(SECONDS_TO_END)
     finally:
@@ -64,27 +64,27 @@ def attempt(job: Job, environment: Mapping[str, str]) -> Attempt:
             os.killpg(process.pid, signal.SIGKILL)
         status = process.wait()
         reader.join(SECONDS_TO_END)  # all that the trial started writes to it, so its end is the end of all
-    if not has_ended and not found.is_cut:
-        found.error = f"its process died ({cause(status)})"
-    if found.error and (reason := next((line for line in reversed(said) if REASON.search(line)), "").strip()):
-        found.error += "" if reason in found.error or found.error in reason else f" ({reason[-300:]})"
-    return found
+    if not has_ended and not tried.is_cut:
+        tried.error = f"its process died ({cause(status)})"
+    if tried.error and (reason := next((line for line in reversed(said) if REASON.search(line)), "").strip()):
+        tried.error += "" if reason in tried.error or tried.error in reason else f" ({reason[-300:]})"
+    return tried
 
 
-def listen(connection: Connection, seconds: float, found: Attempt) -> bool:
+def listen(connection: Connection, seconds: float, tried: Attempt) -> bool:
     """Note what a trial tells, until its end (True) or until it has taken too long. Raises EOFError where it dies."""
     deadline = time.monotonic() + SECONDS_TO_LOAD
     while connection.poll(max(0.0, deadline - time.monotonic())):
         message = connection.recv()
         if isinstance(message, Ready):
-            found.ready = message.seconds
+            tried.ready = message.seconds
             deadline = time.monotonic() + seconds + SECONDS_TO_FINISH
         elif isinstance(message, Answered):
-            found.answers.append(message)
+            tried.answers.append(message)
         elif isinstance(message, Ended):
-            found.stopped, found.error = message.seconds, message.error
+            tried.stopped, tried.error = message.seconds, message.error
             return True
-    found.is_cut = True
+    tried.is_cut = True
     return False
 
 

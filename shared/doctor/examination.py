@@ -88,11 +88,11 @@ class Examination:
     def check_step(self, step: Step) -> Iterator[Finding]:
         """The models and servers of one step."""
         models: list[Sized] = []
-        found = list(self.check_device(step))
-        yield from found
+        findings = list(self.check_device(step))
+        yield from findings
         for model in self.forecast(step).models:
             if model.kind == "server":
-                found += (answers := list(check_server(step.label, model)))
+                findings += (answers := list(check_server(step.label, model)))
                 yield from answers
                 continue
             for one in check_model(step.label, model, self.hub):
@@ -102,17 +102,17 @@ class Examination:
                     yield one
         for is_for_gpu, workers in ((True, self.workers), (False, [[] for _ in self.workers])):
             if sized := [one for one in models if one[0].is_for_gpu == is_for_gpu]:
-                found += (fits := list(check_memory(step.label, sized, workers, memory())))
+                findings += (fits := list(check_memory(step.label, sized, workers, memory())))
                 yield from fits
-        self.hindrances[step.number] = self.hindrance(step, models, found)
+        self.hindrances[step.number] = self.hindrance(step, models, findings)
 
-    def hindrance(self, step: Step, models: list[Sized], found: list[Finding]) -> str:
+    def hindrance(self, step: Step, models: list[Sized], findings: list[Finding]) -> str:
         """Why the step cannot be tried here and now; nothing where it can."""
         if len(models) < len(self.local_models(step)):
             return "because its models are not here"
         if not all(weights.is_here for _, weights in models):
             return "before its models are downloaded"
-        if any(finding.mark == "FAIL" for finding in found):
+        if any(finding.mark == "FAIL" for finding in findings):
             return "before that is mended"
         needed = {name for model in self.forecast(step).models for name in model.packages}
         lacking = missing(needed, bool(self.gpus))

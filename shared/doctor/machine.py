@@ -60,8 +60,8 @@ def check_gpus(gpus: Sequence[Gpu], has_models: bool, words: str = "") -> Iterat
         )
     for gpu in gpus:
         yield ok(f"GPU {gpu.index}: {gpu.name}, {size(gpu.free)} of {size(gpu.total)} free")
-    found = re.search(r"CUDA Version:\s*([\d.]+)", ask_driver())
-    cuda, wanted = found[1] if found else "", torch_cuda()
+    version = re.search(r"CUDA Version:\s*([\d.]+)", ask_driver())
+    cuda, wanted = version[1] if version else "", torch_cuda()
     driver = f"NVIDIA driver {gpus[0].driver}" + (f", for CUDA {cuda}" if cuda else "")
     if cuda and wanted and int(cuda.split(".")[0]) < int(wanted.split(".")[0]):
         yield fail(f"{driver}; torch here needs CUDA {wanted}: install a newer driver, or a torch for CUDA {cuda}")
@@ -102,8 +102,8 @@ def torch_cuda() -> str:
     if spec is None or not spec.origin:
         return ""
     path = Path(spec.origin).with_name("version.py")
-    found = re.search(r"""^cuda\b.*=\s*['"]([\d.]+)""", path.read_text(), re.MULTILINE) if path.is_file() else None
-    return found[1] if found else ""
+    version = re.search(r"""^cuda\b.*=\s*['"]([\d.]+)""", path.read_text(), re.MULTILINE) if path.is_file() else None
+    return version[1] if version else ""
 
 
 def gpus_of_workers(words: str, gpus: Sequence[Gpu]) -> list[list[Gpu]]:

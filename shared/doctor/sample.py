@@ -57,11 +57,11 @@ def mean_pixels(items: list[dict]) -> int | None:
 
     from shared.images import read_bytes
 
-    found = []
+    areas = []
     for item in items:
         try:
             with Image.open(io.BytesIO(read_bytes(item))) as image:
-                found.append(image.width * image.height)
+                areas.append(image.width * image.height)
         except (KeyError, OSError, ValueError, SyntaxError):
             continue
-    return sum(found) // len(found) if found else None
+    return sum(areas) // len(areas) if areas else None

@@ -50,19 +50,19 @@ def weights_of_pipeline(folder: Path, prefers_half: bool) -> StoredWeights:
     index = folder / "model_index.json"
     if not index.is_file():
         return StoredWeights(problems=("model_index.json is missing",))
-    found = StoredWeights()
+    weights = StoredWeights()
     for name, kind in read_object(index).items():
         if not (isinstance(kind, list) and len(kind) == 2 and kind[1]):
             continue  # a setting, or a part that this pipeline does without
         part = folder / name
         has_weights = part.is_dir() and any(path.suffix in WEIGHT_SUFFIXES for path in part.iterdir())
         if not part.is_dir() or not any(part.glob("*.json")):
-            found += StoredWeights(problems=(f"{name}/ is missing",))
+            weights += StoredWeights(problems=(f"{name}/ is missing",))
         elif has_weights or (part / "config.json").is_file():  # else a tokenizer, a scheduler, a processor
             one = weights_of_component(part, prefers_half)
             without = () if (part / "config.json").is_file() else ("config.json is missing",)
-            found += one._replace(problems=tuple(f"{name}/{problem}" for problem in (*without, *one.problems)))
-    return found
+            weights += one._replace(problems=tuple(f"{name}/{problem}" for problem in (*without, *one.problems)))
+    return weights
 
 
 def weights_of_component(folder: Path, prefers_half: bool) -> StoredWeights:
@@ -86,16 +86,16 @@ def weights_of_component(folder: Path, prefers_half: bool) -> StoredWeights:
 def weights_of_file(path: Path) -> StoredWeights:
     if not path.is_file():
         return StoredWeights(problems=(f"{path.name} is missing",))
-    found = path.stat().st_size
+    size = path.stat().st_size
     with open(path, "rb") as file:
         start = file.read(40)
         if start.startswith(b"version https://git-lfs"):
             return StoredWeights(problems=(f"{path.name} is a pointer of Git LFS and not the file",))
         if path.suffix != ".safetensors":
-            return StoredWeights(found, found) if found else StoredWeights(problems=(f"{path.name} is empty",))
+            return StoredWeights(size, size) if size else StoredWeights(problems=(f"{path.name} is empty",))
         try:
             (length,) = struct.unpack("<Q", start[:8])
-            if length > found:
+            if length > size:
                 raise ValueError(length)
             file.seek(8)
             header = json.loads(file.read(length))
@@ -103,8 +103,8 @@ def weights_of_file(path: Path) -> StoredWeights:
         except (ValueError, KeyError, TypeError, struct.error):
             return StoredWeights(problems=(f"{path.name} is damaged",))
     expected = 8 + length + max((stop for _, _, stop in tensors), default=0)
-    if found < expected:
-        return StoredWeights(problems=(f"{path.name} is cut off after {found} of {expected} bytes",))
+    if size < expected:
+        return StoredWeights(problems=(f"{path.name} is cut off after {size} of {expected} bytes",))
     stored = sum(stop - start for _, start, stop in tensors)
     halved = sum((stop - start) // (2 if dtype == "F32" else 1) for dtype, start, stop in tensors)
     return StoredWeights(stored, halved)

@@ -29,11 +29,11 @@ def parse_condition(text: str) -> Condition:
     wanted, compare = yaml.safe_load(value), OPERATORS[sign]
 
     def holds(row: dict) -> bool:
-        found = value_of(row, name)
+        value = value_of(row, name)
         if sign in ("==", "!="):
-            return compare(found, wanted)
-        comparable = isinstance(found, (int, float)) == isinstance(wanted, (int, float))
-        return found is not None and comparable and compare(found, wanted)
+            return compare(value, wanted)
+        comparable = isinstance(value, (int, float)) == isinstance(wanted, (int, float))
+        return value is not None and comparable and compare(value, wanted)
 
     return holds
 

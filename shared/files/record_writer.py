@@ -68,11 +68,11 @@ class RecordWriter:
                 return
         self._write_failure(number, outcome, error)
 
-    def _encode(self, outcome: Outcome, found: dict) -> tuple[dict[str, bytes], bytes]:
+    def _encode(self, outcome: Outcome, fields: dict) -> tuple[dict[str, bytes], bytes]:
         """The bytes of an item's images by their path, and of its record."""
         images: dict[str, bytes] = {}
         record: dict[str, Any] = {"key": outcome.key}
-        for name, value in found.items():
+        for name, value in fields.items():
             if isinstance(value, ImageFile):
                 images[value.path] = encode(value.image)
                 record[name] = value.path

@@ -90,8 +90,8 @@ class Records:
         total = count = 0
         skip = len(os.fspath(self.records)) + 1
         for entry in scan(self.records):
-            found = entry.stat(follow_symlinks=False)
-            total += name_hash(f"{entry.path[skip:]}|{found.st_size}|{found.st_mtime_ns}")
+            status = entry.stat(follow_symlinks=False)
+            total += name_hash(f"{entry.path[skip:]}|{status.st_size}|{status.st_mtime_ns}")
             count += 1
         return f"{count}-{total & (1 << 128) - 1:x}"
 

@@ -42,14 +42,14 @@ class TableIndex:
         changed, or copied without its times, differs in one of them.
         """
         try:
-            found = os.stat(path)
+            status = os.stat(path)
             words = np.memmap(path, _WORD, mode="r").view(np.ndarray)
         except (OSError, ValueError):
             return None
         if len(words) < _HEADER_WORDS or words[0] != _MAGIC:
             return None
         fits = words[1] == table.st_size and len(words) == _HEADER_WORDS + 2 * int(words[2])
-        return cls(words) if fits and found.st_mtime_ns == table.st_mtime_ns else None
+        return cls(words) if fits and status.st_mtime_ns == table.st_mtime_ns else None
 
 
 class IndexWriter:

@@ -33,10 +33,10 @@ class Light:
     def as_dict(self) -> dict[str, Any]:
         """The values as JSON, rounded to what they are good for."""
         digits = {"azimuth_degrees": 1, "hardness": 3, "cct_kelvin": 0, "contrast": 2, "exposure_ev": 2}
-        found = asdict(self)
+        fields = asdict(self)
         return {
             name: round(value, digits.get(name, 3)) if isinstance(value, float) else value
-            for name, value in found.items()
+            for name, value in fields.items()
         }
 
 
@@ -52,19 +52,19 @@ def describe(photograph: np.ndarray, mask: np.ndarray | None = None) -> Light:
 
     grid = shrink_to_grid(small)
     seen = look(grid)
-    found = _direction(small, grid, seen, subject)
+    direction = _direction(small, grid, seen, subject)
     y = luminance(srgb_to_linear(small))
     dark, bright = np.percentile(y, (2, 98)) + 1 / 4096
     mean_lightness = float(lightness(y).mean())
     return Light(
-        azimuth_degrees=found.azimuth_degrees,
-        direction=found.word,
+        azimuth_degrees=direction.azimuth_degrees,
+        direction=direction.word,
         hardness=seen.hardness,
         cct_kelvin=None if is_grey(small) else cct_of_rgb(illuminant(small)),
         key="low" if mean_lightness < LOW_KEY else "high" if mean_lightness > HIGH_KEY else "mid",
         contrast=float(np.log2(bright / dark)),
         exposure_ev=float(np.mean(np.log2((y + 1 / 4096) / MIDDLE_GREY))),
-        confidence=found.confidence,
+        confidence=direction.confidence,
     )
 
 

@@ -122,15 +122,15 @@ def _fit(places: np.ndarray, shading: np.ndarray, clipped: np.ndarray) -> Fit:
     # Normal equations: three unknowns, and a hundred times quicker than lstsq on a hundred thousand rows.
     solver = np.linalg.solve(design.T @ design + 1e-9 * np.eye(3), design.T)
     values = shading.astype(np.float64)
-    found = solver @ values
+    coefficients = solver @ values
     if clipped.any():
         for _ in range(8):
-            values[clipped] = np.maximum(shading[clipped], design[clipped] @ found)
-            found = solver @ values
-    rest = values - design @ found
+            values[clipped] = np.maximum(shading[clipped], design[clipped] @ coefficients)
+            coefficients = solver @ values
+    rest = values - design @ coefficients
     # Shading that hardly varies is noise, and a fit to noise explains nothing.
     explained = 1 - float((rest**2).mean()) / (float(values.var()) + 1e-4)
-    return Fit(float(found[0]), float(found[1]), float(found[2]), explained)
+    return Fit(float(coefficients[0]), float(coefficients[1]), float(coefficients[2]), explained)
 
 
 def _fall_to_the_rim(log_shading: np.ndarray, usable: np.ndarray, mask: np.ndarray, rim: Fit) -> float:

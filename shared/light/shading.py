@@ -37,8 +37,8 @@ def shading_map(photograph: np.ndarray) -> GuidedMap:
 def shading_of(photograph: np.ndarray) -> np.ndarray:
     """Natural logarithm of the shading, HxW float32 with median 0, of a small uint8 RGB photograph."""
     grid = shrink_to_grid(photograph)
-    found = enlarged(believed(look(grid).log_shading), grid, photograph)
-    return found - np.median(found)
+    log_shading = enlarged(believed(look(grid).log_shading), grid, photograph)
+    return log_shading - np.median(log_shading)
 
 
 def believed(log_shading: np.ndarray) -> np.ndarray:

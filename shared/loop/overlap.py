@@ -55,12 +55,12 @@ def settled(worker: Worker, in_flight: deque) -> Iterator[tuple[dict, dict | Exc
     """Wait for the oldest batch."""
     batch, future = in_flight.popleft()
     try:
-        found = future.result()
+        result = future.result()
     except Exception as error:
         yield from drained(worker, in_flight)
         yield from again(worker, batch, error)
     else:
-        yield from zip((one.item for one in batch), found, strict=True)
+        yield from zip((one.item for one in batch), result, strict=True)
 
 
 def again(worker: Worker, batch: list[Loaded], error: Exception) -> Iterator[tuple[dict, dict | Exception]]:

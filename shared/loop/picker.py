@@ -50,24 +50,24 @@ class Picker:
     def take(self, count: int) -> Block | None:
         """Claim up to `count` items; None when nothing is free at the moment."""
         while self.front < self.own.stop:
-            found = self._first_open(self.front, self.own.stop, count)
-            if not found:
+            first = self._first_open(self.front, self.own.stop, count)
+            if not first:
                 self.front = self.own.stop
                 break
-            self.front = found[-1] + 1
-            block = self._claim(found[0], found[-1] + 1)
+            self.front = first[-1] + 1
+            block = self._claim(first[0], first[-1] + 1)
             if block:
                 return block
         for number, shard in enumerate(self.others):
             while self.backs[number] > shard.start:
                 # A share of what is left, ever smaller, so that all end together and not one with a full hand.
                 left = int(np.count_nonzero(self.state[shard.start : self.backs[number]] == OPEN))
-                found = self._last_open(shard.start, self.backs[number], min(count, left // (2 * self.workers) + 1))
-                if not found:
+                first = self._last_open(shard.start, self.backs[number], min(count, left // (2 * self.workers) + 1))
+                if not first:
                     self.backs[number] = shard.start
                     break
-                self.backs[number] = found[0]
-                block = self._claim(found[0], found[-1] + 1)
+                self.backs[number] = first[0]
+                block = self._claim(first[0], first[-1] + 1)
                 if block:
                     return block
         return None
@@ -97,8 +97,8 @@ class Picker:
         return int(counts[OPEN]), int(counts[RECORDED]), int(counts[FAILED])
 
     def index_of(self, key: str) -> int:
-        found = np.flatnonzero(self.table.hashes == np.uint64(name_hash(key)))
-        return int(found[0]) if len(found) else -1
+        places = np.flatnonzero(self.table.hashes == np.uint64(name_hash(key)))
+        return int(places[0]) if len(places) else -1
 
     def _claim(self, start: int, stop: int) -> Block | None:
         if not self.claims.take(start, stop):
@@ -123,15 +123,15 @@ class Picker:
 
     def _first_open(self, start: int, stop: int, count: int) -> list[int]:
         for low in range(start, stop, LOOK_AT_ONCE):
-            found = np.flatnonzero(self.state[low : min(stop, low + LOOK_AT_ONCE)] == OPEN)
-            if len(found):
-                return [low + int(index) for index in found[:count]]
+            places = np.flatnonzero(self.state[low : min(stop, low + LOOK_AT_ONCE)] == OPEN)
+            if len(places):
+                return [low + int(index) for index in places[:count]]
         return []
 
     def _last_open(self, start: int, stop: int, count: int) -> list[int]:
         for high in range(stop, start, -LOOK_AT_ONCE):
             low = max(start, high - LOOK_AT_ONCE)
-            found = np.flatnonzero(self.state[low:high] == OPEN)
-            if len(found):
-                return [low + int(index) for index in found[-count:]]
+            places = np.flatnonzero(self.state[low:high] == OPEN)
+            if len(places):
+                return [low + int(index) for index in places[-count:]]
         return []

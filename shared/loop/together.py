@@ -181,10 +181,10 @@ def first_reason(folder: Path) -> dict | None:
 
 def children(pid: int) -> list[int]:
     """Processes that the process started and that live."""
-    found: list[int] = []
+    pids: list[int] = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
-            found += map(int, task.read_text().split())
+            pids += map(int, task.read_text().split())
         except OSError:
             continue
-    return found
+    return pids

@@ -148,10 +148,10 @@ def _look(grey: np.ndarray, scale: float = 1.0, mirrored: bool = False) -> list[
     largest = min(view.shape)
     if largest < SMALLEST_FACE:
         return []
-    found = _cascade().detect_multi_scale(
+    rectangles = _cascade().detect_multi_scale(
         np.ascontiguousarray(view), 1.2, 1, (SMALLEST_FACE, SMALLEST_FACE), (largest, largest)
     )
-    boxes = [Face(box["c"], box["r"], box["width"], box["height"]) for box in found]
+    boxes = [Face(box["c"], box["r"], box["width"], box["height"]) for box in rectangles]
     boxes = [Face(*(value / scale for value in box)) for box in boxes]
     return [box._replace(x=width - box.x - box.width) if mirrored else box for box in boxes]
 

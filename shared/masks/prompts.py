@@ -48,10 +48,10 @@ def read_prompts(path: Path) -> dict[str, list[Prompt]]:
     rows = separated_rows if path.suffix.lower() in (".csv", ".tsv") else json_rows
     prompts: dict[str, list[Prompt]] = {}
     try:
-        for number, key, found in rows(path):
+        for number, key, prompt in rows(path):
             if not isinstance(key, str) or not key:
                 raise ConfigError(f"{path} line {number} has no key; it names the photograph")
-            prompts.setdefault(key, []).extend(found)
+            prompts.setdefault(key, []).extend(prompt)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"prompt_file {path} cannot be read: {error}") from None
     if not prompts:
@@ -121,10 +121,10 @@ def checked_box(box: Any) -> tuple[float, float, float, float]:
 
 
 def number(value: Any) -> float:
-    found = float(value)
-    if not math.isfinite(found):
+    value_read = float(value)
+    if not math.isfinite(value_read):
         raise ValueError(f"{value!r} is no place in a photograph")
-    return found
+    return value_read
 
 
 def prompts_of_faces(photograph: np.ndarray) -> list[Prompt]:

@@ -75,18 +75,18 @@ class Sam2:
         """The instances in each photograph; an empty list where there are none."""
         import torch
 
-        found: list[list[Instance]] = [[] for _ in prepared]
+        instances: list[list[Instance]] = [[] for _ in prepared]
         marked = [position for position, one in enumerate(prepared) if one.prompts]
         with torch.inference_mode(), half_precision(self.device):
             if marked:
                 self.predictor.set_image_batch([prepared[position].pixels for position in marked])
                 for place, position in enumerate(marked):
-                    found[position] = [self._at(prompt, place) for prompt in prepared[position].prompts]
+                    instances[position] = [self._at(prompt, place) for prompt in prepared[position].prompts]
                 self.predictor.reset_predictor()
             for position, one in enumerate(prepared):
                 if not one.prompts:
-                    found[position] = self._anywhere(one.pixels)
-        return found
+                    instances[position] = self._anywhere(one.pixels)
+        return instances
 
     def _at(self, prompt: Prompt, place: int) -> Instance:
         """The best mask for one prompt in the photograph at that place of the batch."""

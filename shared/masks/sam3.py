@@ -55,15 +55,15 @@ class Sam3:
         with torch.inference_mode(), half_precision(self.device):
             pixels = torch.from_numpy(np.stack(prepared)).to(self.device).permute(0, 3, 1, 2)
             text = BaseModelOutputWithPooling(pooler_output=self.text.pooler_output.expand(count, -1, -1))
-            found = self.model(
+            output = self.model(
                 pixel_values=(pixels.float() / 255 - self.mean) / self.deviation,
                 text_embeds=text,
                 attention_mask=self.attention.expand(count, -1),
             )
-            scores = found.pred_logits.float().sigmoid() * found.presence_logits.float().sigmoid()
+            scores = output.pred_logits.float().sigmoid() * output.presence_logits.float().sigmoid()
             return [
                 self._instances(one[keep], masks[keep])
-                for one, masks, keep in zip(scores, found.pred_masks, scores > self.detection_threshold, strict=True)
+                for one, masks, keep in zip(scores, output.pred_masks, scores > self.detection_threshold, strict=True)
             ]
 
     def _instances(self, scores: "torch.Tensor", masks: "torch.Tensor") -> list[Instance]:

@@ -53,9 +53,9 @@ class U2Net:
         except cv2.error as error:
             raise RunError(f"mask_model {path} cannot be read as a U²-Net in ONNX ({error.err})") from error
         if shape != (U2NET_SIDE, U2NET_SIDE):
-            found = " x ".join(map(str, shape))
+            sides = " x ".join(map(str, shape))
             raise RunError(
-                f"mask_model {path} answers with {found} values; a U²-Net would with {U2NET_SIDE} x {U2NET_SIDE}"
+                f"mask_model {path} answers with {sides} values; a U²-Net would with {U2NET_SIDE} x {U2NET_SIDE}"
             )
 
     def prepare(self, key: str, photograph: np.ndarray) -> np.ndarray:

@@ -104,8 +104,8 @@ def fetch(tag: dict, what: str) -> str:
 
     repository, file = os.path.split(tag.get("hf_hub", ""))
     names: Sequence[str] = (file,) if file else WEIGHT_FILES
-    found = [try_to_load_from_cache(repository, name) for name in names] if repository else []
-    for path in found:
+    cached = [try_to_load_from_cache(repository, name) for name in names] if repository else []
+    for path in cached:
         if isinstance(path, str):
             return path
     try:

@@ -29,13 +29,13 @@ def image_folder_metadata(folder: Path, names: Collection[str]) -> list[tuple[st
     top = _metadata_in(folder, names)
     if top is not None:
         return [(None, top)]
-    found: list[tuple[str | None, Path]] = []
+    tables: list[tuple[str | None, Path]] = []
     for name, split in READ_NAMES.items():
         if name in names and (folder / name).is_dir():
             path = _metadata_in(folder / name, os.listdir(folder / name))
             if path is not None:
-                found.append((split, path))
-    return found
+                tables.append((split, path))
+    return tables
 
 
 def read_image_folder(folder: Path, metadata: list[tuple[str | None, Path]], reader: RowReader) -> Iterator[dict]:
@@ -62,13 +62,13 @@ class ImageFolderReader(RowReader):
         super().check_columns([_column(name) for name in columns])
 
     def item(self, row: Mapping[str, Any], number: int, stored: Collection[str] = (), row_in_file: int = 0) -> dict:
-        found = {
+        fields = {
             _column(name): _path(value, self._below) if _column(name) != name else value for name, value in row.items()
         }
-        first = found.get(self.image_columns[0]) if self.image_columns else None
+        first = fields.get(self.image_columns[0]) if self.image_columns else None
         if self.key_column == "key" and isinstance(first, str) and first:
-            found.setdefault("key", os.path.normpath(first))
-        return super().item(found, number, stored, row_in_file)
+            fields.setdefault("key", os.path.normpath(first))
+        return super().item(fields, number, stored, row_in_file)
 
 
 def _path(written: Any, below: str) -> Any:

@@ -58,8 +58,8 @@ def read_failure(path: Path) -> dict | None:
     """None for one that is torn, or was taken away for its next attempt meanwhile."""
     try:
         failure = orjson.loads(path.read_bytes())
-        found = {name: str(failure[name]) for name in ("key", "error", "message")}
-        return found | {"pictures": {name: failure[name] for name in ("thumbnail_path",) if name in failure}}
+        fields = {name: str(failure[name]) for name in ("key", "error", "message")}
+        return fields | {"pictures": {name: failure[name] for name in ("thumbnail_path",) if name in failure}}
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

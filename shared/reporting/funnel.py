@@ -51,12 +51,12 @@ class FunnelStage:
 
 def stages_of(run: Run, items: int) -> list[FunnelStage]:
     """One stage a step, complete or not; `items` is how many the run read."""
-    found = [stage_of(step) for step in run.steps]
-    for stage in found:
+    stages = [stage_of(step) for step in run.steps]
+    for stage in stages:
         stage.kept_percent = 100 * stage.kept / max(items, 1)
         for loss in stage.losses:
             loss.percent = 100 * loss.count / max(items, 1)
-    return found
+    return stages
 
 
 def stage_of(step: Step) -> FunnelStage:
@@ -111,17 +111,17 @@ def counts(step: Step, proof: dict | None) -> tuple[int, int, int]:
     if proof:
         return proof["recorded"], proof["failed"], proof["missing"]
     states = item_states(Table(step.table_path), step.records)
-    found = np.bincount(states, minlength=3)
-    return int(found[RECORDED]), int(found[FAILED]), int(found[OPEN])
+    of_state = np.bincount(states, minlength=3)
+    return int(of_state[RECORDED]), int(of_state[FAILED]), int(of_state[OPEN])
 
 
 def triplet_counts(run: Run) -> dict[str, int]:
     """Triplets of each split, from the tables that the trainer reads; empty where no step has made any."""
     for step in reversed(run.steps):
         tables = {split or "all": step.folder / split / "metadata.jsonl" for split in (*SPLITS, "")}
-        found = {split: lines_in(path) for split, path in tables.items() if path.is_file()}
-        if found:
-            return found
+        lines = {split: lines_in(path) for split, path in tables.items() if path.is_file()}
+        if lines:
+            return lines
     return {}
 
 

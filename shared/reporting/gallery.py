@@ -66,9 +66,11 @@ def gallery_of(run: Run, table: Table, profile: Profile) -> Gallery:
     cards = in_threads(lambda row: card(run, row, labels, side), rows)
     facets: dict[str, dict[str, int]] = {}
     for name in FACETS:
-        found = Counter(one.facets[name] for one in cards if name in one.facets)
-        if len(found) > 1:
-            facets[name] = {value: found[value] for value in sorted(found, key=lambda value: FACETS[name].index(value))}
+        counts = Counter(one.facets[name] for one in cards if name in one.facets)
+        if len(counts) > 1:
+            facets[name] = {
+                value: counts[value] for value in sorted(counts, key=lambda value: FACETS[name].index(value))
+            }
     return Gallery(cards, len(table), facets, is_evaluated)
 
 
@@ -116,15 +118,15 @@ FACETS = {
 def facets_of(row: dict) -> dict[str, str]:
     """What the cards are filtered by; colour and hardness are divided where the keywords divide them."""
     light = row["light"] if isinstance(row.get("light"), dict) else {}
-    found = {"split": row.get("split")}
+    facets = {"split": row.get("split")}
     if light:
-        found["direction"] = light.get("direction") or "not told"
-        found["key"] = light.get("key")
+        facets["direction"] = light.get("direction") or "not told"
+        facets["key"] = light.get("key")
     if not math.isnan(kelvin := count_of(light.get("cct_kelvin"))):
-        found["colour"] = "warm" if kelvin < WARM else "cool" if kelvin > COOL else "neutral"
+        facets["colour"] = "warm" if kelvin < WARM else "cool" if kelvin > COOL else "neutral"
     if not math.isnan(hardness := count_of(light.get("hardness"))):
-        found["hardness"] = "hard" if hardness >= HARD else "soft" if hardness <= SOFT else "medium"
-    return {name: value for name, value in found.items() if value in FACETS[name]}
+        facets["hardness"] = "hard" if hardness >= HARD else "soft" if hardness <= SOFT else "medium"
+    return {name: value for name, value in facets.items() if value in FACETS[name]}
 
 
 def card(run: Run, row: dict, labels: list[str], side: int) -> Card:
@@ -171,7 +173,7 @@ def measurements(row: dict) -> dict[str, str | None]:
     direction = light.get("direction")
     if direction and (azimuth := decimal(light.get("azimuth_degrees"), 0, "°")):
         direction = f"{direction} ({azimuth})"
-    found = {
+    numbers = {
         "score": decimal(row.get("lighting_score"), 3),
         "light from": direction,
         "colour": decimal(light.get("cct_kelvin"), 0, " K"),
@@ -184,7 +186,7 @@ def measurements(row: dict) -> dict[str, str | None]:
         "new light": row.get("degradation_type") and str(row["degradation_type"]).replace("_", " "),
         "shadow of": row.get("pattern_type") and str(row["pattern_type"]).replace("_", " "),
     }
-    return {name: str(value) if value else None for name, value in found.items()}
+    return {name: str(value) if value else None for name, value in numbers.items()}
 
 
 def decimal(value: Any, digits: int, unit: str = "") -> str | None:
@@ -195,9 +197,9 @@ def decimal(value: Any, digits: int, unit: str = "") -> str | None:
 def values_of(row: dict, run: Run) -> list[tuple[str, str]]:
     """Everything that the row says, cut where it is long; paths inside the run's folder are relative to it."""
     inside = f"{run.folder}/"
-    found = []
+    values = []
     for name, value in list(row.items())[:MOST_VALUES]:
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         text = text.removeprefix(inside) if name.endswith("_path") else text
-        found.append((name, text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + " …"))
-    return found
+        values.append((name, text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + " …"))
+    return values

@@ -81,10 +81,10 @@ def columns(items: list[Item], run_folder: Path) -> dict[str, Any]:
     }
 
 
-def filled(found: list[dict]) -> Iterator[tuple[str, list]]:
+def filled(facets: list[dict]) -> Iterator[tuple[str, list]]:
     """From dicts of the same names: each name that has a value anywhere, and its values."""
-    for name in found[0] if found else ():
-        values = [one[name] for one in found]
+    for name in facets[0] if facets else ():
+        values = [one[name] for one in facets]
         if any(value is not None for value in values):
             yield name, values
 
@@ -105,12 +105,12 @@ def shortened(links: list[str | None]) -> dict[str, Any]:
 
 def links_of(row: dict, run_folder: Path) -> dict[str, str | None]:
     """Where each picture of a row lies; a photograph in a tar or a Parquet file has no file of its own."""
-    found: dict[str, str | None] = {}
+    links: dict[str, str | None] = {}
     for label, field in {STRIP: "thumbnail_path", **PICTURE_FIELDS}.items():
         path, member = row.get(field), row.get(field.removesuffix("_path") + "_member")
-        found[label] = link_to(path, run_folder) if isinstance(path, str) and path and not member else None
+        links[label] = link_to(path, run_folder) if isinstance(path, str) and path and not member else None
     if row.get("mask") == "none":
-        found["mask"] = None  # all of it is white
-    if found["relit"]:
-        found[STRIP] = None  # what is to be looked at now is what the model has made
-    return found
+        links["mask"] = None  # all of it is white
+    if links["relit"]:
+        links[STRIP] = None  # what is to be looked at now is what the model has made
+    return links

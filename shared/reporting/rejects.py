@@ -80,6 +80,6 @@ def reject_picture(row: dict, step: Step) -> Thumbnail | None:
     return thumbnail(row, REJECT_SIDE, step.run.folder) if row.get("image_path") else None
 
 
-def spread_out(found: Sequence[Reject], most: int) -> list[Reject]:
-    places = np.linspace(0, len(found) - 1, min(most, len(found))).astype(int)
-    return [found[int(place)] for place in places]
+def spread_out(rejects: Sequence[Reject], most: int) -> list[Reject]:
+    places = np.linspace(0, len(rejects) - 1, min(most, len(rejects))).astype(int)
+    return [rejects[int(place)] for place in places]

@@ -50,9 +50,9 @@ def training_of(step: Step) -> TrainingRun:
     for line in read_losses(step.folder / "loss.jsonl"):
         last = max(last, int(count_of(line["step"])))
         losses.append((count_of(line["step"]), count_of(line["loss"])))
-    validations = sorted(validations_of(step), key=lambda found: found["step"])
+    validations = sorted(validations_of(step), key=lambda validation: validation["step"])
     psnr = {
-        name: [(float(found["step"]), count_of(found.get(field))) for found in validations]
+        name: [(float(validation["step"]), count_of(validation.get(field))) for validation in validations]
         for name, field in (("output", "validation_psnr"), ("input as it is", "validation_psnr_floor"))
     }
     at = int(validations[-1]["step"]) if validations else 0
@@ -74,9 +74,9 @@ def read_losses(path: Path) -> Iterator[dict]:
 
 def validations_of(step: Step) -> Iterator[dict]:
     for path in (step.folder / "validation").glob("*/validation.json"):
-        found = read_json(path)
-        if not math.isnan(count_of(found.get("step"))):
-            yield found
+        validation = read_json(path)
+        if not math.isnan(count_of(validation.get("step"))):
+            yield validation
 
 
 def strips_of(step: Step, validation: dict) -> list[tuple[str, Thumbnail]]:
@@ -139,14 +139,18 @@ MEASURES = (
 def scores_of(run: Run) -> list[TrainedScore]:
     """What the last evaluate step has measured; nothing where there is none."""
     for step in reversed(run.steps):
-        found = read_json(step.folder / "evaluation.json") if step.module == "evaluate" else {}
-        if found:
-            return [score(label, unit, digits, found[name]) for name, label, unit, digits in MEASURES if name in found]
+        evaluation = read_json(step.folder / "evaluation.json") if step.module == "evaluate" else {}
+        if evaluation:
+            return [
+                score(label, unit, digits, evaluation[name])
+                for name, label, unit, digits in MEASURES
+                if name in evaluation
+            ]
     return []
 
 
-def score(label: str, unit: str, digits: int, found: dict) -> TrainedScore:
-    mean, floor = found["mean"], found["floor_mean"]
+def score(label: str, unit: str, digits: int, evaluation: dict) -> TrainedScore:
+    mean, floor = evaluation["mean"], evaluation["floor_mean"]
     is_better = mean < floor if label == "LPIPS" else mean > floor
     against = "by chance" if label == "Light from the side asked for" else "identity floor"
-    return TrainedScore(label, unit, digits, mean, floor, against, 100 * found["share_above_floor"], is_better)
+    return TrainedScore(label, unit, digits, mean, floor, against, 100 * evaluation["share_above_floor"], is_better)

@@ -88,10 +88,10 @@ def said_in(step: Step) -> Iterator[Said]:
 def rejects(step: Step, records: Records, chosen: list[Said]) -> list[Reject]:
     """Best score first."""
     rows = rows_by_key(step, [said.key for said in chosen])
-    found = [
+    shown = [
         Reject(rows[said.key] | read_record(records, said.key), said.sentence) for said in chosen if said.key in rows
     ]
-    return sorted(found, key=lambda reject: -np.nan_to_num(count_of(reject.row.get("lighting_score"))))
+    return sorted(shown, key=lambda reject: -np.nan_to_num(count_of(reject.row.get("lighting_score"))))
 
 
 def read_record(records: Records, key: str) -> dict:

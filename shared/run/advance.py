@@ -91,18 +91,18 @@ def put_aside_outdated(run: Run, step: Step, say: Callable[[str], None]) -> None
 def check_changes(run: Run, on_change: str, say: Callable[[str], None]) -> None:
     """Compare the settings with those that made what is there. Raises RunError with the difference in words."""
     before = run.input.read_made().get("settings")
-    found: list[tuple[str, list[str], StepFolder]] = [
+    compared: list[tuple[str, list[str], StepFolder]] = [
         ("the input", differences(before, input_settings(run)), run.input)
     ]
-    found += [(step.label, step.changes(), step) for step in run.steps]
-    changed = [place for place, (_, changes, _) in enumerate(found) if changes]
+    compared += [(step.label, step.changes(), step) for step in run.steps]
+    changed = [place for place, (_, changes, _) in enumerate(compared) if changes]
     if not changed or on_change == "keep":
         return
     if on_change == "error":
-        words = "; ".join(f"{label}: {', '.join(changes)}" for label, changes, _ in found if changes)
+        words = "; ".join(f"{label}: {', '.join(changes)}" for label, changes, _ in compared if changes)
         raise RunError(f"{run.folder} was made with other settings: {words}. {WAYS_OUT}")
     # What follows the first that differs was made from it.
-    outdated = [(label, step) for label, _, step in found[changed[0] :] if step.folder.exists()]
+    outdated = [(label, step) for label, _, step in compared[changed[0] :] if step.folder.exists()]
     for label, step in outdated:
         if step.is_alive():
             raise RunError(f"{label} is being worked on by another launcher; stop that one first")

@@ -111,11 +111,11 @@ def load_step(number: int, entry: Any, config: RunConfig, overrides: dict, unuse
     options = {**renamed(read_preset(preset), worker_class, label), **options}
     check_keys(options, option_names(worker_class), label, "option")
     try:
-        found = found_options(options, config.path.resolve().parent)
+        on_disk = found_options(options, config.path.resolve().parent)
     except ValueError as error:
         raise ConfigError(f"{label}: {error}") from None
-    worker = make_worker(worker_class, found, label)
-    worker.written = {str(found[name]): options[name] for name in found if found[name] != options[name]}
+    worker = make_worker(worker_class, on_disk, label)
+    worker.written = {str(on_disk[name]): options[name] for name in on_disk if on_disk[name] != options[name]}
     return StepConfig(number, entry["type"], name, worker, config.folder)
 
 

@@ -74,7 +74,7 @@ def section_in(hint: Any) -> type | None:
     if inspect.isclass(hint) and is_dataclass(hint):
         return hint
     parts = get_args(hint)[:1] if get_origin(hint) is Annotated else get_args(hint)
-    return next((found for part in parts if (found := section_in(part)) is not None), None)
+    return next((section for part in parts if (section := section_in(part)) is not None), None)
 
 
 def allowed(hint: Any) -> str:
@@ -100,10 +100,10 @@ def allowed(hint: Any) -> str:
 def bounds(constraint: Any) -> str:
     words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
     parts = getattr(constraint, "metadata", None) or [constraint]
-    found = [
+    words_of_bounds = [
         f"{word} {getattr(part, name):.4g}" for part in parts for name, word in words.items() if hasattr(part, name)
     ]
-    return ", ".join(found)
+    return ", ".join(words_of_bounds)
 
 
 def reference() -> str:

@@ -44,16 +44,16 @@ def differences(before: Any, now: dict, place: str = "") -> list[str]:
     """`prompt: "a" was "b"` for every setting that differs."""
     if before is None:
         return []
-    found = []
+    changes = []
     for name in sorted({*before, *now}):
         old, new = before.get(name, MISSING), now.get(name, MISSING)
         if old == new:
             continue
         if isinstance(old, dict) and isinstance(new, dict):
-            found += differences(old, new, f"{place}{name}.")
+            changes += differences(old, new, f"{place}{name}.")
         else:
-            found.append(f"{place}{name}: {shown(new)} was {shown(old)}")
-    return found
+            changes.append(f"{place}{name}: {shown(new)} was {shown(old)}")
+    return changes
 
 
 MISSING = object()
@@ -64,10 +64,10 @@ def shown(value: Any) -> str:
 
 
 def versions() -> dict[str, str]:
-    found = {}
+    numbers = {}
     for package in NOTED_PACKAGES:
         try:
-            found[package] = version(package)
+            numbers[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return numbers

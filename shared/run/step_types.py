@@ -32,12 +32,12 @@ def files() -> list[str]:
 
 def worker_of(module: str) -> type | None:
     """The Worker that the file defines itself; None where it defines none."""
-    found = [
+    classes = [
         value
         for value in vars(importlib.import_module(f"workers.{module}")).values()
         if inspect.isclass(value) and value.__module__ == f"workers.{module}" and is_worker(value)
     ]
-    leaves = [kind for kind in found if not any(other is not kind and issubclass(other, kind) for other in found)]
+    leaves = [kind for kind in classes if not any(other is not kind and issubclass(other, kind) for other in classes)]
     if len(leaves) > 1:
         names = ", ".join(kind.__name__ for kind in leaves)
         raise ConfigError(f"workers/{module}.py defines several Workers ({names}); a step is one file with one of them")

@@ -39,9 +39,9 @@ class Choice(NamedTuple):
     @property
     def is_kept(self) -> np.ndarray:
         """(rows,) bool."""
-        found = np.zeros(len(self.everything), dtype=bool)
-        found[self.kept] = True
-        return found
+        kept = np.zeros(len(self.everything), dtype=bool)
+        kept[self.kept] = True
+        return kept
 
     @property
     def kept_first(self) -> np.ndarray:
@@ -50,7 +50,7 @@ class Choice(NamedTuple):
 
     def numbers(self) -> dict[str, Any]:
         """How many, why the others are not kept, and how varied the light is: entropy in bits over the kinds of light."""
-        found: dict[str, Any] = {
+        summary: dict[str, Any] = {
             "select": self.select,
             "scored": len(self.everything),
             "passed_over": self.passed_over.counts(),
@@ -60,13 +60,13 @@ class Choice(NamedTuple):
         if self.measured.light.is_measured[self.ranking].any():
             kinds = kinds_of(self.measured.light)
             parts = {"pool": self.ranking, "kept": self.kept, "top": self.ranking[: len(self.kept)]}
-            found["kinds_of_light"] = {name: len(np.unique(kinds[part])) for name, part in parts.items()}
-            found["entropy_bits"] = {name: round(entropy(kinds[part]), 4) for name, part in parts.items()}
+            summary["kinds_of_light"] = {name: len(np.unique(kinds[part])) for name, part in parts.items()}
+            summary["entropy_bits"] = {name: round(entropy(kinds[part]), 4) for name, part in parts.items()}
             scores = self.measured.scores
-            found["mean_score"] = {
+            summary["mean_score"] = {
                 name: round(float(scores[part].mean()), 6) if len(part) else None for name, part in parts.items()
             }
-        return found
+        return summary
 
 
 def said_of(numbers: dict[str, Any]) -> list[str]:

@@ -47,8 +47,8 @@ def write_passed_over(rows: "Table", choice: "Choice", step: "Step") -> None:
     from shared.exports.writers import write_csv
     from shared.selection.passed_over import PASSED_OVER_COLUMNS
 
-    found = choice.passed_over.rows(rows, choice.everything)
-    write_csv(step.folder / "passed_over.csv", PASSED_OVER_COLUMNS, found, step.run.folder)
+    passed = choice.passed_over.rows(rows, choice.everything)
+    write_csv(step.folder / "passed_over.csv", PASSED_OVER_COLUMNS, passed, step.run.folder)
 
 
 def copy_photographs(rows: "Table", kept: np.ndarray, folder: Path) -> None:

@@ -17,10 +17,10 @@ def kinds_of(light: MeasuredLight) -> np.ndarray:
     direction = np.minimum(light.direction, len(DIRECTIONS)).astype(np.int16)
     hardness = np.searchsorted(HARDNESS_EDGES, light.hardness, side="right")
     kelvin = np.searchsorted(KELVIN_EDGES, light.cct_kelvin, side="right")
-    found = np.ravel_multi_index(
+    kinds = np.ravel_multi_index(
         (direction, np.minimum(hardness, 2), np.minimum(kelvin, 2), light.key % len(KEYS)), SHAPE
     )
-    return np.where(light.is_measured, found, np.prod(SHAPE)).astype(np.int16)
+    return np.where(light.is_measured, kinds, np.prod(SHAPE)).astype(np.int16)
 
 
 def entropy(kinds: np.ndarray) -> float:

@@ -53,8 +53,8 @@ class PassedOver(NamedTuple):
 
     def counts(self) -> dict[str, int]:
         """How many are passed over for each reason; only reasons that there are."""
-        found = np.bincount(self.reasons, minlength=len(REASONS) + 1).tolist()
-        return {words: found[reason] for reason, words in REASONS.items() if found[reason]}
+        of_reason = np.bincount(self.reasons, minlength=len(REASONS) + 1).tolist()
+        return {words: of_reason[reason] for reason, words in REASONS.items() if of_reason[reason]}
 
     def rows(self, rows: "Table", everything: np.ndarray) -> Iterator[dict]:
         """The rows that are passed over, best first, each with the kind of `reason`, and `passed_over`, a sentence."""
@@ -71,6 +71,6 @@ class PassedOver(NamedTuple):
         if reason == BLURRED:
             return f"its sharpness is {row['sharpness']:.2f}; min_sharpness is {self.limits.min_sharpness:g}"
         if reason == FACES:
-            found = "a face was found in it" if row["faces"] else "no face was found in it"
-            return f"{found}; faces is {self.limits.faces}"
+            words = "a face was found in it" if row["faces"] else "no face was found in it"
+            return f"{words}; faces is {self.limits.faces}"
         return f"near-duplicate of {rows[int(self.groups[index])]['key']}"

@@ -77,8 +77,8 @@ class Cut:
         lines = [f"{count} photographs in the ranking, {len(kept)} kept and {len(rejected)} rejected", ""]
         lines.append(f"{'':<10}{'count':>10}{'lowest':>10}{'highest':>10}{'mean':>10}{'median':>10}")
         for name, part in (("kept", kept), ("rejected", rejected)):
-            found = statistics(part)
-            columns = [found[column] for column in ("min", "max", "mean", "median")]
+            numbers = statistics(part)
+            columns = [numbers[column] for column in ("min", "max", "mean", "median")]
             shown = "".join(f"{'-':>10}" if value is None else f"{value:>10.4f}" for value in columns)
             lines.append(f"{name:<10}{len(part):>10}{shown}")
         lines += ["", self._gap(kept, rejected)]

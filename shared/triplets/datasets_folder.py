@@ -58,12 +58,12 @@ def write_datasets(
             for split, indices in kept.items():
                 if not len(indices):
                     continue
-                found = Triplets(rows, indices, roles)
+                triplets = Triplets(rows, indices, roles)
                 folder_name = FOLDER_NAMES[split or "train"]
-                wanted[name](found, folder_name, whole.new, whole.path)
-                counts[folder_name] = found.count
-                left_out += found.left_out
-                for sentence in found.reasons:
+                wanted[name](triplets, folder_name, whole.new, whole.path)
+                counts[folder_name] = triplets.count
+                left_out += triplets.left_out
+                for sentence in triplets.reasons:
                     step.tell(f"{name}: left out: {sentence}")
         shown = ", ".join(f"{count} {split}" for split, count in counts.items()) or "no triplets"
         step.tell(f"{name}: {shown}" + (f"; {left_out} left out" if left_out else ""))

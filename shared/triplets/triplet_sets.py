@@ -69,17 +69,17 @@ def find_triplets(folder: Path, metadata_file: str | None = None) -> list[Triple
         if not path.is_file() or path.suffix not in (".json", ".jsonl"):
             raise RunError(f"there is no {path} that ends in .json or .jsonl")
         return [TripletSet(path, ("input_image", "instruction", "output_image"))]
-    found = [one for place in (folder, folder / "dataset") if place.is_dir() for one in datasets_in(place)]
-    if folder not in [one.path for one in found]:
+    sets = [one for place in (folder, folder / "dataset") if place.is_dir() for one in datasets_in(place)]
+    if folder not in [one.path for one in sets]:
         for place, split in [(folder, ""), *((folder / name, split) for name, split in READ_NAMES.items())]:
             there = [place / name for name in NAMES if (place / name).is_file()]
-            found += [TripletSet(path, ("input_image", "instruction", "output_image"), split) for path in there[:1]]
-    if not found:
+            sets += [TripletSet(path, ("input_image", "instruction", "output_image"), split) for path in there[:1]]
+    if not sets:
         raise RunError(
             f"{folder} holds no triplets: there is no {', '.join(NAMES)} in it or in its folders train, val and test, and "
             "it is no folder that the datasets library loads"
         )
-    return found
+    return sets
 
 
 def datasets_in(folder: Path) -> Iterator[TripletSet]:

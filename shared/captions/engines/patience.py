@@ -55,7 +55,7 @@ class Patience:
             if self.closed.is_set():
                 raise RequestError("nobody waits for this answer any more")
             try:
-                found = read(self._send(path, body))
+                reply = read(self._send(path, body))
             except Refusal as refusal:
                 last = refusal
                 if refusal.status not in (0, *PASSING):
@@ -64,7 +64,7 @@ class Patience:
                 self._note(refusal, pause, attempt)
             else:
                 self.has_answered = True
-                return found
+                return reply
         if last.status == 429 or not self.is_healthy():
             raise RunError(
                 f"the server at {self.where} has not answered {TRIES} tries ({last}); nothing recorded is lost"

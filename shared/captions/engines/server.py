@@ -101,18 +101,18 @@ class Server(Engine):
         self.pool.submit(self._ask, question)
 
     def answers(self, seconds: float) -> list[tuple[Question, Answer | Exception]]:
-        found = []
+        ready = []
         try:
-            found.append(self.done.get(timeout=seconds))
+            ready.append(self.done.get(timeout=seconds))
             while True:
-                found.append(self.done.get_nowait())
+                ready.append(self.done.get_nowait())
         except queue.Empty:
             pass
-        self.in_flight -= len(found)
-        for _, answer in found:
+        self.in_flight -= len(ready)
+        for _, answer in ready:
             if isinstance(answer, RunError):
                 raise answer
-        return found
+        return ready
 
     def close(self) -> None:
         client, self.client = self.client, None

@@ -116,17 +116,17 @@ class Vllm(Engine):
             self.refused.append((self.asked.pop(name), error))
 
     def answers(self, seconds: float) -> list[tuple[Question, Answer | Exception]]:
-        found, self.refused = self.refused, []
+        ready, self.refused = self.refused, []
         try:
             if self.death is not None:
                 raise self.death
             if self.llm.llm_engine.has_unfinished_requests():
                 for output in self.llm.llm_engine.step():
                     if output.finished and output.request_id in self.asked:
-                        found.append((self.asked.pop(output.request_id), answer_of(output)))
+                        ready.append((self.asked.pop(output.request_id), answer_of(output)))
         except Exception as error:
             self._revive(error)
-        return found
+        return ready
 
     def close(self) -> None:
         llm, self.llm = self.llm, None

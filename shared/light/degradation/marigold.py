@@ -116,7 +116,7 @@ class Marigold:
         shape = (self.ensemble, self.pipeline.unet.config.out_channels, height, width)
         noise = np.concatenate([generator.standard_normal(shape, np.float32) for generator in generators])
         with torch.inference_mode():
-            found = self.pipeline(
+            output = self.pipeline(
                 torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2),
                 num_inference_steps=self.steps,
                 ensemble_size=self.ensemble,
@@ -125,15 +125,17 @@ class Marigold:
                 latents=torch.from_numpy(noise).to(self.device, self.pipeline.dtype),
                 output_type="pt",
             ).prediction
-            found = found.float().reshape(count, len(self.names), *found.shape[1:]).permute(0, 1, 3, 4, 2).cpu().numpy()
-        return [self._layers(image, one) for image, one in zip(small, found, strict=True)]
+            output = (
+                output.float().reshape(count, len(self.names), *output.shape[1:]).permute(0, 1, 3, 4, 2).cpu().numpy()
+            )
+        return [self._layers(image, one) for image, one in zip(small, output, strict=True)]
 
-    def _layers(self, small: np.ndarray, found: np.ndarray) -> Layers:
-        if not np.isfinite(found).all():
+    def _layers(self, small: np.ndarray, prediction: np.ndarray) -> Layers:
+        if not np.isfinite(prediction).all():
             raise ValueError("the albedo model's answer has values that are no numbers")
         linear = {
             name: values if space == "linear" else decoded(values)
-            for name, space, values in zip(self.names, self.spaces, found, strict=True)
+            for name, space, values in zip(self.names, self.spaces, prediction, strict=True)
         }
         return Layers(small, linear["albedo"], linear.get("shading"), linear.get("residual"))
 

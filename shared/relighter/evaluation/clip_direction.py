@@ -56,8 +56,10 @@ class ClipDirection:
             words = self.model.encode_text(self.tokenizer(texts).to(self.device), normalize=True)
             wanted = F.normalize(words[1:] - words[:1], dim=-1)
             source, output, target = (self._embed([one[place] for one in views]) for place in range(3))
-            found = [(F.normalize(after - source, dim=-1) * wanted).sum(-1).tolist() for after in (output, target)]
-        return list(zip(*found, strict=True))
+            similarities = [
+                (F.normalize(after - source, dim=-1) * wanted).sum(-1).tolist() for after in (output, target)
+            ]
+        return list(zip(*similarities, strict=True))
 
     def _embed(self, pixels: Sequence[np.ndarray]) -> "torch.Tensor":
         import torch

@@ -31,13 +31,13 @@ def obedience(row: dict, instruction: str, source: np.ndarray, relit: np.ndarray
     if asked is None:
         return {}
     normals, mask = (read_beside(row.get(field), source.shape) for field in ("normals_path", "mask_path"))
-    found = changed_azimuth(
+    azimuth = changed_azimuth(
         source, relit, None if normals is None else normals / 127.5 - 1, None if mask is None else mask[..., 0] > 127
     )
     return {
         "azimuth_asked": asked,
-        "azimuth_found": None if found is None else round(found, 1),
-        "obedience": int(obeys(asked, found)),
+        "azimuth_found": None if azimuth is None else round(azimuth, 1),
+        "obedience": int(obeys(asked, azimuth)),
         "obedience_floor": 2 * TOLERANCE / 360,
     }
 
@@ -92,9 +92,9 @@ def asked_places(height: int, width: int) -> np.ndarray:
     return np.dstack([(columns + 0.5) / width - 0.5, 0.5 - (rows + 0.5) / height])
 
 
-def obeys(asked: float, found: float | None) -> bool:
+def obeys(asked: float, measured: float | None) -> bool:
     """Whether the light comes from within 45 degrees of where it was asked for."""
-    return found is not None and abs((found - asked + 180) % 360 - 180) <= TOLERANCE
+    return measured is not None and abs((measured - asked + 180) % 360 - 180) <= TOLERANCE
 
 
 def log_brightness(image: np.ndarray) -> np.ndarray:

@@ -36,35 +36,35 @@ def write_scores(step: "Step", rows: "Table", columns: "Columns") -> None:
         *MEASURE_COLUMNS,
     ]
     write_csv(step.folder / "evaluation.csv", {name: name for name in fields if name in there}, rows, step.run.folder)
-    found = summary(rows)
-    if obedience := found.get("obedience"):
+    scores = summary(rows)
+    if obedience := scores.get("obedience"):
         obedience["share_of_sources"] = round(share_of_sources(rows, columns.input_image) or 0.0, 4)
         step.tell(
             f"the light comes from the side asked for in {100 * obedience['mean']:.0f} % of the images; "
             f"by chance it would in {100 * obedience['floor_mean']:.0f} %"
         )
-    write_json(step.folder / "evaluation.json", found)
-    if psnr := found.get("psnr"):
+    write_json(step.folder / "evaluation.json", scores)
+    if psnr := scores.get("psnr"):
         step.tell(
             f"PSNR {psnr['mean']:.2f} dB, of the input as it is {psnr['floor_mean']:.2f} dB; "
-            f"{100 * psnr['share_above_floor']:.0f} % of {found['images']} are nearer than it"
+            f"{100 * psnr['share_above_floor']:.0f} % of {scores['images']} are nearer than it"
         )
 
 
 def summary(rows: "Table") -> dict:
     """Of each measure mean and median, those of the identity floor, and the share of images that are better than it."""
-    found: dict = {"images": len(rows)}
+    scores: dict = {"images": len(rows)}
     for name, floor in FLOORS.items():
         pairs = [(row[name], row[floor] if floor else 0.0) for row in rows if name in row]
         if not pairs:
             continue
         values, floors = np.array(pairs, dtype=np.float64).T
         better = values < floors if name in SMALLER_IS_BETTER else values > floors
-        found[name] = {
+        scores[name] = {
             "mean": round(float(values.mean()), 4),
             "median": round(float(np.median(values)), 4),
             "floor_mean": round(float(floors.mean()), 4),
             "floor_median": round(float(np.median(floors)), 4),
             "share_above_floor": round(float(better.mean()), 4),
         }
-    return found
+    return scores

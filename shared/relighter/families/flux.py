@@ -91,14 +91,14 @@ class Flux(Family):
         ]
         ids = [self._places(height, width, image) for image in (0, 1)]
         guidance = torch.full((count,), GUIDANCE, device=self.device) if self.trained.config.guidance_embeds else None
-        found = model(
+        prediction = model(
             hidden_states=torch.cat(packed, 1), timestep=time.to(self.dtype), guidance=guidance,
             pooled_projections=batch.texts["pooled"], encoder_hidden_states=batch.texts["states"],
             txt_ids=torch.zeros(batch.texts["states"].shape[1], 3, device=self.device, dtype=self.dtype),
             img_ids=torch.cat(ids), return_dict=False,
         )[0][:, : packed[0].shape[1]]  # fmt: skip
         wanted = FluxKontextPipeline._pack_latents(batch.noise - target, count, channels, height, width)
-        return functional.mse_loss(found.float(), wanted.float())
+        return functional.mse_loss(prediction.float(), wanted.float())
 
     def _scaled(self, latents: torch.Tensor) -> torch.Tensor:
         return (latents - (self.vae.config.shift_factor or 0.0)) * self.vae.config.scaling_factor

@@ -48,13 +48,13 @@ class PixelPipeline(DiffusionPipeline):
         self.scheduler.set_timesteps(num_inference_steps)
         for step in self.progress_bar(self.scheduler.timesteps):
             steps = step.expand(len(source)).to(self.device)
-            found = predict(self.unet, noisy, source, words, steps)
+            predicted = predict(self.unet, noisy, source, words, steps)
             if guidance_scale != 1 or image_guidance_scale != 1:
                 # Brooks et al. (2023), equation 3, on the image that is predicted instead of its noise.
                 wordless = predict(self.unet, noisy, source, torch.zeros_like(words), steps)
                 blind = predict(self.unet, noisy, torch.zeros_like(source), torch.zeros_like(words), steps)
-                found = blind + image_guidance_scale * (wordless - blind) + guidance_scale * (found - wordless)
-            noisy = self.scheduler.step(found.clamp(-1, 1), step, noisy, return_dict=False)[0]
+                predicted = blind + image_guidance_scale * (wordless - blind) + guidance_scale * (predicted - wordless)
+            noisy = self.scheduler.step(predicted.clamp(-1, 1), step, noisy, return_dict=False)[0]
         pixels = ((noisy.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
         return ImagePipelineOutput(images=[Image.fromarray(one) for one in pixels])
 

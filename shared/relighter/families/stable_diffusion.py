@@ -66,12 +66,12 @@ class StableDiffusion(Family):
         noisy = self.schedule.add_noise(latents, batch.noise, steps)
         # The source is the mode of its latents and not scaled, as the pipelines take it.
         source = moments(batch.source)[0] * batch.keeps_image[:, None, None, None]
-        found = model(torch.cat([noisy, source], 1), steps, **self.conditions(batch), return_dict=False)[0]
+        prediction = model(torch.cat([noisy, source], 1), steps, **self.conditions(batch), return_dict=False)[0]
         if self.schedule.config.prediction_type == "v_prediction":
             wanted = self.schedule.get_velocity(latents, batch.noise, steps)
         else:
             wanted = batch.noise
-        return functional.mse_loss(found.float(), wanted.float())
+        return functional.mse_loss(prediction.float(), wanted.float())
 
     def conditions(self, batch: Batch) -> dict[str, Any]:
         raise NotImplementedError
@@ -200,8 +200,8 @@ def moments(latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 def tokens(tokenizer: Any, texts: Sequence[str], device: Any, length: int | None = None) -> torch.Tensor:
     """(n, length) token ids, padded and cut."""
-    found = tokenizer(
+    encoded = tokenizer(
         list(texts), padding="max_length", max_length=length or tokenizer.model_max_length, truncation=True,
         return_tensors="pt",
     )  # fmt: skip
-    return found.input_ids.to(device)
+    return encoded.input_ids.to(device)

@@ -63,7 +63,7 @@ class Relighter:
         padded = [pad(image, self.size_multiple) for image in small]
         for place, pixels in enumerate(padded):
             groups[pixels.shape].append(place)
-        found: dict[int, Image.Image] = {}
+        relit: dict[int, Image.Image] = {}
         for places in groups.values():
             made = self._run(
                 np.stack([padded[place] for place in places]),
@@ -75,8 +75,8 @@ class Relighter:
                 answer = Image.fromarray(pixels).crop((0, 0, *small[place].size))
                 if answer.size != images[place].size:
                     answer = answer.resize(images[place].size, Image.Resampling.LANCZOS)
-                found[place] = answer
-        return [found[place] for place in range(len(images))]
+                relit[place] = answer
+        return [relit[place] for place in range(len(images))]
 
     def _run(
         self, pixels: np.ndarray, texts: list[str], generators: list[torch.Generator], guidance: Guidance

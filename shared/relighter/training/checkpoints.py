@@ -22,9 +22,9 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """Of the whole ones, in order."""
-        found = [NAME.fullmatch(path.name) for path in self.folder.iterdir()] if self.folder.is_dir() else []
+        names = [NAME.fullmatch(path.name) for path in self.folder.iterdir()] if self.folder.is_dir() else []
         return sorted(
-            int(match.group(1)) for match in found if match and (self.folder / match.group() / STATE).exists()
+            int(match.group(1)) for match in names if match and (self.folder / match.group() / STATE).exists()
         )
 
     def latest(self) -> Path | None:

@@ -94,13 +94,13 @@ class LatentCache:
 
     def _texts(self) -> list[str]:
         """All texts that training will see, each once, in the order of their first appearance."""
-        found: dict[str, None] = {}
+        texts: dict[str, None] = {}
         for row in self.original.rows:
             text = str(row[self.original.columns.instruction] or "")
-            found[text] = None
+            texts[text] = None
             if self.variants == 2:
-                found[mirror_words(text)] = None
-        return list(found)
+                texts[mirror_words(text)] = None
+        return list(texts)
 
     def _encode_texts(self, texts: list[str], size: int) -> None:
         if self._text_index() == texts:

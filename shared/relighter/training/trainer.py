@@ -170,25 +170,25 @@ class Trainer:
 
     def resume(self) -> None:
         """From the latest checkpoint here, else from the one that the options name, else from the beginning."""
-        found = self.checkpoints.latest()
-        if found is None and self.options.resume_from_checkpoint not in ("latest", ""):
-            found = Path(self.options.resume_from_checkpoint)
-            if not (found / "optimizer.pt").exists():
+        checkpoint = self.checkpoints.latest()
+        if checkpoint is None and self.options.resume_from_checkpoint not in ("latest", ""):
+            checkpoint = Path(self.options.resume_from_checkpoint)
+            if not (checkpoint / "optimizer.pt").exists():
                 raise RunError(
-                    f"resume_from_checkpoint {found} is no checkpoint; it should be a folder checkpoint-<step>"
+                    f"resume_from_checkpoint {checkpoint} is no checkpoint; it should be a folder checkpoint-<step>"
                 )
         self.saved: dict[str, Any] = {}
-        if found:
-            state = read_state(found)
+        if checkpoint:
+            state = read_state(checkpoint)
             self.step, self.seen = state["step"], state["seen"]
-            self.family.load_weights(found)
-            self.saved = torch.load(found / "optimizer.pt", map_location="cpu", weights_only=True)
+            self.family.load_weights(checkpoint)
+            self.saved = torch.load(checkpoint / "optimizer.pt", map_location="cpu", weights_only=True)
             self.optimizer.load_state_dict(self.saved["optimizer"])
             if self.ema:
                 self.ema.load_state_dict(self.saved["ema"] or self.ema.state_dict())
             if self.accelerator.scaler and self.saved["scaler"]:
                 self.accelerator.scaler.load_state_dict(self.saved["scaler"])
-            log.info("going on from %s", found.name)
+            log.info("going on from %s", checkpoint.name)
         if self.ema:
             self.ema.to(self.accelerator.device)
 

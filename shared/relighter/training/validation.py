@@ -58,11 +58,11 @@ class Validation:
         place.mkdir(parents=True, exist_ok=True)
         for number, strip in enumerate(strips):
             Image.fromarray(strip).save(place / f"{number}.png")
-        found = {f"validation_{name}": float(np.mean(values[name])) for name in values} if strips else {}
-        write_json(place / "validation.json", {"step": step, "texts": texts, **values, **found})
+        means = {f"validation_{name}": float(np.mean(values[name])) for name in values} if strips else {}
+        write_json(place / "validation.json", {"step": step, "texts": texts, **values, **means})
         for tracker in trackers:
             show(tracker, strips, texts, step)
-        return found
+        return means
 
 
 def show(tracker: Any, strips: list[np.ndarray], texts: list[str], step: int) -> None:

@@ -69,7 +69,7 @@ class ClipRater:
     def _found(self, batch: Sequence[Loaded], scores: np.ndarray, vectors: np.ndarray | None = None) -> list[dict]:
         if not np.isfinite(scores).all():
             raise ValueError("the model's answer is not a number")
-        found = [
+        outcomes = [
             {
                 "lighting_score": round(float(score), 6),
                 "method": self.method,
@@ -80,9 +80,11 @@ class ClipRater:
             for (_, view), score in zip(batch, scores, strict=True)
         ]
         if vectors is not None:
-            for fields, more in zip(found, embedding_fields([item["key"] for item, _ in batch], vectors), strict=True):
+            for fields, more in zip(
+                outcomes, embedding_fields([item["key"] for item, _ in batch], vectors), strict=True
+            ):
                 fields.update(more)
-        return found
+        return outcomes
 
     def _light(self, item: dict) -> dict[str, Any]:
         """As the photometric method measures it, from a decode of that size; the measuring costs more."""

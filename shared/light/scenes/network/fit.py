@@ -101,13 +101,13 @@ def train(pool: Path, minutes: float, out: Path, start: Path | None, rate: float
         pixels = features_of(batch.picture).contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             maps, told = learner(pixels)
-        found = losses(maps.float(), told.float(), batch)
+        parts = losses(maps.float(), told.float(), batch)
         optimizer.zero_grad()
-        sum(WEIGHT[name] * loss for name, loss in found.items()).backward()
+        sum(WEIGHT[name] * loss for name, loss in parts.items()).backward()
         torch.nn.utils.clip_grad_norm_(learner.parameters(), 1.0)
         optimizer.step()
         mean.update_parameters(network)
-        for name, loss in found.items():
+        for name, loss in parts.items():
             totals[name] += float(loss.detach()) / 200
         if step % 200 == 199 and rank == 0:
             print(

@@ -34,8 +34,8 @@ def render_pool(pool: Path, count: int, photographs: Path | None) -> None:
     arrays = [open_memmap(pool / f"{name}.npy", "w+", np.float16, shape) for name in ("reflectance", "shading")]
     facts = open_memmap(pool / "facts.npy", "w+", np.float32, (count, 3))
     with ProcessPoolExecutor(initializer=_use, initargs=(photographs,)) as workers:
-        for index, found in enumerate(workers.map(_rendered, range(count), chunksize=8)):
-            arrays[0][index], arrays[1][index], facts[index] = found
+        for index, rendered in enumerate(workers.map(_rendered, range(count), chunksize=8)):
+            arrays[0][index], arrays[1][index], facts[index] = rendered
 
 
 def _use(photographs: Path | None) -> None:

@@ -33,16 +33,16 @@ class LightNet(nn.Module):
         self.told = nn.Sequential(nn.Linear(sum(CHANNELS[1:]), 64), nn.ReLU(), nn.Linear(64, TOLD))
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        found = functional.relu(self.stem(pixels))
+        features = functional.relu(self.stem(pixels))
         kept = []
         for level, block in enumerate(self.down):
-            found = block(functional.avg_pool2d(found, 2) if level else found)
-            kept.append(found)
+            features = block(functional.avg_pool2d(features, 2) if level else features)
+            kept.append(features)
         means = []
         for block, fine in zip(reversed(self.up), reversed(kept[:-1]), strict=True):
-            means.append(found.mean((2, 3)))
-            found = block(torch.cat([fine, functional.interpolate(found, scale_factor=2.0, mode="nearest")], 1))
-        return self.shading(found), self.told(torch.cat(means, 1))
+            means.append(features.mean((2, 3)))
+            features = block(torch.cat([fine, functional.interpolate(features, scale_factor=2.0, mode="nearest")], 1))
+        return self.shading(features), self.told(torch.cat(means, 1))
 
 
 class ConvBlock(nn.Module):
@@ -58,5 +58,5 @@ class ConvBlock(nn.Module):
         for layer in (self.first, self.second):
             nn.init.zeros_(layer.bias)
 
-    def forward(self, found: torch.Tensor) -> torch.Tensor:
-        return functional.relu(self.second(functional.relu(self.first(found))) + self.short_cut(found))
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return functional.relu(self.second(functional.relu(self.first(features))) + self.short_cut(features))
