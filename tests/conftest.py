@@ -1,6 +1,7 @@
 """A copy of the project in a temporary folder, with a toy step, launched as a person launches it."""
 
 import csv
+import fcntl
 import json
 import os
 import shutil
@@ -132,6 +133,46 @@ def project(tmp_path: Path):
     made = Project(tmp_path)
     yield made
     made.close()
+
+
+class DefaultRun:
+    """The run of the README's first command; tests look at it and leave it as it is."""
+
+    def __init__(self, folder: Path):
+        self.output, self.logs = folder / "run", folder / "logs"
+        self.said_path = folder / "said.txt"
+
+    @property
+    def said(self) -> str:
+        return self.said_path.read_text()
+
+    def look(self, *words: str) -> subprocess.CompletedProcess:
+        environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+        environment |= {
+            "PYTHON": sys.executable,
+            "OUTPUT_DIR": str(self.output),
+            "LOG_DIR": str(self.logs),
+            "GPU_COUNT": "2",
+        }
+        return subprocess.run(
+            [ROOT / "launcher.sh", *words], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, check=False,
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def default_run(tmp_path_factory) -> DefaultRun:
+    """Launched once, whichever of the processes that test side by side asks first."""
+    base = tmp_path_factory.getbasetemp()
+    made = DefaultRun((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "default_run")
+    made.logs.mkdir(parents=True, exist_ok=True)
+    with open(made.logs.parent / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.said_path.exists():
+            done = made.look()
+            assert done.returncode == 0, done.stdout
+            made.said_path.write_text(done.stdout)
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from typing import Any
 from shared.errors import RunError
 from shared.files.small_files import write_text
 from shared.files.table import Table
+from shared.reporting.cut_pictures import cut_pictures_of
 from shared.reporting.failures import failures_of
 from shared.reporting.funnel import FunnelStage, stages_of, triplet_counts
 from shared.reporting.gallery import gallery_of
@@ -18,7 +19,6 @@ from shared.reporting.scores import selection_of
 from shared.reporting.settings import settings_shown
 from shared.reporting.trained import scores_of, trainings_of
 from shared.reporting.unselected import unselected_of
-from shared.reporting.verification import verification_of
 from shared.run.run import Run
 from shared.splits import SPLITS
 
@@ -79,7 +79,7 @@ def content(run: Run) -> dict[str, Any]:
         # What was evaluated is a split, and says nothing of the others.
         "remarks": list(remarks(stages, splits if not len(profile.known_gains) else {})),
         "selection": selection,
-        "verification": verification_of(selection.step) if selection else None,
+        "verification": cut_pictures_of(selection.step) if selection else None,
         "light": light_of(profile),
         "psnr": spread(profile.psnr),
         "ssim": spread(profile.ssim),

@@ -8,7 +8,7 @@ import numpy as np
 from shared.selection.measured import KEYS, Measured
 
 if TYPE_CHECKING:
-    from shared.selection.verification import Cut
+    from shared.selection.cut import Cut
 
 INTERVAL_COLUMNS = (
     "first_rank", "last_rank", "photographs", "kept", "highest_score", "lowest_score", "mean_score", "direction_told",

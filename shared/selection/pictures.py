@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 from shared.exports.writers import write_csv
 from shared.files.small_files import write_bytes
 from shared.selection.choice import Choice
+from shared.selection.cut import Cut, Tiles
 from shared.selection.intervals import INTERVAL_COLUMNS, interval_sheet, intervals, length_of
 from shared.selection.light_histograms import light_histograms
 from shared.selection.plots import histogram
-from shared.selection.verification import Cut, Tiles
 
 if TYPE_CHECKING:
     from shared.files.table import Table

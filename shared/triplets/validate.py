@@ -81,7 +81,7 @@ def validate_folder(folder: Path, metadata_file: str | None, say: Callable[[str]
 def faults_of(one: TripletSet, splits: dict[str, Split], place: str, say: Callable[[str], None]) -> Iterator[str]:
     """Every fault of a set, in the order of its triplets; `splits` are filled on the way."""
     yield from one.faults()
-    progress = ValidationProgress(place, say)
+    progress = CheckProgress(place, say)
     count = 0
     try:
         for seen in in_order(lambda item: look_at(item, one.columns[1]), one.items()):
@@ -173,7 +173,7 @@ def print_table(rows: list[tuple[str, str, Split]]) -> None:
         print(f"{place:{width}}  {name:8}{split.triplets:10}{split.faulty:10}  {sides}", flush=True)
 
 
-class ValidationProgress:
+class CheckProgress:
     """A line that is written over in a terminal, else one in ten seconds."""
 
     def __init__(self, place: str, say: Callable[[str], None]) -> None:

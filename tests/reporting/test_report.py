@@ -12,7 +12,7 @@ from shared.files.names import file_name
 from shared.files.record_writer import Outcome, RecordWriter
 from shared.files.records import Records
 from shared.files.table import Table
-from shared.reporting import unselected, verification
+from shared.reporting import cut_pictures, unselected
 from shared.reporting.funnel import Loss
 from shared.reporting.rejects import Rejects, examples_of
 from shared.reporting.report import content, write_report
@@ -191,11 +191,11 @@ def test_what_verifies_the_choice_is_in_the_report(finished):
             first, last, *numbers = row.values()
             assert " ".join([f"{first} to {last}", *filter(None, numbers)]) in page.text
     names = [unquote(link["href"]) for link in page.all("a") if link.get("href", "").startswith("step_1_filter/")]
-    for name in verification.PICTURES:
+    for name in cut_pictures.PICTURES:
         if name != "top_images_grid.png":  # the config wants none
             assert names.count(f"step_1_filter/{name}") == 2  # the picture, and in the list of files
     shown = content(finished)["verification"].pictures
-    assert len(shown) == 6 and all(picture.width <= verification.CUT_PICTURE_SIDE for _, _, picture in shown)
+    assert len(shown) == 6 and all(picture.width <= cut_pictures.CUT_PICTURE_SIDE for _, _, picture in shown)
 
 
 def test_a_cut_that_is_only_looked_at_is_called_so(tmp_path, photographs, finished):
@@ -208,10 +208,10 @@ def test_a_cut_that_is_only_looked_at_is_called_so(tmp_path, photographs, finish
 
 def test_of_too_many_intervals_some_are_shown_and_it_is_said(tmp_path, photographs, finished, monkeypatch):
     step = finished.steps[0]
-    everything, is_all = verification.intervals_of(step)
+    everything, is_all = cut_pictures.intervals_of(step)
     assert is_all and [row["ranks"] for row in everything] == [f"{rank} to {rank}" for rank in range(1, 7)]
-    monkeypatch.setattr(verification, "MOST_INTERVALS", 3)
-    some, is_all = verification.intervals_of(step)
+    monkeypatch.setattr(cut_pictures, "MOST_INTERVALS", 3)
+    some, is_all = cut_pictures.intervals_of(step)
     assert not is_all and [row["ranks"] for row in some] == ["1 to 1", "3 to 3", "6 to 6"]
     assert "(3 intervals of all, evenly)" in Page(write_report(finished)).text
     monkeypatch.undo()

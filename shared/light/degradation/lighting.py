@@ -12,7 +12,7 @@ DAYLIGHT = 6504.0  # kelvin of the white that sRGB takes for neutral
 FILL_SHARE = 0.35  # of advanced shading: the second light, from across, against the key light
 
 
-class Relighting(NamedTuple):
+class Illumination(NamedTuple):
     """A new light on a photograph at the working size; multiply the flattened image and add the highlights."""
 
     gain: np.ndarray  # hxwx3 float32
@@ -24,7 +24,9 @@ class Relighting(NamedTuple):
         return lit if self.highlights is None else lit + self.highlights
 
 
-def relight(flattened: np.ndarray, log_shading: np.ndarray, mask: np.ndarray | None, light: NewLight) -> Relighting:
+def illuminate(
+    flattened: np.ndarray, log_shading: np.ndarray, mask: np.ndarray | None, light: NewLight
+) -> Illumination:
     """The effect of `light` on a flattened linear image (hxwx3 float32).
 
     There is no depth to shade by, so the surface is a stand-in: the subject's silhouette blown up like a balloon
@@ -66,27 +68,27 @@ def relight(flattened: np.ndarray, log_shading: np.ndarray, mask: np.ndarray | N
         shine = np.clip(glossy @ halfway, 0, 1) ** np.float32(light.shininess)
         shine *= np.sqrt(np.clip(luminance(flattened), 0, 1))
         highlights = (np.float32(light.specular_intensity) * shine * direct)[..., np.newaxis] * key_colour
-    return Relighting(gain.astype(np.float32), highlights)
+    return Illumination(gain.astype(np.float32), highlights)
 
 
 def expose(
-    relighting: Relighting, flattened: np.ndarray, photograph: np.ndarray, mask: np.ndarray | None, stops: float
-) -> Relighting:
-    """Scale a relighting so that the subject's mean luminance is `stops` above the photograph's.
+    illumination: Illumination, flattened: np.ndarray, photograph: np.ndarray, mask: np.ndarray | None, stops: float
+) -> Illumination:
+    """Scale an illumination so that the subject's mean luminance is `stops` above the photograph's.
 
     `flattened` and `photograph` are linear (hxwx3). A picture that would clip more than a hundredth of the subject is
     held back, so that the degraded image keeps what the target shows.
     """
     weight = np.ones(flattened.shape[:2], bool) if mask is None else mask > 127
     if not weight.any():
-        return relighting
-    relit = relighting.shade(flattened)[weight]
+        return illumination
+    relit = illumination.shade(flattened)[weight]
     before, after = luminance(photograph[weight]).mean(), luminance(relit).mean()
     factor = 2.0**stops * before / max(float(after), 1e-6)
     brightest = float(np.percentile(relit.max(axis=-1), 99))
     factor = np.float32(min(factor, 1 / max(brightest, 1e-6)))
-    highlights = None if relighting.highlights is None else relighting.highlights * factor
-    return Relighting(relighting.gain * factor, highlights)
+    highlights = None if illumination.highlights is None else illumination.highlights * factor
+    return Illumination(illumination.gain * factor, highlights)
 
 
 def normals_of(surface: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from shared.light.colour import linear_to_srgb, srgb_to_linear
-from shared.light.degradation.lighting import DAYLIGHT, Relighting, expose, relight
+from shared.light.degradation.lighting import DAYLIGHT, Illumination, expose, illuminate
 from shared.light.degradation.options import NewLight
 from shared.light.enlarge import DARKEST, GuidedMap, bands, enlarge, shrink
 from shared.light.shading import SHADING_SIZE, shading_of
@@ -55,8 +55,8 @@ class Photograph:
         linear = np.maximum(srgb_to_linear(optics), DARKEST)
         flattened = self._blended(linear, shading)
         mask = None if self.mask is None else shrink(self.mask, self.optics_size)
-        relighting = relight(flattened, shading if shading.ndim == 2 else shading.mean(axis=-1), mask, light)
-        return Relit(self, expose(relighting, flattened, linear, mask, light.exposure_ev)), light
+        illumination = illuminate(flattened, shading if shading.ndim == 2 else shading.mean(axis=-1), mask, light)
+        return Relit(self, expose(illumination, flattened, linear, mask, light.exposure_ev)), light
 
     def flattened(self) -> np.ndarray:
         """The photograph in even light, HxWx3 uint8, with its share of the photograph blended in."""
@@ -91,13 +91,13 @@ class Relit:
     """A photograph with a new light on it."""
 
     photograph: Photograph
-    relighting: Relighting  # at the optics' size
+    illumination: Illumination  # at the optics' size
 
     def whole(self) -> np.ndarray:
         """All of the picture in the new light, HxWx3 uint8."""
         developed = np.empty_like(self.photograph.pixels)
         height, width = self.photograph.size
-        gain, highlights = self.relighting
+        gain, highlights = self.illumination
         for rows in bands(height, width):
             lit = self.photograph.flattened_rows(rows) * enlarge(gain, height, width, rows)
             if highlights is not None:

@@ -35,7 +35,7 @@ class CutPictures:
     wide: tuple[str, ...] = WIDE
 
 
-def verification_of(step: Step) -> CutPictures | None:
+def cut_pictures_of(step: Step) -> CutPictures | None:
     """None where the filter has left none."""
     path = step.folder / "verification.txt"
     if not path.exists():
