@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+# Tests run side by side; threads of theirs that wait for one another would take the cores from the others.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from tests import tiny_diffusion
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,6 +39,7 @@ class Project:
         self.output = folder / "out"
         self.config = folder / "toy.yaml"
         self.input = folder / "items.csv"
+        self.called_from = folder
         self.launched: list[subprocess.Popen] = []
         for name in ("shared", "workers"):
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -68,7 +72,7 @@ class Project:
         process = subprocess.Popen(
             [self.folder / "launcher.sh", *words], env=self.environment(variables), text=True, start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=heed_ctrl_c,
-            cwd=self.folder,
+            cwd=self.called_from,
         )  # fmt: skip
         self.launched.append(process)
         return process

@@ -209,7 +209,7 @@ def test_a_folder_without_triplets_is_misuse_and_one_with_none_in_it_is_wrong(tm
     assert found(folder) == (1, [])
 
 
-def test_the_launcher_validates_a_folder_and_the_runs_own(project, monkeypatch):
+def test_the_launcher_validates_a_folder_and_the_runs_own(project):
     rows = make_rows(project.folder)
     table = project.folder / "rows.jsonl"
     table.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -221,7 +221,7 @@ def test_the_launcher_validates_a_folder_and_the_runs_own(project, monkeypatch):
     assert done.returncode == 0 and "8 triplets, nothing is wrong" in done.stdout, done.stdout
     spoil_image(rows[2]["image_path"])
     folder = project.output / "step_1_merge_triplets"
-    monkeypatch.chdir(folder)
+    project.called_from = folder
     done = project.run("validate", "dataset", OUTPUT_DIR="nowhere")
     assert done.returncode == 1 and "4 triplets, 1 faults" in done.stdout, done.stdout
     done = project.run("validate", "val", "--metadata_file", "metadata.json")

@@ -68,7 +68,9 @@ def solids_surface(rng: np.random.Generator, size: int) -> Drawn:
 
 
 SURFACES: dict[str, Callable[[np.random.Generator, int], Drawn]] = {
-    surface.__name__: surface for surface in (patches, relief, solids_surface)
+    "patches": patches,
+    "relief": relief,
+    "solids": solids_surface,
 }
 
 
