@@ -150,7 +150,7 @@ class DefaultRun:
     def said(self) -> str:
         return self.said_path.read_text()
 
-    def look(self, *words: str) -> subprocess.CompletedProcess:
+    def look(self, *words: str, **variables) -> subprocess.CompletedProcess:
         environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
         environment |= {
             "PYTHON": sys.executable,
@@ -158,6 +158,7 @@ class DefaultRun:
             "LOG_DIR": str(self.logs),
             "GPU_COUNT": "2",
         }
+        environment |= {name: str(value) for name, value in variables.items()}
         return subprocess.run(
             [ROOT / "launcher.sh", *words], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, check=False,

@@ -12,18 +12,14 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 pytest.importorskip("peft")
 
-from tests.conftest import Project  # noqa: E402
 from tests.relighter.training.beginning import same, weights_of  # noqa: E402
 from tests.training_run import write_config, write_triplets  # noqa: E402
 
 
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory) -> Path:
+@pytest.fixture
+def dataset(default_run) -> Path:
     """The triplets of the default run, as its merge step left them."""
-    default = Project(tmp_path_factory.mktemp("default"))
-    done = default.run(timeout=300)
-    assert done.returncode == 0, done.stdout
-    return default.output / "step_4_merge_triplets" / "dataset"
+    return default_run.output / "step_4_merge_triplets" / "dataset"
 
 
 @pytest.fixture
