@@ -4,25 +4,20 @@ import hashlib
 import io
 import os
 import stat
-import struct
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from shared.containers import read_member
+from shared.decoding.decode import decode
+from shared.decoding.formats import NotOpened
 from shared.errors import ImageError
 
 # What read_bytes() has read on behalf of an item, by the item's place: load() of a step is watched with it.
 files_read: ContextVar[dict | None] = ContextVar("files_read", default=None)
-
-MAX_PIXELS = 200_000_000  # the largest camera sensors; a decoded image takes three bytes a pixel
-Image.MAX_IMAGE_PIXELS = None  # our bound is checked before anything is decoded, and names the file
-DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, TypeError)
-SRGB = ImageCms.createProfile("sRGB")
 
 
 def open_image(
@@ -30,35 +25,23 @@ def open_image(
 ) -> Image.Image:
     """Open an item's photograph, or a path, as RGB of 8 bit, upright by its EXIF tag.
 
-    An ICC profile is converted to sRGB, transparency is laid over white, 16 bit are scaled to 8, and of an animation
-    the first frame is taken. With `longest_side` the image is made no larger than that, which for a JPEG is done while
+    An ICC profile is converted to sRGB, transparency is laid over white, 16 bit and floats are scaled to 8 bit, and of an
+    animation the first frame is taken. With `longest_side` the image is made no larger than that, which for a JPEG is done while
     it is decoded (DCT scaling) and several times quicker. With `shorter_side` it is made smaller by a whole factor, as
     long as its shorter side stays at least that: for a resize to come, which then costs little and looks the same.
-    `image.info["full_size"]` is the upright (width, height) as stored. Raises ImageError.
+    `image.info["full_size"]` is the upright (width, height) as stored. What is wrong in its metadata does not matter.
+    Raises ImageError.
     """
-    name = name_of_photograph(source)
+    data = read_bytes(source)
     try:
-        with Image.open(io.BytesIO(read_bytes(source))) as image:
-            check_size(name, image.size)
-            sides = image.size[::-1] if image.getexif().get(0x0112) in (5, 6, 7, 8) else image.size
-            if longest_side:
-                image.draft(None, (min(image.width, longest_side), min(image.height, longest_side)))
-            elif shorter_side:
-                factor = max(1, min(image.size) // shorter_side)
-                image.draft(None, (image.width // factor, image.height // factor))
-            image.load()
-            opened = to_rgb(ImageOps.exif_transpose(image) or image)
-    except ImageError:
-        raise
-    except UnidentifiedImageError:
-        raise ImageError(f"{name} is not an image that can be read") from None
-    except DAMAGE as error:
-        raise ImageError(f"{name} is damaged: {error}") from error
+        opened, full_size = decode(data, longest_side, shorter_side)
+    except NotOpened as reason:
+        raise ImageError(f"{name_of_photograph(source)} {reason}") from reason.__cause__
     if longest_side:
         opened.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS)
     elif shorter_side and (factor := min(opened.size) // shorter_side) > 1:
         opened = opened.reduce(factor)
-    opened.info = {"full_size": sides}
+    opened.info = {"full_size": full_size}
     return opened
 
 
@@ -110,50 +93,6 @@ def read_with_time(path: str | os.PathLike) -> tuple[bytes, int]:
         if not stat.S_ISREG(status.st_mode):
             raise OSError("not a regular file")
         return file.read(), status.st_mtime_ns
-
-
-def check_size(name: str, size: tuple[int, int]) -> None:
-    width, height = size
-    if width * height > MAX_PIXELS:
-        raise ImageError(f"{name} has {width} x {height} pixels; at most {MAX_PIXELS // 1_000_000} million are opened")
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    image = to_srgb(image)
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return to_eight_bit(image)
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    return image.convert("RGB")
-
-
-def to_srgb(image: Image.Image) -> Image.Image:
-    """Convert by the embedded ICC profile; one that is broken or does not fit the pixels is passed over, as viewers do."""
-    profile = image.info.get("icc_profile")
-    if not profile or image.mode not in ("RGB", "RGBA", "CMYK", "L"):
-        return image
-    target = "RGB" if image.mode == "CMYK" else image.mode
-    if target == "L":
-        return image
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        converted = ImageCms.profileToProfile(image, source, SRGB, outputMode=target)
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        return image
-    return converted if converted is not None else image
-
-
-def to_eight_bit(image: Image.Image) -> Image.Image:
-    """Grey of 16 or 32 bit, or float, whose range is told by its largest value."""
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-    largest = float(values.max(initial=0.0))
-    if image.mode == "F":
-        white = 1.0 if largest <= 1.0 else 255.0 if largest <= 255.0 else 65535.0
-    else:
-        white = 65535.0 if largest <= 65535.0 else float(2**32 - 1)
-    grey = np.clip(values * (255.0 / white) + 0.5, 0, 255).astype(np.uint8)
-    return Image.fromarray(grey).convert("RGB")
 
 
 def name_of_photograph(source: Any) -> str:

@@ -60,6 +60,7 @@ def hashes(run: Path) -> dict[str, str]:
     return {str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_in_another_folder_with_another_number_of_workers(default_run):
     other = default_run.output.parent.with_name("default_run_again") / "run"
     done = default_run.look(OUTPUT_DIR=other, GPU_COUNT=3)

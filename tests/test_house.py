@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 # folders, doors are files; workers/ is the roof, and nobody imports it.
 ROOMS = """
 errors machine seeding splits forecast
-containers
+containers decoding
 images models light
 files masks
 captions.engines

@@ -50,18 +50,14 @@ def take_sample(source: Source, at_most: int | None = None) -> Sample:
 
 
 def mean_pixels(items: list[dict]) -> int | None:
-    """From the headers alone; a photograph that cannot be read says nothing."""
-    import io
-
-    from PIL import Image
-
-    from shared.images import read_bytes
+    """A photograph that cannot be read says nothing."""
+    from shared.images import open_image
 
     areas = []
     for item in items:
         try:
-            with Image.open(io.BytesIO(read_bytes(item))) as image:
-                areas.append(image.width * image.height)
-        except (KeyError, OSError, ValueError, SyntaxError):
+            width, height = open_image(item, longest_side=64).info["full_size"]
+            areas.append(width * height)
+        except (KeyError, ValueError):
             continue
     return sum(areas) // len(areas) if areas else None

@@ -9,9 +9,12 @@ from typing import NamedTuple
 
 from PIL import Image, ImageCms
 
+from shared.decoding.formats import MAX_PIXELS
+from shared.decoding.orientation import ORIENTATION, orientation_of
+from shared.decoding.stripped import png_chunks
 from shared.files.small_files import write_synced
 from shared.files.whole_folder import is_same_file
-from shared.images import DAMAGE, MAX_PIXELS, open_image, read_bytes, read_file
+from shared.images import open_image, read_bytes, read_file
 
 SUFFIX_OF_FORMAT = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp"}  # what trainers look for in a folder
 SAME_IN_RGB = ("RGB", "L", "P", "1")
@@ -57,17 +60,13 @@ def picture_of(source: dict) -> StoredPicture:
     """
     is_member = bool(source.get("image_member"))
     data = read_bytes(source) if is_member else b""
-    # A damaged head is told by open_image.
-    with contextlib.suppress(*DAMAGE):
-        if is_member or os.path.isfile(source["image_path"]):
-            with Image.open(io.BytesIO(data) if is_member else source["image_path"]) as image:
-                suffix = SUFFIX_OF_FORMAT.get(image.format or "")
-                if suffix and is_plain(image):
-                    return (
-                        StoredPicture(suffix, data=data)
-                        if is_member
-                        else StoredPicture(suffix, path=source["image_path"])
-                    )
+    # What a plain reader stumbles over, open_image shows, or tells what is wrong with it.
+    with contextlib.suppress(Exception):
+        path = "" if is_member else source["image_path"]
+        if is_member or os.path.isfile(path):
+            with Image.open(path or io.BytesIO(data), formats=("JPEG", "PNG", "WEBP")) as image:
+                if is_plain(image) and has_end(image.format or "", path, data):
+                    return StoredPicture(SUFFIX_OF_FORMAT[image.format or ""], path=path, data=data)
     file = io.BytesIO()
     shown = open_image(source)
     shown.info = {}
@@ -76,15 +75,38 @@ def picture_of(source: dict) -> StoredPicture:
 
 
 def is_plain(image: Image.Image) -> bool:
-    """Whether image.convert("RGB") is what open_image shows."""
+    """Whether a reader that knows Exif, and no profiles, shows what open_image shows. May raise where the metadata is broken."""
     if image.mode not in SAME_IN_RGB or image.has_transparency_data or image.width * image.height > MAX_PIXELS:
         return False
+    exif = image.getexif()
+    exif.tobytes()  # as a reader does that turns the picture
+    told = orientation_of(image.info.get("exif") or b"", bytes_of(image.info.get("xmp")))
     profile = image.info.get("icc_profile")
-    return image.mode != "RGB" or not profile or is_srgb(profile)
+    return exif.get(ORIENTATION, 1) in (told, 0) and (not profile or is_srgb(profile, image.mode))
 
 
-def is_srgb(profile: bytes) -> bool:
-    """By the name that the profile gives itself; what is no profile is passed over, as everywhere."""
+def bytes_of(xmp: bytes | str | None) -> bytes:
+    return xmp.encode() if isinstance(xmp, str) else xmp or b""
+
+
+def has_end(name: str, path: str, data: bytes) -> bool:
+    """Whether a plain reader comes to the end: of a PNG all chunks are sound, of a JPEG there is an end marker."""
+    if name == "PNG":
+        chunks = list(png_chunks(data or read_file(path)))
+        return all(is_sound for *_, is_sound in chunks) and chunks[-1][0] == b"IEND"
+    if name == "WEBP":
+        return True
+    if not data:
+        with open(path, "rb") as file:
+            file.seek(max(0, os.path.getsize(path) - 64))
+            data = file.read()
+    return data.rstrip(b"\0").endswith(b"\xff\xd9")
+
+
+def is_srgb(profile: bytes, mode: str) -> bool:
+    """Of colours, by the name that the profile gives itself; what is no profile is passed over, as everywhere."""
+    if mode in ("L", "1"):
+        return False
     try:
         return "sRGB" in ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
     except (ImageCms.PyCMSError, OSError):

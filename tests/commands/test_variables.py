@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from shared.commands.variables import Variables
 from shared.files.lookup import ROOT
 
@@ -33,3 +35,9 @@ def test_variables_that_are_options_of_every_step(tmp_path):
     environ = {"CALLED_FROM": str(tmp_path), "BSZ": "8", "TEMPERATURE": "", "MODEL_PATH": "weights"}
     assert Variables(environ).settings() == ["batch_size=8", f"model_path={tmp_path}/weights"]
     assert Variables({"MODEL_PATH": "org/model"}).settings() == ["model_path=org/model"]
+
+
+@pytest.mark.parametrize("variable", ["GPU_COUNT", "NODE_COUNT", "MAX_RESTARTS", "GPUS_PER_WORKER", "TEST_CUTDOWN"])
+def test_a_number_with_a_leading_zero_is_that_number(variable):
+    attribute = {"TEST_CUTDOWN": "at_most"}.get(variable, variable.lower())
+    assert getattr(Variables({variable: "08"}), attribute) == 8

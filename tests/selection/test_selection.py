@@ -99,6 +99,7 @@ def test_nothing_can_be_chosen_from():
     assert choose_diverse(np.zeros(0, dtype=int), 5).tolist() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_diverse_selection_has_the_variety_of_the_pool_and_the_best_alone_have_not(tmp_path, seed, capsys):
     rows = lit(3000, seed)

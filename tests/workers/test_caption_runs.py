@@ -94,6 +94,7 @@ def test_two_workers_ask_a_server_and_the_tables_and_the_bill_are_written(projec
     assert KEY not in done.stdout
 
 
+@pytest.mark.slow
 def test_a_server_that_answers_badly_slowly_or_not_at_all_costs_time_and_no_item(project):
     keys = photographs(project, 12)
     troubles = {

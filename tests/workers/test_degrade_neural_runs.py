@@ -205,6 +205,7 @@ def gating_hub():
         thread.join()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "named"),
     [

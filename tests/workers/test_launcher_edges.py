@@ -145,22 +145,6 @@ def test_status_of_a_run_that_was_killed_while_it_read_its_input(project):
     assert done.returncode in (2, 4), done.stdout
 
 
-@pytest.mark.parametrize("variable", ["GPU_COUNT", "NODE_COUNT", "MAX_RESTARTS", "GPUS_PER_WORKER", "TEST_CUTDOWN"])
-def test_a_number_with_a_leading_zero_is_that_number(project, variable):
-    keys = ready(project, count=3)
-    numbers = {
-        "GPU_COUNT": "08",
-        "NODE_COUNT": "01",
-        "MAX_RESTARTS": "08",
-        "GPUS_PER_WORKER": "01",
-        "TEST_CUTDOWN": "09",
-    }
-    done = project.run(**{variable: numbers[variable]})
-    assert done.returncode == 0, done.stdout
-    assert sorted(project.recorded()) == keys
-    assert "value too great" not in done.stdout
-
-
 def test_gpus_may_be_known_by_other_names_than_numbers(project):
     """CUDA_VISIBLE_DEVICES of a job on part of a GPU."""
     keys = ready(project)

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 
 def test_one_bad_item_costs_itself_alone_and_is_tried_again_up_to_three_times(project):
     keys = project.items(20)
@@ -36,6 +38,7 @@ def test_an_item_that_kills_its_worker_is_tried_alone_and_then_recorded_as_a_fai
     assert project.leftovers() == []
 
 
+@pytest.mark.slow
 def test_a_worker_that_stands_still_is_ended_with_its_stacks_in_the_log_and_started_again(project):
     keys = project.items(6)
     project.write_config({"still": "item0002", "stall_seconds": 2, "batch_size": 1})

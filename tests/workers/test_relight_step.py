@@ -158,6 +158,7 @@ def by_hand(tmp_path, monkeypatch, capsys):
     return call
 
 
+@pytest.mark.slow
 def test_one_photograph_from_the_command_line(tmp_path, tiny_sd15_edits, by_hand):
     photograph(1).save(tmp_path / "in.png")
     common = (

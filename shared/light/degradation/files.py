@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from shared.decoding.formats import format_of
 from shared.files.names import file_name
 from shared.images import ImageFile, Rejected
 from shared.splits import SPLITS
@@ -108,10 +109,8 @@ def split_of(item: dict) -> str | None:
 
 def image_suffix(stored: bytes) -> str:
     """The usual suffix of these bytes' format."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(stored)) as image:
-        return {"JPEG": ".jpg", "TIFF": ".tif"}.get(image.format or "", f".{(image.format or 'bin').lower()}")
+    name = format_of(stored)
+    return {"JPEG": ".jpg", "TIFF": ".tif", "JPEG 2000": ".jp2", "JPEG XL": ".jxl"}.get(name, f".{name.lower()}")
 
 
 def cut(pixels: np.ndarray, opacity: np.ndarray) -> Any:

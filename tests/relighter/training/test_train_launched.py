@@ -154,6 +154,7 @@ def test_a_launcher_that_is_killed_leaves_no_process_behind(training):
     assert list(step.glob("checkpoint-*"))
 
 
+@pytest.mark.slow
 def test_a_model_that_is_not_there_is_one_sentence(training):
     project = training()
     text = project.config.read_text()

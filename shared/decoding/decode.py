@@ -1,0 +1,136 @@
+"""The bytes of a photograph as upright sRGB of 8 bit, whatever its format, depth, profile and metadata."""
+
+import io
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from shared.decoding.formats import PLUGINS, NotOpened, check_size, format_of
+from shared.decoding.orientation import SIDEWAYS, orientation_of, upright
+from shared.decoding.profiles import to_srgb
+from shared.decoding.stripped import Stripped, strip
+from shared.decoding.tiff import needs_tifffile, read_tiff
+
+Image.MAX_IMAGE_PIXELS = None  # our bound is checked before anything is decoded
+
+
+class Decoded(NamedTuple):
+    """`image`: RGB, upright. `full_size`: upright (width, height) as stored; the image may be smaller, see decode()."""
+
+    image: Image.Image
+    full_size: tuple[int, int]
+
+
+def decode(data: bytes, longest_side: int | None = None, shorter_side: int | None = None) -> Decoded:
+    """`longest_side` and `shorter_side` let a JPEG be decoded smaller, but no smaller than that. Raises NotOpened."""
+    name = format_of(data)
+    try:
+        if name == "TIFF" and needs_tifffile(data):
+            return decode_tiff(data)
+        return decode_by_pillow(data, name, longest_side, shorter_side)
+    except NotOpened:
+        raise
+    except MemoryError:
+        raise NotOpened("needs more memory than there is") from None
+    except Exception as error:  # a decoder of damaged bytes may raise anything
+        if name == "TIFF":
+            try:
+                return decode_tiff(data)
+            except NotOpened:
+                raise
+            except Exception:
+                pass  # the first decoder's words
+        raise NotOpened(f"is damaged: {error or type(error).__name__}") from error
+
+
+def decode_tiff(data: bytes) -> Decoded:
+    image, profile = read_tiff(data)
+    return Decoded(to_rgb(to_srgb(image, profile)), image.size)
+
+
+def decode_by_pillow(data: bytes, name: str, longest_side: int | None, shorter_side: int | None) -> Decoded:
+    add_plugin(name)
+    stripped = strip(data, name)
+    with Image.open(io.BytesIO(ended(stripped)), formats=(PLUGINS[name],)) as file:
+        image: Image.Image = file
+        check_size(image.size)
+        orientation = orientation_in(image, stripped, name)
+        full_size = image.size[::-1] if orientation in SIDEWAYS else image.size
+        if longest_side:
+            image.draft(None, (min(image.width, longest_side), min(image.height, longest_side)))
+        elif shorter_side:
+            factor = max(1, min(image.size) // shorter_side)
+            image.draft(None, (image.width // factor, image.height // factor))
+        image.load()
+        profile = stripped.profile or bytes(image.info.get("icc_profile") or b"")
+        if name == "BMP" and image.mode == "RGBA" and image.getchannel("A").getextrema()[1] == 0:
+            image = image.convert("RGB")  # the fourth byte of each pixel was never meant
+        return Decoded(upright(to_rgb(to_srgb(image, profile)), orientation), full_size)
+
+
+def orientation_in(image: Image.Image, stripped: Stripped, name: str) -> int:
+    """Of a TIFF Pillow has seen to it by itself, of HEIC its plugin."""
+    if name in ("TIFF", "HEIC"):
+        return 1
+    exif = stripped.exif or image.info.get("exif") or b""
+    return orientation_of(exif if isinstance(exif, bytes) else b"", stripped.xmp)
+
+
+@cache
+def add_plugin(name: str) -> None:
+    """Raises NotOpened where a format's plugin is not installed."""
+    try:
+        if name == "HEIC":
+            import pillow_heif
+
+            pillow_heif.register_heif_opener()
+        elif name == "JPEG XL":
+            import pillow_jxl  # noqa: F401  # it registers itself
+    except ImportError as error:
+        raise NotOpened(f"is {name}, for which a package is missing: {error.name}; install it") from None
+
+
+def ended(stripped: Stripped) -> bytes:
+    """With an end marker; where that is all that lacks the picture is whole. Raises NotOpened for one that is cut off.
+
+    What the decoder makes up for missing data hangs on what follows: a picture that is whole is the same whatever that is.
+    """
+    end = b"\xff\xd9" if stripped.data.startswith(b"\xff\xd8") else b""
+    if stripped.has_end:
+        return stripped.data + end
+    data = stripped.data.rstrip(b"\xff")  # the first half of the marker
+    filling = np.random.default_rng(0).integers(1, 255, 4096, np.uint8).tobytes()
+    ends = (end, filling + end)
+    try:
+        one, other = (decoded_bytes(data + more) for more in ends)
+        is_whole = stripped.has_all_scans and one == other
+    except Exception:
+        is_whole = False
+    if not is_whole:
+        raise NotOpened("is damaged: image file is truncated")
+    return data + end
+
+
+def decoded_bytes(data: bytes) -> bytes:
+    with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+        return image.tobytes()
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Transparency is laid over white, 16 bit are scaled to 8."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return to_eight_bit(image)
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return image.convert("RGB")
+
+
+def to_eight_bit(image: Image.Image) -> Image.Image:
+    """Grey of 16 bit; of 32 where a format other than TIFF has it; floats from 0 to 1."""
+    white = {"I": 65535.0, "F": 1.0}.get(image.mode, 65535.0)
+    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+    grey = np.clip(values * (255.0 / white) + 0.5, 0, 255).astype(np.uint8)
+    return Image.fromarray(grey).convert("RGB")
