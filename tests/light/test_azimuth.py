@@ -20,6 +20,7 @@ def landscape(size=300):
     return linear_to_srgb(np.where(rows < 0.5, sky, ground))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "least"), [("mondrian_gradient", 8), ("two_colours", 8), ("cast_relief", 5)])
 def test_what_is_claimed_of_a_whole_image_is_right(family, least):
     scenes = [render(family, seed) for seed in range(9)]

@@ -15,7 +15,7 @@ from shared.run.config import load_config  # noqa: E402
 from tests.relighter.training.beginning import losses, same, weights_of  # noqa: E402
 from tests.training_run import make_step, member, train, trainer_of, write_config  # noqa: E402
 
-FAMILIES = ("sd15", "sdxl", "flux")
+FAMILIES = ("sd15", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sdxl", "flux")))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -51,7 +51,7 @@ def test_training_changes_the_weights_and_nothing_that_is_frozen(begin, family):
     assert (family == "flux") == bool(frozen)
 
 
-@pytest.mark.parametrize("family", ["sd15", "sdxl"])
+@pytest.mark.parametrize("family", FAMILIES[:2])
 def test_the_first_loss_is_that_of_the_base_model(begin, family, tiny_models):
     """The source's channels begin at zero, so that the widened model predicts what the base model predicts."""
     from diffusers import UNet2DConditionModel
