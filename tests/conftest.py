@@ -212,7 +212,7 @@ def tiny_models(tiny_sd15, tiny_sdxl, tiny_flux) -> dict[str, str]:
     return {"sd15": tiny_sd15, "sdxl": tiny_sdxl, "flux": tiny_flux}
 
 
-def wait_until(condition, seconds: float = 30):
+def wait_until(condition, seconds: float = 120):
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, "gave up waiting"

@@ -19,10 +19,10 @@ class Toy(Worker):
     """Note what is computed."""
 
     seconds: NonNegativeFloat = 0.0
-    slow_gpu: int = -1  # this one takes ten times as long
     deadly: str = ""  # the key at which the process dies
     broken: str = ""  # the key at which process() raises
-    gate: str = ""  # a file without which nothing is computed
+    gate: str = ""  # a file without which a worker computes no more than `free` items; {gpu} in it is its own
+    free: int = 0
     still: str = ""  # the key at which the worker stands still, once
     memory_for: int = 1000  # a larger batch runs out of GPU memory
     draws: bool = False
@@ -32,9 +32,10 @@ class Toy(Worker):
             raise OutOfMemoryError("CUDA out of memory")
         for item, _ in batch:
             self.note(item["key"])
-            while self.gate and not os.path.exists(self.gate):
+            self.free -= 1
+            while self.gate and self.free < 0 and not os.path.exists(self.gate.format(gpu=self.gpu)):
                 time.sleep(0.01)
-            time.sleep(self.seconds * (10 if self.gpu == self.slow_gpu else 1))
+            time.sleep(self.seconds)
             if item["key"] == self.deadly:
                 os.kill(os.getpid(), signal.SIGSEGV)
             if item["key"] == self.broken:

@@ -56,9 +56,9 @@ def test_fifty_kills_at_random_moments_lose_and_double_nothing(project):
         kills += 1
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     wait_until(lambda: project.processes() == [])
-    done = project.run(timeout=120)
+    done = project.run(timeout=300)
     assert done.returncode == 0, done.stdout
     recorded = project.recorded()
     assert sorted(recorded) == keys
@@ -75,12 +75,14 @@ def test_fifty_kills_at_random_moments_lose_and_double_nothing(project):
 
 def test_the_workers_of_a_killed_launcher_drain_and_leave(project):
     project.items(100)
-    project.write_config({"seconds": 0.1, "batch_size": 1})
+    gate = project.folder / "gate"
+    project.write_config({"gate": str(gate), "free": 2, "seconds": 0.1, "batch_size": 1})
     process = project.launch()
-    wait_until(lambda: len(project.computed()) > 4)
+    wait_until(lambda: len(project.computed()) == 6)
     kill(process.pid)
     process.wait()
     process.stdout.close()
+    gate.touch()
     wait_until(lambda: project.processes() == [])
     assert sorted(project.recorded()) == sorted(key for _, _, key in project.computed())
     assert "stopped: the launcher is gone" in (project.folder / "logs" / "gpu0.log").read_text()
@@ -106,14 +108,14 @@ def test_a_full_disk_stops_with_one_sentence_and_a_rerun_completes(project, smal
     output = small_disk / "out"
     project.output = output
     (small_disk / "ballast").write_bytes(b"x" * 500_000)
-    done = project.run(timeout=120)
+    done = project.run(timeout=300)
     assert done.returncode == 1, done.stdout
     assert "No space left on device; free some space and run again" in done.stdout
     assert "Traceback" not in done.stdout + (project.folder / "logs" / "gpu0.log").read_text()
     recorded = project.recorded()
     assert 0 < len(recorded) < len(keys)
     subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
-    done = project.run(timeout=120)
+    done = project.run(timeout=300)
     assert done.returncode == 0, done.stdout
     assert sorted(project.recorded()) == keys
     assert [line for line in project.computed() if line[1] == "True"] == []

@@ -1,7 +1,6 @@
 """The report says what became of every item, in one file, whatever the config, the keys and the words are."""
 
 import csv
-import re
 import statistics
 from pathlib import Path
 from urllib.parse import unquote
@@ -78,7 +77,7 @@ def test_failures_are_grouped_by_what_they_say(finished):
         ("ImageError", "… is not an image that can be read", ["text.png"]),
     ]
     assert [one.picture for of_reason in examples for one in of_reason] == [None] * 4
-    assert re.fullmatch(r"is damaged: image file is truncated", examples[0][0].message)
+    assert not examples[0][0].message
 
 
 def test_a_failure_whose_photograph_opens_is_shown_with_it(tmp_path, photographs):

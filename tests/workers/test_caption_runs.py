@@ -145,7 +145,7 @@ def test_a_stopped_and_killed_run_goes_on_where_it_was_and_asks_nothing_twice(pr
         wait_until(lambda: len(records(project)) > 12)
         for gpu in (0, 1):
             (project.folder / f"kill{gpu}.txt").touch()
-        output, _ = launcher.communicate(timeout=60)
+        output, _ = launcher.communicate(timeout=300)
         assert launcher.returncode == 4, output + log_of(project)
         half = records(project)
         assert 12 < len(half) < 40

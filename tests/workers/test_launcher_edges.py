@@ -59,12 +59,15 @@ def test_the_folders_and_files_of_a_run_may_have_any_name(project, name):
 
 
 def test_workers_in_a_folder_of_any_name_can_be_stopped(project):
-    ready(project, {"seconds": 0.1, "batch_size": 1}, count=60)
+    gate = project.folder / "gate"
+    ready(project, {"gate": str(gate), "batch_size": 1}, count=60)
     project.output = project.folder / "new\nline\ttab"
     process = project.launch()
-    wait_until(lambda: len(project.computed()) > 3)
+    wait_until(lambda: len(project.computed()) == 2)
     process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate(timeout=60)
+    wait_until(lambda: "stopping: each worker" in (project.folder / "logs" / "launcher.log").read_text())
+    gate.touch()
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == 4, output
     assert "the launcher is gone" not in (project.folder / "logs" / "gpu0.log").read_text()
 
@@ -164,9 +167,12 @@ def gpu_logs(project) -> list[str]:
 
 
 def test_machines_that_leave_a_gpu_out_keep_their_workers_apart(project):
-    keys = ready(project, {"seconds": 0.05, "batch_size": 1}, count=40)
+    gate = project.folder / "gate"
+    keys = ready(project, {"gate": str(gate), "batch_size": 1}, count=40)
     nodes = [project.launch(GPUS="0,2", GPU_COUNT="auto", NODE_COUNT=2, NODE_RANK=rank) for rank in (0, 1)]
-    outputs = [node.communicate(timeout=60)[0] for node in nodes]
+    wait_until(lambda: len(project.computed()) == 4)
+    gate.touch()
+    outputs = [node.communicate(timeout=300)[0] for node in nodes]
     assert [node.returncode for node in nodes] == [0, 0], outputs
     assert sorted(key for _, _, key in project.computed()) == keys
     assert gpu_logs(project) == ["gpu0.log", "gpu2.log", "gpu3.log", "gpu5.log"]
@@ -198,7 +204,7 @@ def test_without_any_output_it_still_runs(project):
 def test_a_term_signal_to_a_worker_asks_it_to_stop(project):
     """As a batch system sends it to every process of a job, some time before it kills them."""
     gate = project.folder / "gate"
-    ready(project, {"gate": str(gate), "seconds": 0.1, "batch_size": 1}, count=60)
+    ready(project, {"gate": str(gate), "batch_size": 1}, count=60)
     process = project.launch(GPU_COUNT=2)
     wait_until(lambda: len(project.computed()) == 2)
     files = [project.step / f"progress{gpu}.json" for gpu in (0, 1)]
@@ -206,7 +212,7 @@ def test_a_term_signal_to_a_worker_asks_it_to_stop(project):
     for path in files:
         os.kill(json.loads(path.read_text())["pid"], signal.SIGTERM)
     gate.touch()
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == 4, output
     assert sorted(project.recorded()) == sorted(key for _, _, key in project.computed())
 
@@ -221,9 +227,9 @@ def test_a_stop_of_one_launcher_does_not_stop_the_workers_of_another(project):
     first.send_signal(signal.SIGTERM)
     wait_until(lambda: "stopping: each worker" in (project.folder / "logs" / "launcher.log").read_text())
     gate.touch()
-    output, _ = first.communicate(timeout=60)
+    output, _ = first.communicate(timeout=300)
     assert "GPU 0: stopped on request" in output
-    output, _ = second.communicate(timeout=60)
+    output, _ = second.communicate(timeout=300)
     assert second.returncode == 0, output
     assert "stopped" not in output
     assert sorted(key for _, _, key in project.computed()) == keys
@@ -234,7 +240,7 @@ def test_two_launches_that_redo_at_once_do_it_once(project):
     assert project.run().returncode == 0
     project.write_config({"broken": "other"})
     launches = [project.launch(ON_CHANGE="redo") for _ in range(2)]
-    outputs = [launch.communicate(timeout=60)[0] for launch in launches]
+    outputs = [launch.communicate(timeout=300)[0] for launch in launches]
     assert [launch.returncode for launch in launches] == [0, 0], outputs
     assert [path.name for path in project.output.glob("*.old-*")] == ["step_1_toy.old-1"]
 
@@ -247,9 +253,9 @@ def test_several_items_that_kill_their_workers_do_not_stop_the_run(project):
 
 
 def test_what_another_launch_leaves_running_is_not_counted_as_no_progress(project):
-    keys = ready(project, {"broken": "item0000", "seconds": 0.02}, count=3)
+    keys = ready(project, {"broken": "item0000"}, count=3)
     launches = [project.launch(GPU_COUNT=1) for _ in range(3)]
-    outputs = [launch.communicate(timeout=60)[0] for launch in launches]
+    outputs = [launch.communicate(timeout=300)[0] for launch in launches]
     assert [launch.returncode for launch in launches] == [3, 3, 3], outputs
     assert sorted(project.recorded()) == keys[1:]
 

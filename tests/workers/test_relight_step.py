@@ -173,7 +173,7 @@ def test_one_photograph_from_the_command_line(tmp_path, tiny_sd15_edits, by_hand
     )
     command = [sys.executable, "-m", "workers.relight", *common, "--num_inference_steps", "2", "--seed", "5"]
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
-    first = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    first = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
     assert (first.returncode, first.stdout) == (0, "output.png\n"), first.stderr
     several = by_hand(
         *common, "--num_inference_steps", 2, "--seed", 4, "--num_images", 2, "--output_path", "made/a.png"

@@ -72,7 +72,7 @@ def test_two_processes_stop_at_a_kill_file_go_on_to_the_very_same_weights_and_re
 
     launched = begun(project, OUTPUT_DIR=halted)
     (project.folder / "kill0.txt").touch()
-    output, _ = launched.communicate(timeout=120)
+    output, _ = launched.communicate(timeout=300)
     assert launched.returncode == 4, output + log_of(project)
     assert not (project.folder / "kill0.txt").exists()
     assert not (step_of(halted) / "end0.txt").exists() and not (step_of(halted) / "model").exists()
@@ -132,13 +132,13 @@ def test_ctrl_c_saves_and_leaves_no_process_behind_and_a_second_launcher_takes_i
     wait_for(lambda: "another launcher is training here" in log_of(project))
     assert ranks_of(second.pid) == []
     first.send_signal(signal.SIGINT)
-    output, _ = first.communicate(timeout=120)
+    output, _ = first.communicate(timeout=300)
     assert first.returncode == 4, output + log_of(project)
     wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 20)
     saved = max(int(path.name.split("-")[1]) for path in step.glob("checkpoint-*"))
     wait_for(lambda: f"going on from checkpoint-{saved}" in log_of(project))
     second.send_signal(signal.SIGINT)
-    output, _ = second.communicate(timeout=120)
+    output, _ = second.communicate(timeout=300)
     assert second.returncode == 4, output + log_of(project)
 
 

@@ -179,7 +179,7 @@ def worker_pids(project) -> list[int]:
 @pytest.mark.slow
 def test_missing_weights_stop_the_run_with_their_sentence_and_without_a_restart(project):
     project.write_config({"type": "filter", "config": {"method": "clip"}}, meta_path=str(SAMPLES), image_key="image")
-    done = project.run(HF_HUB_OFFLINE="1", HF_HOME=project.folder / "home", GPU_COUNT=1, timeout=120)
+    done = project.run(HF_HUB_OFFLINE="1", HF_HOME=project.folder / "home", GPU_COUNT=1, timeout=300)
     assert done.returncode == 1
     assert "the CLIP weights 'openai' of ViT-B/32 are not on this machine; run `hf download timm/vit" in done.stdout
     assert "started again" not in done.stdout
