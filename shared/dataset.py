@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shared.decoding.formats import SUFFIXES
 from shared.errors import DatasetError
 from shared.files.lookup import find_path, places_of
 from shared.readers.columnar import read_arrow, read_parquet, saved_splits
-from shared.readers.folder import IMAGE_SUFFIXES, folder_digest, has_image_suffix, read_folder
+from shared.readers.folder import folder_digest, has_image_suffix, read_folder
 from shared.readers.image_columns import image_columns
 from shared.readers.imagefolder import image_folder_metadata, read_image_folder
 from shared.readers.img2dataset import is_img2dataset, read_img2dataset
@@ -60,15 +61,15 @@ class Source:
         """Where the input is; raises DatasetError with the places tried."""
         return self._found(self.meta_path)
 
-    def items(self) -> Iterator[dict]:
-        """The items in the input's order, read as they are taken.
+    def items(self, say: Callable[[str], None] = lambda _: None) -> Iterator[dict]:
+        """The items in the input's order, read as they are taken; `say` gets what was passed over, once all are.
 
         Raises DatasetError at once for an input that is not there or of no kind we know, and while reading
         for one that is damaged, has no column of that name, or no items. Two items with one key: see
         Table.write.
         """
         path = self.path
-        return _at_least_one(self._read(path), path)
+        return _at_least_one(self._read(path, say), path)
 
     def digest(self) -> str:
         """Changes when the input changed; reads names, sizes and times, never photographs.
@@ -87,7 +88,7 @@ class Source:
         files = [file for _, files in _splits(path) for file in files]
         return _files_digest(files, path) if files else folder_digest(path)
 
-    def _read(self, path: Path) -> Iterator[dict]:
+    def _read(self, path: Path, say: Callable[[str], None]) -> Iterator[dict]:
         if not path.is_dir():
             return self._read_file(path)
         names = os.listdir(path)
@@ -102,7 +103,7 @@ class Source:
             raise DatasetError(
                 f'no column "{columns[1]}" in {path}: it is a folder of photographs, which has one for an item'
             )
-        return read_img2dataset(path) if is_img2dataset(path, names) else read_folder(path)
+        return read_img2dataset(path) if is_img2dataset(path, names) else read_folder(path, say)
 
     def _read_splits(self, splits: list[tuple[dict, list[Path]]]) -> Iterator[dict]:
         for split, files in splits:
@@ -139,7 +140,7 @@ def _splits(folder: Path) -> list[tuple[dict, list[Path]]]:
     for suffix in _CONTAINERS:
         files = [folder / name for name in names if name.lower().endswith(suffix)]
         if files and any(map(has_image_suffix, names)):
-            raise DatasetError(f"the folder {folder} holds photographs beside {files[0].name}; name one of them")
+            return []  # photographs with a table or an archive beside them, which the walk names
         if files:
             return _by_split(files)
     is_data = (folder / "data").is_dir() and not any(map(has_image_suffix, names))
@@ -173,7 +174,7 @@ def _at_least_one(items: Iterator[dict], path: Path) -> Iterator[dict]:
         is_empty = False
         yield item
     if is_empty and path.is_dir():
-        suffixes = ", ".join(["." + suffix for suffix in IMAGE_SUFFIXES] + list(_CONTAINERS))
+        suffixes = ", ".join([*SUFFIXES, *_CONTAINERS])
         raise DatasetError(f"the folder {path} holds no photographs; looked for {suffixes}")
     if is_empty:
         raise DatasetError(f"there is nothing in {path}")

@@ -5,7 +5,7 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from shared.decoding.formats import PLUGINS, NotOpened, check_size, format_of
 from shared.decoding.orientation import SIDEWAYS, orientation_of, upright
@@ -42,6 +42,8 @@ def decode(data: bytes, longest_side: int | None = None, shorter_side: int | Non
                 raise
             except Exception:
                 pass  # the first decoder's words
+        if isinstance(error, UnidentifiedImageError):  # it speaks of our buffer
+            raise NotOpened(f"is damaged: it begins as {name} and cannot be decoded") from error
         raise NotOpened(f"is damaged: {error or type(error).__name__}") from error
 
 

@@ -12,6 +12,8 @@ END_FILE = re.compile(r"end\d+\.txt")
 PROGRESS_FILE = re.compile(r"progress\d+\.json")
 OWN_FILES = ("step.json", "result.json")
 
+INPUT_FOLDER = "step_0_preprocess_format"  # where the items are as they were read; every run has it
+
 
 class StepFolder:
     """Hands out a step's records, claims, signs and tables; `folder` need not exist yet."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from shared.errors import DatasetError
-from shared.readers.folder import escaped, image_names
+from shared.readers.folder import FolderWalk, escaped
 from shared.readers.json_rows import parsed
 from shared.readers.plain import carried_fields
 
@@ -24,7 +24,7 @@ def read_img2dataset(folder: Path) -> Iterator[dict]:
 
     A row whose download failed has left no photograph and is no item.
     """
-    for relative in image_names(folder):
+    for relative in FolderWalk(folder).names():
         stem = os.path.splitext(f"{folder}/{relative}")[0]
         item: dict = {"key": ""}
         try:

@@ -127,7 +127,7 @@ def read_input(run: Run, say: Callable[[str], None], at_most: int | None) -> Non
     run.input.folder.mkdir(parents=True, exist_ok=True)
     run.input.proof_path.unlink(missing_ok=True)  # it tells of the table that is about to go
     with unread(run, None, say):
-        table = Table.write(path, islice(run.source.items(), at_most), run.folder, name=run.source.path.name)
+        table = Table.write(path, islice(run.source.items(say), at_most), run.folder, name=run.source.path.name)
     write_settings(run.input.settings_path, input_settings(run), {})
     write_json(run.input.proof_path, {"items": len(table), "digest": digest})
     say(f"{len(table)} items in {run.source.path}")

@@ -11,11 +11,9 @@ from typing import Any
 
 from shared.dataset import Source
 from shared.errors import RunError
-from shared.files.step_folder import StepFolder
+from shared.files.step_folder import INPUT_FOLDER, StepFolder
 from shared.run.config import RunConfig, StepConfig
 from shared.run.settings import canonical, differences, settings_of, versions, write_settings
-
-INPUT_FOLDER = "step_0_preprocess_format"
 
 
 class Run:

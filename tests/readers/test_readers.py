@@ -76,21 +76,6 @@ def test_a_name_that_is_not_utf8_is_an_item_that_cannot_be_read(tmp_path):
     assert Source(str(tmp_path)).digest()
 
 
-def test_a_folder_that_may_not_be_read_stops_the_run(tmp_path, monkeypatch):
-    (tmp_path / "closed").mkdir()
-    (tmp_path / "a.jpg").touch()
-    scandir = os.scandir
-
-    def refuse(path):
-        if str(path).endswith("closed"):
-            raise PermissionError(13, "Permission denied")
-        return scandir(path)
-
-    monkeypatch.setattr("os.scandir", refuse)
-    with pytest.raises(DatasetError, match=f"the folder {tmp_path}/closed cannot be read: Permission denied"):
-        items(tmp_path)
-
-
 def test_a_csv_becomes_items_with_paths_keys_and_fields(tmp_path):
     text = '\ufeffimage,caption,extra\r\na/1.jpg,"two\r\nlines, ""quoted""",x\r\n\r\n/abs/2.jpg,,\r\n'
     assert items(written(tmp_path, "rows.csv", text)) == [
