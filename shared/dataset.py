@@ -16,7 +16,7 @@ from shared.readers.image_columns import image_columns
 from shared.readers.imagefolder import image_folder_metadata, read_image_folder
 from shared.readers.img2dataset import is_img2dataset, read_img2dataset
 from shared.readers.json_rows import read_json_lines, read_json_rows
-from shared.readers.row import RowReader
+from shared.readers.row import Fault, RowReader
 from shared.readers.separated import read_list, read_separated
 from shared.readers.split_names import FOLDER_NAMES, split_of_file
 from shared.readers.tars import read_tar
@@ -32,7 +32,7 @@ _READERS: dict[str, Callable[[Path, RowReader], Iterator[dict]]] = {
     ".txt": read_list,
     ".parquet": read_parquet,
     ".arrow": read_arrow,
-    ".tar": lambda path, reader: read_tar(path, reader.image_key, reader.more_images),
+    ".tar": read_tar,
 }
 # A folder of these is read file by file. img2dataset lays Parquet beside its tars, so tars come first.
 _CONTAINERS = (".tar", ".arrow", ".parquet")
@@ -90,14 +90,14 @@ class Source:
 
     def _read(self, path: Path, say: Callable[[str], None]) -> Iterator[dict]:
         if not path.is_dir():
-            return self._read_file(path)
+            return self._read_file(path, say)
         names = os.listdir(path)
         metadata = image_folder_metadata(path, names)
         if metadata:
-            return read_image_folder(path, metadata, self._reader(path, path))
+            return read_image_folder(path, metadata, self._reader(path, path, say))
         splits = [] if is_img2dataset(path, names) else _splits(path)
         if splits:
-            return self._read_splits(splits)
+            return self._read_splits(splits, say)
         columns = image_columns(self.image_key)
         if len(columns) > 1:
             raise DatasetError(
@@ -105,25 +105,24 @@ class Source:
             )
         return read_img2dataset(path) if is_img2dataset(path, names) else read_folder(path, say)
 
-    def _read_splits(self, splits: list[tuple[dict, list[Path]]]) -> Iterator[dict]:
+    def _read_splits(self, splits: list[tuple[dict, list[Path]]], say: Callable[[str], None]) -> Iterator[dict]:
         for split, files in splits:
             for file in files:
-                for item in self._read_file(file):
+                for item in self._read_file(file, say):
                     yield {**item, **split} if split else item
 
-    def _read_file(self, path: Path) -> Iterator[dict]:
+    def _read_file(self, path: Path, say: Callable[[str], None]) -> Iterator[dict]:
         suffix = path.suffix.lower()
         if suffix in _COMPRESSED:
             raise DatasetError(f"{path} is compressed; unpack it first, for photographs are read from inside it")
         if suffix not in _READERS:
             raise DatasetError(f"{path} is of no kind we read: a folder, {', '.join(_READERS)}")
-        return _READERS[suffix](
-            path, self._reader(path, self._found(self.meta_folder) if self.meta_folder else path.parent)
-        )
+        folder = self._found(self.meta_folder) if self.meta_folder else path.parent
+        return _READERS[suffix](path, self._reader(path, folder, say))
 
-    def _reader(self, table: Path, folder: Path) -> RowReader:
+    def _reader(self, table: Path, folder: Path, say: Callable[[str], None]) -> RowReader:
         first, *more = image_columns(self.image_key) or (None,)
-        return RowReader(table, str(folder), first, self.key_column, tuple(name for name in more if name))
+        return RowReader(table, str(folder), first, self.key_column, tuple(name for name in more if name), say)
 
     def _found(self, name: str) -> Path:
         place = find_path(name, self.config_folder)
@@ -169,10 +168,15 @@ def _files_digest(files: list[Path], folder: Path) -> str:
 
 
 def _at_least_one(items: Iterator[dict], path: Path) -> Iterator[dict]:
-    is_empty = True
+    is_empty, is_readable, first_fault = True, False, ""
     for item in items:
         is_empty = False
+        if not is_readable:
+            is_readable = not isinstance(item.get("unreadable"), Fault)
+            first_fault = first_fault or item.get("unreadable", "")
         yield item
+    if not is_empty and not is_readable:
+        raise DatasetError(first_fault)
     if is_empty and path.is_dir():
         suffixes = ", ".join([*SUFFIXES, *_CONTAINERS])
         raise DatasetError(f"the folder {path} holds no photographs; looked for {suffixes}")

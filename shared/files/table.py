@@ -4,6 +4,7 @@ import filecmp
 import os
 import tempfile
 import weakref
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -12,6 +13,7 @@ import numpy as np
 import orjson
 
 from shared.errors import DatasetError
+from shared.files.equal_keys import DerivedKey, EqualKeys
 from shared.files.part_file import PartFile, sync_folder
 from shared.files.paths import absolute_paths, relative_paths
 from shared.files.table_index import IndexWriter, TableIndex, name_hash, rows_with_equal_hashes
@@ -82,17 +84,18 @@ class Table(Sequence[dict]):
     ) -> "Table":
         """Write `rows` to `path` as they come; a crash, or an error in `rows`, leaves the old table.
 
-        Memory grows by 16 bytes a row. A table with the same bytes is kept, with its time. `name` is what
-        the rows came from, for the sentences of the DatasetErrors: two rows with one key, a row without a
-        key, a value that is not JSON.
+        Memory grows by 17 bytes a row. A table with the same bytes is kept, with its time. `name` is what
+        the rows came from, for the sentences of the DatasetErrors: two rows with one key (EqualKeys, where it
+        is a DerivedKey), a row without a key, a value that is not JSON.
         """
         target = Path(os.path.abspath(path))
         run = os.path.abspath(run_folder)
         with PartFile(target) as part, PartFile(index_path(target)) as index_part:
             written = (relative_paths(row, str(target.parent), run) for row in rows)
-            index = _write_lines(_json_lines(written, name or target.name), part.file, index_part.file)
+            derived = bytearray()
+            index = _write_lines(_json_lines(written, name or target.name, derived), part.file, index_part.file)
             part.file.flush()
-            _check_keys(index, part.file.fileno(), name or target.name)
+            _check_keys(index, part.file.fileno(), name or target.name, derived)
             is_kept = target.exists() and filecmp.cmp(target, part.part, shallow=False)
             if not is_kept:
                 part.sync()
@@ -110,12 +113,14 @@ def index_path(path: Path) -> Path:
     return path.with_name(path.name + ".index")
 
 
-def _json_lines(rows: Iterable[dict], name: str) -> Iterator[tuple[bytes, str]]:
+def _json_lines(rows: Iterable[dict], name: str, derived: bytearray) -> Iterator[tuple[bytes, str]]:
+    """Each row's line and key; `derived` gets a byte for each: whether its key is one."""
     options = orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
     for number, row in enumerate(rows, 1):
         key = row.get("key")
         if not isinstance(key, str) or not key:
             raise DatasetError(f"row {number} of {name} has no key: {key!r}")
+        derived.append(isinstance(key, DerivedKey))
         try:
             yield orjson.dumps(row, option=options), key
         except TypeError as error:
@@ -146,17 +151,28 @@ def _write_lines(lines: Iterable[tuple[bytes, str]], file: IO[bytes] | None, ind
     return index.finish()
 
 
-def _check_keys(index: TableIndex, file: int, name: str) -> None:
+def _check_keys(index: TableIndex, file: int, name: str, derived: bytearray | None = None) -> None:
     first_rows: dict[str, int] = {}
+    seen: Counter[str] = Counter()
+    counts: dict[int, int] = {}
     for row in map(int, rows_with_equal_hashes(index.hashes)):
         start = int(index.ends[row - 1]) if row else 0
         key = _parsed(os.pread(file, int(index.ends[row]) - start, start), row, name)["key"]
+        if derived and key in first_rows and (derived[row] or derived[first_rows[key]]):
+            # The one whose key was given keeps it.
+            renamed = row if derived[row] else first_rows[key]
+            seen[key] += 1
+            counts[renamed] = seen[key] + 1
+            first_rows[key] = first_rows[key] if derived[row] else row
+            continue
         if key in first_rows:
             raise DatasetError(
                 f'rows {first_rows[key] + 1} and {row + 1} of {name} both have the key "{key}"; '
                 "keys name the records, so each must be its own"
             )
         first_rows[key] = row
+    if counts:
+        raise EqualKeys(counts, min(seen))
 
 
 def _rebuilt_index(path: Path, file: int) -> TableIndex:

@@ -74,7 +74,10 @@ def _is_image(kind: Any) -> bool:
 def _is_binary(kind: Any) -> bool:
     import pyarrow as pa
 
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
+    if pa.types.is_dictionary(kind):
+        return _is_binary(kind.value_type)
+    is_view = pa.types.is_binary_view(kind)
+    return is_view or pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
 
 
 def _columns_to_read(field: Any) -> list[str]:

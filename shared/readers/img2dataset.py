@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from shared.errors import DatasetError
+from shared.files.equal_keys import DerivedKey
 from shared.readers.folder import FolderWalk, escaped
 from shared.readers.json_rows import parsed
 from shared.readers.plain import carried_fields
@@ -36,7 +37,8 @@ def read_img2dataset(folder: Path) -> Iterator[dict]:
         except (DatasetError, UnicodeDecodeError) as error:
             item["unreadable"] = str(error)
         item["image_path"] = f"{folder}/{relative}"
-        item["key"] = escaped(str(item["key"] or os.path.basename(stem)))
+        given = item["key"]
+        item["key"] = escaped(str(given)) if given else DerivedKey(escaped(os.path.basename(stem)))
         yield item
 
 

@@ -1,6 +1,5 @@
 """Rows from JSON and JSON-lines files."""
 
-import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +8,8 @@ from typing import Any
 import orjson
 
 from shared.errors import DatasetError
-from shared.readers.row import RowReader
+from shared.readers.mended_json import MendedJson
+from shared.readers.row import RowReader, faulty
 
 
 def read_json_rows(path: Path, reader: RowReader) -> Iterator[dict]:
@@ -23,25 +23,38 @@ def read_json_rows(path: Path, reader: RowReader) -> Iterator[dict]:
         if first not in (b"[", b"{"):
             raise DatasetError(f'{path.name} is not a list of objects, or {{"data": [...]}}')
         file.seek(start)
+        number = 0
         try:
-            rows = ijson.items(file, "item" if first == b"[" else "data.item", use_float=True)
-            yield from _items(((number, row) for number, row in enumerate(rows, 1)), "entry", path, reader)
+            rows = ijson.items(MendedJson(file), "item" if first == b"[" else "data.item", use_float=True)
+            for item in _items(((f"entry {count} of {path.name}", row) for count, row in enumerate(rows, 1)), reader):
+                number += 1
+                yield item
+            if number == 0 and first == b"{":
+                file.seek(start)
+                fields = dict(_fields(MendedJson(file)))
+                if fields.get("data") != "start_array":
+                    raise DatasetError(_what_it_is(path, fields))
         except (ijson.JSONError, UnicodeDecodeError) as error:
             reason = str(error).strip().splitlines()[0]
-            raise DatasetError(f"{path.name} is not JSON: {reason}") from None
+            raise DatasetError(f"{path.name} is not JSON after entry {number}: {reason}") from None
 
 
 def read_json_lines(path: Path, reader: RowReader) -> Iterator[dict]:
     """Items of a file with one JSON object in each line; blank lines are passed over."""
 
-    def rows() -> Iterator[tuple[int, Any]]:
+    def rows() -> Iterator[tuple[str, Any]]:
         for number, line in enumerate(file, 1):
             text = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
+            place = f"line {number} of {path.name}"
             if text:
-                yield number, parsed(text, f"line {number} of {path.name}")
+                try:
+                    row = parsed(text, place)
+                except DatasetError as error:
+                    row = error
+                yield place, row
 
     with open(path, "rb") as file:
-        yield from _items(rows(), "line", path, reader)
+        yield from _items(rows(), reader)
 
 
 def parsed(text: bytes, place: str) -> Any:
@@ -55,13 +68,45 @@ def parsed(text: bytes, place: str) -> Any:
             raise DatasetError(f"{place} is not JSON: {error}") from None
 
 
-def _items(rows: Iterator[tuple[int, Any]], noun: str, path: Path, reader: RowReader) -> Iterator[dict]:
-    count = itertools.count(1)
-    for place, row in rows:
-        if not isinstance(row, dict):
-            raise DatasetError(f"{noun} {place} of {path.name} is not a JSON object: {str(row)[:80]!r}")
-        number = next(count)
-        # Objects need not be alike: the first one shows a wrong name, a later one fails by itself.
-        if number == 1:
-            reader.check_columns(row)
-        yield reader.item(row, number)
+def _items(rows: Iterator[tuple[str, Any]], reader: RowReader) -> Iterator[dict]:
+    """`rows`: where each is, and what it is, or the error with which it could not be read."""
+    is_checked = False
+    for number, (place, row) in enumerate(rows, 1):
+        if isinstance(row, DatasetError):
+            yield faulty(number, str(row))
+        elif not isinstance(row, dict):
+            yield faulty(number, f"{place} is not a JSON object: {str(row)[:80]!r}")
+        else:
+            # Objects need not be alike: the first one shows a wrong name, a later one fails by itself.
+            if not is_checked:
+                reader.check_columns(row)
+                is_checked = True
+            yield reader.item(row, number)
+
+
+def _fields(file: Any) -> Iterator[tuple[str, str]]:
+    """The fields of an object, and what begins behind each: "start_map", "start_array", "number" and so on."""
+    import ijson
+
+    name = None
+    for prefix, event, value in ijson.parse(file):
+        if prefix == "" and event == "map_key":
+            name = value
+        elif name is not None:
+            yield name, event
+            name = None
+
+
+def _what_it_is(path: Path, fields: dict[str, str]) -> str:
+    """A sentence on a JSON object that has no list "data"."""
+    lists = [name for name, event in fields.items() if event == "start_array"]
+    form = f"{path.name} is an object of {', '.join(map(repr, list(fields)[:6])) or 'nothing'}"
+    if {"images", "annotations"} <= set(lists):
+        return f"{form}, as COCO has it; take the list: jq .images {path.name} > images.json, with image_key: file_name"
+    if lists:
+        return f"{form}; what is read is a list of objects: jq .{lists[0]} {path.name} > rows.json"
+    if fields and set(fields.values()) == {"start_map"}:
+        return (
+            f'{form}, as pandas writes it by columns; what is read is a list of objects: to_json(..., orient="records")'
+        )
+    return f'{form}; what is read is a list of objects, or {{"data": [...]}}'

@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.files.paths import absolute_paths
 
-_PLAIN = {str, bool, int, type(None)}
+_PLAIN = {bool, int, type(None)}
 _LARGEST = 2**64
 
 
@@ -18,7 +18,7 @@ def is_bytes(value: object) -> bool:
 
 def carried_fields(row: Mapping[str, Any], folder: str) -> dict:
     """What an item keeps of its row: all but bytes; paths (fields ending in _path) against `folder`."""
-    fields = {str(field): plain(value) for field, value in row.items() if not is_bytes(value)}
+    fields = {plain(str(field)): plain(value) for field, value in row.items() if not is_bytes(value)}
     fields.pop("unreadable", None)  # the readers' own word
     return absolute_paths(fields, folder)
 
@@ -29,12 +29,14 @@ def plain(value: Any) -> Any:
     Not-a-number and infinity become null, dates and times ISO 8601, durations seconds, decimals numbers, and
     integers of more than 64 bits their digits.
     """
+    if type(value) is str:
+        return value if value.isascii() else well_formed(value)
     if type(value) in _PLAIN:
         return str(value) if type(value) is int and not -_LARGEST // 2 <= value < _LARGEST else value
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(field): plain(inner) for field, inner in value.items() if not is_bytes(inner)}
+        return {plain(str(field)): plain(inner) for field, inner in value.items() if not is_bytes(inner)}
     if isinstance(value, list | tuple | set):
         return [plain(inner) for inner in value if not is_bytes(inner)]
     if isinstance(value, Decimal):
@@ -45,4 +47,9 @@ def plain(value: Any) -> Any:
         return value.total_seconds()
     if hasattr(value, "tolist"):  # numpy's scalars and arrays
         return plain(value.tolist())
-    return str(value)
+    return well_formed(str(value))
+
+
+def well_formed(text: str) -> str:
+    """Half a pair of surrogates, which a text cut inside an emoji ends with, becomes the replacement character."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -3,7 +3,7 @@
 import difflib
 import hashlib
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,8 +13,20 @@ import orjson
 
 from shared.containers import read_member
 from shared.errors import DatasetError
+from shared.files.equal_keys import DerivedKey
 from shared.readers.image_columns import image_prefix
-from shared.readers.plain import carried_fields, is_bytes, plain
+from shared.readers.plain import carried_fields, is_bytes, plain, well_formed
+
+
+class Fault(str):
+    """Why a row is no item that could be worked on; where all rows are such, the table is not what it was taken for."""
+
+    __slots__ = ()
+
+
+def faulty(number: int, sentence: str) -> dict:
+    """The item of row `number` (from 1), which fails with the sentence."""
+    return {"key": DerivedKey(f"row-{number}"), "unreadable": Fault(sentence)}
 
 
 @dataclass(frozen=True)
@@ -23,7 +35,7 @@ class RowReader:
 
     `folder` is what relative paths of photographs are relative to, absolute. `image_key` is the column of the
     photographs, None where the rows have none, and `more_images` the columns of other images of theirs; `key_column`
-    that of the keys, used where the table has it.
+    that of the keys, used where the table has it; `say` gets what was passed over, once all is read.
     """
 
     table: Path
@@ -31,6 +43,7 @@ class RowReader:
     image_key: str | None
     key_column: str | None = "key"
     more_images: tuple[str, ...] = ()
+    say: Callable[[str], None] = lambda _: None
 
     @cached_property
     def _table_folder(self) -> str:
@@ -57,7 +70,7 @@ class RowReader:
         """The item of row `number` (from 1), whose images are named by paths, or lie in the table itself.
 
         The columns of the latter are `stored`, and `row` comes without their bytes. A path that is none, or leaves the
-        folder, makes an item with "unreadable": the reason in one sentence.
+        folder, makes an item with "unreadable": the reason in one sentence; so does a row without a key, see faulty().
         """
         shown, names = dict(row), []
         images: dict[str, Any] = {}
@@ -80,14 +93,17 @@ class RowReader:
                     images[f"{prefix}_path"] = path
             names.append(written)
         name = names[0] if names else None
-        if self.image_key in stored and not name and self.key_column not in shown:
-            # Nothing names this photograph but itself.
-            key = hashlib.sha256(read_member(images)).hexdigest()[:16]
-        else:
-            key = self._key(shown, name, number)
-        return self._item(shown, key, {"unreadable": reason} if reason else images)
+        try:
+            if self.image_key in stored and not name and self.key_column not in shown:
+                # Nothing names this photograph but itself.
+                key: str = DerivedKey(hashlib.sha256(read_member(images)).hexdigest()[:16])
+            else:
+                key = self._key(shown, name, number)
+        except (OSError, DatasetError) as error:
+            return self._item(shown, **faulty(number, str(error)))
+        return self._item(shown, key, **({"unreadable": reason} if reason else images))
 
-    def _item(self, row: Mapping[str, Any], key: str, image: dict) -> dict:
+    def _item(self, row: Mapping[str, Any], key: str, **image: Any) -> dict:
         item = {"key": "", **carried_fields(row, self._table_folder), **image}
         if "unreadable" in item:
             for place, column in enumerate(self.image_columns):
@@ -98,6 +114,8 @@ class RowReader:
     def _unreadable(self, written: object, number: int, column: str) -> str | None:
         if not isinstance(written, str) or not written:
             return f'row {number} of {self.table.name} has no path in "{column}"'
+        if well_formed(written) != written:
+            return f"the path {well_formed(written)!r} in row {number} of {self.table.name} is no text; rename the file"
         if "\0" in written:
             return f"the path in row {number} of {self.table.name} has a NUL character"
         if "://" in written:
@@ -117,14 +135,14 @@ class RowReader:
                 raise DatasetError(f'row {number} of {self.table.name} has nothing in "{self.key_column}"')
             return str(value)
         if isinstance(written, str) and written:
-            return key_of_path(written)
+            return DerivedKey(key_of_path(written))
         # Nothing names this row but what it says.
-        fields = {field: plain(value) for field, value in row.items() if not is_bytes(value)}
-        return hashlib.sha256(orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+        fields = {plain(str(field)): plain(value) for field, value in row.items() if not is_bytes(value)}
+        return DerivedKey(hashlib.sha256(orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16])
 
 
 def key_of_path(written: str) -> str:
     """The stem and eight hex digits of the path as written: a/1.jpg and b/1.jpg differ, and rows may move."""
-    stem = os.path.splitext(os.path.basename(written))[0]
+    stem = well_formed(os.path.splitext(os.path.basename(written))[0])
     digest = hashlib.sha256(written.encode("utf-8", "surrogatepass")).hexdigest()
     return f"{stem}-{digest[:8]}"

@@ -7,17 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shared.errors import DatasetError
-from shared.readers.row import RowReader
+from shared.readers.row import RowReader, faulty
 
 _NUMBERS = re.compile(r"\{(\d+)\.\.(\d+)\}")
+_DELIMITERS = (",", ";", "\t")
 _LONGEST_FIELD = 1 << 28  # bytes; a quote that is never closed would else take in the whole file
 
 
 def read_separated(path: Path, delimiter: str, reader: RowReader) -> Iterator[dict]:
     """Items of a CSV or TSV file (RFC 4180, UTF-8 with or without a byte order mark, a header first).
 
-    Raises DatasetError with the line, for too many or too few fields, a broken quote, or bytes that are not
-    UTF-8.
+    Where the header has none of the columns that are wanted and would have them with another delimiter (`;`, as
+    spreadsheets write it where the comma is a decimal point), that one is taken. A line with too many or too few fields is
+    a faulty() item. Raises DatasetError with the line, for a broken quote, or bytes that are not UTF-8.
     """
     csv.field_size_limit(_LONGEST_FIELD)
     with open(path, encoding="utf-8-sig", newline="") as file:
@@ -26,22 +28,41 @@ def read_separated(path: Path, delimiter: str, reader: RowReader) -> Iterator[di
             columns = next((row for row in lines if row), None)
             if columns is None:
                 return
+            delimiter = _delimiter(columns, delimiter, reader)
+            file.seek(0)
+            lines = csv.reader(file, delimiter=delimiter, strict=True)
+            columns = named(next(row for row in lines if row))
             reader.check_columns(columns)
             number = itertools.count(1)
             for row in lines:
-                if len(row) != len(columns):
-                    if not row:  # an empty line
-                        continue
-                    raise DatasetError(
-                        f"line {lines.line_num} of {path.name} has {len(row)} fields, not {len(columns)}"
-                    )
-                yield reader.item(dict(zip(columns, row, strict=True)), next(number))
+                if not row:  # an empty line
+                    continue
+                if len(row) == len(columns):
+                    yield reader.item(dict(zip(columns, row, strict=True)), next(number))
+                else:
+                    sentence = f"line {lines.line_num} of {path.name} has {len(row)} fields, not {len(columns)}"
+                    yield faulty(next(number), sentence)
         except csv.Error as error:
             raise DatasetError(
                 f"line {lines.line_num} of {path.name} is not {path.suffix[1:].upper()}: {error}"
             ) from None
         except UnicodeDecodeError as error:
             raise DatasetError(f"{path.name} is not UTF-8 after line {lines.line_num}: {error}") from None
+
+
+def _delimiter(columns: list[str], delimiter: str, reader: RowReader) -> str:
+    """Of a header as it was split by `delimiter`."""
+    wanted = set(reader.image_columns)
+    if wanted <= set(named(columns)):
+        return delimiter
+    header = delimiter.join(columns)
+    others = (other for other in _DELIMITERS if wanted <= set(named(next(csv.reader([header], delimiter=other)))))
+    return next(others, delimiter)
+
+
+def named(header: list[str]) -> list[str]:
+    """The names without blanks around them; one that is empty is called as pandas calls it, which writes its index so."""
+    return [name.strip() or f"Unnamed: {place}" for place, name in enumerate(header)]
 
 
 def read_list(path: Path, reader: RowReader) -> Iterator[dict]:

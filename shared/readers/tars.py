@@ -2,35 +2,42 @@
 
 import os
 import tarfile
+from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from shared.errors import DatasetError
+from shared.files.equal_keys import DerivedKey
 from shared.readers.folder import escaped, has_image_suffix
 from shared.readers.image_columns import image_prefix
 from shared.readers.json_rows import parsed
 from shared.readers.plain import carried_fields
+from shared.readers.row import Fault, RowReader
 
 _TEXTS = ("txt", "caption")
+_MOST_NAMED = 4  # in a sentence
+_MOST_COUNTED = 1000
 
 
-def read_tar(path: Path, image_key: str | None, more_images: tuple[str, ...] = ()) -> Iterator[dict]:
+def read_tar(path: Path, reader: RowReader) -> Iterator[dict]:
     """Items of an uncompressed tar: neighbours with one name up to its first dot, folders included.
 
-    That name is the key. The photograph is the member whose rest of the name is `image_key`, else the first
-    with an image suffix; the fields of .json members are merged and a .txt or .caption member becomes
-    "caption". A group without a photograph is no item, unless `image_key` is None. With `more_images`, each of them and
-    `image_key` is the rest of a member's name, with or without its image suffix; a group that lacks one is "unreadable".
+    That name is the key. The fields of .json members are merged and a .txt or .caption member becomes "caption". The
+    photograph is the member whose rest of the name is the reader's image_key, with or without its image suffix; where none
+    is, the only image, or the only one whose rest is a suffix alone (.jpg beside .depth.jpg); what it passes over is said.
+    A group of several images that this does not settle is "unreadable", and one of none is no item, unless there is no
+    image_key. With `more_images` each of them names a member likewise; a group that lacks one is "unreadable".
     Raises DatasetError for a tar that is not whole.
     """
+    groups = _Groups(path, reader)
     with open(path, "rb") as file:
         for key, group in groupby(_members(file, path), key=lambda member: member[0]):
-            members = {extension: member for _, extension, member in group}
-            item = _item(path, file, key, members, image_key, more_images)
+            item = groups.item(file, key, [(extension, member) for _, extension, member in group])
             if item is not None:
                 yield item
+    groups.say()
 
 
 def _members(file: Any, path: Path) -> Iterator[tuple[str, str, tarfile.TarInfo]]:
@@ -53,48 +60,103 @@ def _members(file: Any, path: Path) -> Iterator[tuple[str, str, tarfile.TarInfo]
         raise DatasetError(f"{path} is cut off or damaged at byte {end}")
 
 
-def _item(
-    path: Path,
-    file: Any,
-    key: str,
-    members: dict[str, tarfile.TarInfo],
-    image_key: str | None,
-    more_images: tuple[str, ...],
-) -> dict | None:
-    images = [extension for extension in members if has_image_suffix("x." + extension)]
-    item: dict = {}
-    texts: dict = {}
-    try:
-        for extension, member in members.items():
-            kind = extension.rpartition(".")[2].lower()
-            if kind == "json":
-                fields = parsed(_content(file, member), f"the member {member.name} of {path.name}")
-                item |= carried_fields(fields, str(path.parent)) if isinstance(fields, dict) else {}
-            elif kind in _TEXTS:
-                texts.setdefault("caption", _content(file, member).decode().strip())
-    except (DatasetError, UnicodeDecodeError) as error:
-        item["unreadable"] = str(error)
-    item = {"key": "", **texts, **item}
-    if image_key is not None:
-        if not images:
-            return None
-        if not more_images and image_key not in images:
-            image_key = images[0]
-        item |= _images(path, key, members, images, (image_key, *more_images))
-    item["key"] = escaped(key)
-    return item
+class _Groups:
+    """Makes an item of each group of members, and counts what it passes over."""
+
+    def __init__(self, path: Path, reader: RowReader):
+        self.path, self.reader = path, reader
+        self.without_image: Counter[str] = Counter()  # the rest of a member's name -> groups
+        self.example = ""
+        self.left_out: Counter[tuple[str, str]] = Counter()  # (taken, passed over) -> groups
+
+    def item(self, file: Any, key: str, group: list[tuple[str, tarfile.TarInfo]]) -> dict | None:
+        members = dict(group)
+        images = [extension for extension in members if has_image_suffix("x." + extension)]
+        item = self._said(file, members)
+        if self.reader.image_key is not None:
+            if not images:
+                for extension in members:
+                    count(self.without_image, extension)
+                self.example = self.example or escaped(key)
+                return None
+            item |= self._photograph(key, members, images, len(group) > len(members))
+        item["key"] = DerivedKey(escaped(key))
+        return item
+
+    def say(self) -> None:
+        """What was passed over."""
+        if self.without_image:
+            kinds = ", ".join(f"{count} .{kind}" for kind, count in self.without_image.most_common(_MOST_NAMED))
+            self.reader.say(
+                f"{self.path.name}: passed over what has no photograph beside it under its name: {kinds}; "
+                f'as "{self.example}" (tar --sort=name puts them side by side)'
+            )
+        for (taken, left), count in self.left_out.most_common(_MOST_NAMED):
+            self.reader.say(
+                f"{self.path.name}: {count} items have several images; .{taken} was taken and {left} passed over "
+                "(image_key names another)"
+            )
+
+    def _said(self, file: Any, members: dict[str, tarfile.TarInfo]) -> dict:
+        item: dict = {}
+        texts: dict = {}
+        try:
+            for extension, member in members.items():
+                kind = extension.rpartition(".")[2].lower()
+                if kind == "json":
+                    fields = parsed(_content(file, member), f"the member {member.name} of {self.path.name}")
+                    item |= carried_fields(fields, str(self.path.parent)) if isinstance(fields, dict) else {}
+                elif kind in _TEXTS:
+                    texts.setdefault("caption", _content(file, member).decode().strip())
+        except (DatasetError, UnicodeDecodeError) as error:
+            item["unreadable"] = str(error)
+        return {"key": "", **texts, **item}
+
+    def _photograph(self, key: str, members: dict, images: list[str], has_doubles: bool) -> dict:
+        """Where the item's images are, or why that cannot be said."""
+        first, *more = self.reader.image_columns
+        where = f"{escaped(key)} in {self.path.name}"
+        if has_doubles:
+            return {"unreadable": Fault(f"{where} has two members of one name; each photograph needs its own")}
+        if more:
+            taken = [_named(column, images) for column in (first, *more)]
+            if None in taken:
+                missing = (first, *more)[taken.index(None)]
+                return {"unreadable": f'{where} has no image "{missing}", but {", ".join(images)}'}
+        else:
+            name = _named(first, images) or _only(images) or _only([name for name in images if "." not in name])
+            if name is None:
+                return {"unreadable": Fault(self._undecided(where, images))}
+            if len(images) > 1 and _named(first, images) is None:
+                count(self.left_out, (name, ", ".join(f".{other}" for other in images if other != name)))
+            taken = [name]
+        found: dict = {}
+        for place, (column, name) in enumerate(zip((first, *more), taken, strict=True)):
+            prefix = image_prefix(place, column)
+            found[f"{prefix}_path"] = str(self.path)
+            found[f"{prefix}_member"] = {"offset": members[name].offset_data, "size": members[name].size}
+        return found
+
+    def _undecided(self, where: str, images: list[str]) -> str:
+        shown = ", ".join(f".{name}" for name in images[:_MOST_NAMED]) + (", ..." if len(images) > _MOST_NAMED else "")
+        return (
+            f"{where} has {len(images)} images: {shown}. Name one of them with image_key ({images[0]}); or, where each is a "
+            "photograph of its own, rename them: a name ends at its first dot"
+        )
 
 
-def _images(path: Path, key: str, members: dict, images: list[str], columns: tuple[str, ...]) -> dict:
-    found: dict = {}
-    for place, column in enumerate(columns):
-        name = next((name for name in images if column in (name, name.rpartition(".")[0])), None)
-        if name is None:
-            return {"unreadable": f'{escaped(key)} in {path.name} has no image "{column}", but {", ".join(images)}'}
-        prefix = image_prefix(place, column)
-        found[f"{prefix}_path"] = str(path)
-        found[f"{prefix}_member"] = {"offset": members[name].offset_data, "size": members[name].size}
-    return found
+def count(counter: Counter, name: Any) -> None:
+    """Up to a number of names; a tar whose names never repeat would fill the memory."""
+    if name in counter or len(counter) < _MOST_COUNTED:
+        counter[name] += 1
+
+
+def _named(column: str, images: list[str]) -> str | None:
+    return next((name for name in images if column in (name, name.rpartition(".")[0])), None)
+
+
+def _only(images: list[str]) -> str | None:
+    return images[0] if len(images) == 1 else None
 
 
 def _content(file: Any, member: tarfile.TarInfo) -> bytes:

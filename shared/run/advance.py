@@ -4,11 +4,13 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 
 from shared.errors import RunError
 from shared.files.crashes import recover
+from shared.files.equal_keys import EqualKeys, with_suffixes
 from shared.files.small_files import write_json
 from shared.files.states import FAILED, OPEN, item_states
 from shared.files.step_folder import StepFolder
@@ -127,10 +129,30 @@ def read_input(run: Run, say: Callable[[str], None], at_most: int | None) -> Non
     run.input.folder.mkdir(parents=True, exist_ok=True)
     run.input.proof_path.unlink(missing_ok=True)  # it tells of the table that is about to go
     with unread(run, None, say):
-        table = Table.write(path, islice(run.source.items(say), at_most), run.folder, name=run.source.path.name)
+        table = write_items(run, path, say, at_most)
     write_settings(run.input.settings_path, input_settings(run), {})
     write_json(run.input.proof_path, {"items": len(table), "digest": digest})
     say(f"{len(table)} items in {run.source.path}")
+
+
+def write_items(run: Run, path: Path, say: Callable[[str], None], at_most: int | None) -> Table:
+    """The input as a table; where names derived for rows are equal it is read once more, for their suffixes."""
+    suffixes: dict[int, str] = {}
+    while True:
+        said: list[str] = []
+        rows = with_suffixes(islice(run.source.items(said.append), at_most), suffixes)
+        try:
+            table = Table.write(path, rows, run.folder, name=run.source.path.name)
+        except EqualKeys as equal:
+            for row, count in equal.counts.items():
+                suffixes[row] = suffixes.get(row, "") + f"-{count}"
+            continue
+        if suffixes:
+            example = table[min(suffixes)]["key"]
+            said.append(f'{len(suffixes)} items have the name of another, and a number behind it: "{example}"')
+        for sentence in said:
+            say(sentence)
+        return table
 
 
 def prepare(step: Step, say: Callable[[str], None], is_begun: bool) -> tuple[int, int]:

@@ -61,16 +61,34 @@ def test_json_of_any_form_gives_the_same_items(tmp_path, name, text):
 @pytest.mark.parametrize(
     ("name", "text", "sentence"),
     [
-        ("r.jsonl", '{"image":"a"}\n\n{"image":\n', "line 3 of r.jsonl is not JSON"),
-        ("r.jsonl", '{"image":"a"}\n["b"]\n', "line 2 of r.jsonl is not a JSON object"),
+        ("r.jsonl", '\n{"image":\n', "line 2 of r.jsonl is not JSON"),
+        ("r.jsonl", '["a"]\n["b"]\n', "line 1 of r.jsonl is not a JSON object"),
         ("r.jsonl", '{"photo":"a"}\n', 'no column "image" in {folder}/r.jsonl; there are (photo)'),
-        ("r.json", '[{"image":"a"},', "r.json is not JSON"),
-        ("r.json", '[{"image":"a"}] x', "r.json is not JSON"),
-        ("r.json", '{"data": [{"image":"a"}', "r.json is not JSON"),
+        ("r.json", '[{"image":"a"},', "r.json is not JSON after entry 1"),
+        ("r.json", '[{"image":"a"}] x', "r.json is not JSON after entry 1"),
+        ("r.json", '{"data": [{"image":"a"}', "r.json is not JSON after entry 1"),
         ("r.json", '["a.jpg"]', "entry 1 of r.json is not a JSON object"),
         ("r.json", '"a"', 'r.json is not a list of objects, or {{"data": [...]}}'),
         ("r.json", "", 'r.json is not a list of objects, or {{"data": [...]}}'),
-        ("r.json", '{"rows": []}', "there is nothing in {folder}/r.json"),
+        (
+            "r.json",
+            '{"rows": []}',
+            "r.json is an object of 'rows'; what is read is a list of objects: jq .rows r.json > ",
+        ),
+        ("r.json", '{"data": []}', "there is nothing in {folder}/r.json"),
+        ("r.json", "{}", "r.json is an object of nothing"),
+        (
+            "r.json",
+            '{"info": {}, "licenses": [], "images": [{"id": 1, "file_name": "a.jpg"}], "annotations": []}',
+            "r.json is an object of 'info', 'licenses', 'images', 'annotations', as COCO has it; take the list: "
+            "jq .images r.json > images.json, with image_key: file_name",
+        ),
+        (
+            "r.json",
+            '{"image": {"0": "a.jpg"}, "text": {"0": "b"}}',
+            "r.json is an object of 'image', 'text', as pandas writes it by columns; what is read is a list of objects: "
+            'to_json(..., orient="records")',
+        ),
     ],
 )
 def test_a_wrong_json_is_refused_with_its_place(tmp_path, name, text, sentence):

@@ -1,5 +1,6 @@
 """Tars, and what img2dataset leaves."""
 
+import io
 import json
 import os
 import subprocess
@@ -16,6 +17,7 @@ from shared.containers import read_member
 from shared.dataset import DatasetError, Source
 from tests.conftest import ROOT
 from tests.readers.stored import KINDS, items, write_table, write_tar
+from tests.run.small_runs import read_step_0
 
 
 @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
@@ -47,8 +49,8 @@ def test_a_tar_gives_an_item_for_each_name(tmp_path, form):
         {"key": "a.b/002", "caption": "schön", "image_path": str(path), "image_member": None},
         {"key": deep, "image_path": str(path), "image_member": None},
     ]
-    assert [read_member(row) for row in found] == [b"first", b"", b"mask"]
-    assert read_member(items(path, image_key="JPEG")[-1]) == b"third"
+    assert [read_member(row) for row in found] == [b"first", b"", b"third"]
+    assert read_member(items(path, image_key="seg")[-1]) == b"mask"
     assert [row["key"] for row in items(path, image_key=None)] == ["a/001", "a.b/002", "words", deep]
 
 
@@ -189,3 +191,86 @@ def test_what_img2dataset_downloads_to_tars_is_read_from_the_tars(tmp_path):
         downloaded(2),
     ]
     assert [read_member(row) for row in found] == [bytes([0]), bytes([2])]
+
+
+PHOTOGRAPH, DEPTH, WORDS = b"photograph", b"depth", b"words"
+
+
+def read_and_said(path: Path, **options) -> tuple[list[dict], list[str]]:
+    said: list[str] = []
+    return list(Source(str(path), **options).items(said.append)), said
+
+
+@pytest.mark.parametrize("order", [("depth.jpg", "jpg"), ("jpg", "depth.jpg")])
+def test_of_several_images_the_plain_one_is_taken_and_that_is_said(tmp_path, order):
+    contents = {"jpg": PHOTOGRAPH, "depth.jpg": DEPTH, "json": b"{}"}
+    members = {f"{number}.{name}": contents[name] for number in range(3) for name in (*order, "json")}
+    path = write_tar(tmp_path / "x.tar", members)
+    found, said = read_and_said(path)
+    assert [read_member(item) for item in found] == [PHOTOGRAPH] * 3
+    assert said == [
+        "x.tar: 3 items have several images; .jpg was taken and .depth.jpg passed over (image_key names another)"
+    ]
+    found, said = read_and_said(path, image_key="depth")
+    assert ([read_member(item) for item in found], said) == ([DEPTH] * 3, [])
+
+
+def test_several_images_that_nothing_tells_apart_are_asked_for(tmp_path):
+    members = {f"{number}.{name}.png": name.encode() for number in range(2) for name in ("rgb", "seg")}
+    path = write_tar(tmp_path / "x.tar", members)
+    with pytest.raises(DatasetError) as caught:
+        items(path)
+    assert str(caught.value) == (
+        "0 in x.tar has 2 images: .rgb.png, .seg.png. Name one of them with image_key (rgb.png); or, where each is a "
+        "photograph of its own, rename them: a name ends at its first dot"
+    )
+    assert [read_member(item) for item in items(path, image_key="rgb")] == [b"rgb", b"rgb"]
+
+
+def test_photographs_whose_names_make_them_one_item_are_an_error_that_says_so(tmp_path):
+    path = write_tar(tmp_path / "x.tar", {f"IMG.{number:04}.jpg": PHOTOGRAPH for number in range(9)})
+    with pytest.raises(
+        DatasetError, match=r"IMG in x\.tar has 9 images: \.0000\.jpg, .*\.\.\.\. Name one .*rename them"
+    ):
+        items(path)
+
+
+def test_one_group_that_cannot_be_decided_fails_alone(tmp_path):
+    members = {"a.jpg": PHOTOGRAPH, "b.1.jpg": DEPTH, "b.2.jpg": DEPTH, "c.jpg": PHOTOGRAPH}
+    found = items(write_tar(tmp_path / "x.tar", members))
+    assert [(item["key"], "unreadable" in item) for item in found] == [("a", False), ("b", True), ("c", False)]
+
+
+def test_two_members_of_one_name_are_not_decided_silently(tmp_path):
+    path = tmp_path / "x.tar"
+    with tarfile.open(path, "w") as tar:
+        for name in ("a.jpg", "b.jpg", "b.jpg"):
+            member = tarfile.TarInfo(name)
+            member.size = 1
+            tar.addfile(member, io.BytesIO(b"1"))
+    found = items(path)
+    assert [item.get("unreadable") for item in found] == [
+        None,
+        "b in x.tar has two members of one name; each photograph needs its own",
+    ]
+
+
+def test_words_without_a_photograph_beside_them_are_counted(tmp_path):
+    members = {"a.jpg": PHOTOGRAPH, "b.jpg": PHOTOGRAPH, "a.txt": WORDS, "b.txt": WORDS}
+    found, said = read_and_said(write_tar(tmp_path / "x.tar", members))
+    assert [item["key"] for item in found] == ["a", "b"]
+    assert said == [
+        "x.tar: passed over what has no photograph beside it under its name: 2 .txt; "
+        'as "a" (tar --sort=name puts them side by side)'
+    ]
+
+
+def test_names_that_two_tars_share_get_a_number(tmp_path):
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    for name in ("0.tar", "1.tar"):
+        write_tar(shards / name, {"a.jpg": name.encode(), "b.jpg": name.encode()})
+    table = read_step_0(tmp_path / "run", shards)
+    assert [(row["key"], read_member(row)) for row in table] == [
+        ("a", b"0.tar"), ("b", b"0.tar"), ("a-2", b"1.tar"), ("b-2", b"1.tar"),
+    ]  # fmt: skip
