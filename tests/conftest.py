@@ -16,6 +16,7 @@ import yaml
 
 # Tests run side by side; threads of theirs that wait for one another would take the cores from the others.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes would compile the project's modules
 
 from tests import tiny_diffusion
 

@@ -147,6 +147,7 @@ def test_a_second_run_does_nothing(default_run):
     assert hashes(default_run.output) == before
 
 
+@pytest.mark.slow
 def test_your_own_photographs_in_any_folder(project, tmp_path):
     photographs = tmp_path / "my photos"
     for name, source in (("indoor/a.JPG", "coffee.jpg"), ("b c.jpeg", "cat.jpg")):

@@ -67,8 +67,13 @@ class Filter(Worker):
         Field(description="top: the best; diverse: the best of each kind of light, as varied as all are"),
     ] = "top"
     duplicates: Annotated[
-        Literal["once", "all"], Field(description="of near-duplicates keep the best; or all of them, in one split")
+        Literal["once", "all"],
+        Field(description="of near-duplicates keep the largest, of equal ones the best; or all of them, in one split"),
     ] = "once"
+    graphics: Annotated[
+        Literal["pass_over", "keep"],
+        Field(description="what is no photograph: floor plans, drawings, screenshots, text pages, plain colours"),
+    ] = "pass_over"
     min_size: Annotated[NonNegativeInt, Field(description="keep none whose shorter side is less, in pixels")] = 0
     min_sharpness: Annotated[
         float, Field(ge=0, le=1, description="keep none less sharp, 0 to 1; 0.3 leaves out what is blurred")
@@ -104,6 +109,7 @@ class Filter(Worker):
             "num_images",
             "select",
             "duplicates",
+            "graphics",
             "min_size",
             "min_sharpness",
             "no_save_scores",
@@ -190,7 +196,7 @@ class Filter(Worker):
         from shared.selection.pictures import write_pictures
         from shared.selection.ranking import statistics
 
-        limits = Limits(self.min_size, self.min_sharpness, self.faces, self.duplicates)
+        limits = Limits(self.min_size, self.min_sharpness, self.faces, self.duplicates, self.graphics)
         count = min(self.num_images, sum(self.split_counts or (self.num_images,)))
         choice = Choice.of(rows, limits, self.select, count)
         kept, scores = choice.kept, choice.measured.scores

@@ -80,7 +80,9 @@ def install(*words: str) -> None:
         pip = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uv"]
         if run_here(pip).returncode:
             give_up("cannot install uv; is the network there?")
-    if run_here([uv, "pip", "install", "--quiet", "--python", str(VENV / "bin" / "python"), *words]).returncode:
+    # Compiled here, or each of the many processes would compile what it imports, where Python may not write bytecode.
+    options = ["--quiet", "--compile-bytecode", "--python", str(VENV / "bin" / "python")]
+    if run_here([uv, "pip", "install", *options, *words]).returncode:
         give_up("the packages could not be installed; is the network there?")
 
 

@@ -76,7 +76,7 @@ class _Groups:
         if self.reader.image_key is not None:
             if not images:
                 for extension in members:
-                    count(self.without_image, extension)
+                    add_to(self.without_image, extension)
                 self.example = self.example or escaped(key)
                 return None
             item |= self._photograph(key, members, images, len(group) > len(members))
@@ -128,7 +128,7 @@ class _Groups:
             if name is None:
                 return {"unreadable": Fault(self._undecided(where, images))}
             if len(images) > 1 and _named(first, images) is None:
-                count(self.left_out, (name, ", ".join(f".{other}" for other in images if other != name)))
+                add_to(self.left_out, (name, ", ".join(f".{other}" for other in images if other != name)))
             taken = [name]
         found: dict = {}
         for place, (column, name) in enumerate(zip((first, *more), taken, strict=True)):
@@ -145,7 +145,7 @@ class _Groups:
         )
 
 
-def count(counter: Counter, name: Any) -> None:
+def add_to(counter: Counter, name: Any) -> None:
     """Up to a number of names; a tar whose names never repeat would fill the memory."""
     if name in counter or len(counter) < _MOST_COUNTED:
         counter[name] += 1

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from shared.errors import RunError
+from shared.selection.scoring.graphics import PHOTOGRAPH
 
 if TYPE_CHECKING:
     from shared.files.table import Table
@@ -37,13 +38,15 @@ class MeasuredLight(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """The columns of n rows, in their order: 66 bytes a row, so that ten million fit."""
+    """The columns of n rows, in their order: 71 bytes a row, so that ten million fit."""
 
     scores: np.ndarray  # float64
     hashes: np.ndarray  # uint64, pHash
     mirrored: np.ndarray  # uint64, pHash of the mirror image
     fine: np.ndarray  # uint64, the finer hash
     shorter_sides: np.ndarray  # int32, pixels
+    longer_sides: np.ndarray  # int32, pixels
+    is_photograph: np.ndarray  # bool; True where an earlier version did not look
     sharpness: np.ndarray  # float32
     faces: np.ndarray  # int32, -1 where nobody looked for them
     light: MeasuredLight
@@ -51,11 +54,12 @@ class Measured(NamedTuple):
     @classmethod
     def of(cls, rows: "Table") -> "Measured":
         """Read the rows once, one at a time. Raises RunError where an earlier version made the records."""
-        kinds = ["f8", "u8", "u8", "u8", "i4", "f4", "i4", "f4", "u1", "f4", "f4", "u1", "f4", "f4"]
+        kinds = ["f8", "u8", "u8", "u8", "i4", "i4", "?", "f4", "i4", "f4", "u1", "f4", "f4", "u1", "f4", "f4"]
         table = np.fromiter(map(_columns, rows), ",".join(kinds), len(rows))
         columns = [table[name].copy() for name in table.dtype.names or ()]
-        scores, hashes, mirrored, fine, shorter_sides, sharpness, faces, *light = columns
-        return cls(scores, hashes, mirrored, fine, shorter_sides, sharpness, faces, MeasuredLight(*light))
+        names = cls._fields[:-1]
+        own = dict(zip(names, columns, strict=False))
+        return cls(**own, light=MeasuredLight(*columns[len(names) :]))
 
 
 def _columns(row: dict) -> tuple:
@@ -68,6 +72,8 @@ def _columns(row: dict) -> tuple:
         row["lighting_score"],
         *(int(row[name], 16) for name in HASHES),
         min(row["width"], row["height"]),
+        max(row["width"], row["height"]),
+        row.get("picture", PHOTOGRAPH) == PHOTOGRAPH,
         row["sharpness"],
         row.get("faces", -1),
         _number(light, "azimuth_degrees"),

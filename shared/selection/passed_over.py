@@ -1,4 +1,4 @@
-"""Photographs that are not kept whatever their score: too small, blurred, with or without faces, or there already."""
+"""What is not kept whatever its score: no photograph, too small, blurred, with or without faces, or there already."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -6,13 +6,25 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from shared.selection.measured import Measured
+from shared.selection.scoring import graphics
 
 if TYPE_CHECKING:
     from shared.files.table import Table
 
 PASSED_OVER_COLUMNS = {name: name for name in ("key", "image_path", "lighting_score", "reason", "passed_over")}
-SMALL, BLURRED, FACES, DUPLICATE = 1, 2, 3, 4
-REASONS = {SMALL: "too small", BLURRED: "not sharp", FACES: "faces", DUPLICATE: "near-duplicates"}
+SMALL, BLURRED, FACES, DUPLICATE, NO_PHOTOGRAPH = 1, 2, 3, 4, 5
+REASONS = {
+    NO_PHOTOGRAPH: "no photographs",
+    SMALL: "too small",
+    BLURRED: "not sharp",
+    FACES: "faces",
+    DUPLICATE: "near-duplicates",
+}
+# In the words of the sentence that says why.
+SAID_OF_KIND = {
+    graphics.GRAPHICS: "drawn, written or a screenshot: most of it is even, in a few colours",
+    graphics.PLAIN: "one plain colour",
+}
 
 
 class Limits(NamedTuple):
@@ -22,6 +34,7 @@ class Limits(NamedTuple):
     min_sharpness: float
     faces: Literal["any", "require", "none"]
     duplicates: Literal["once", "all"]
+    graphics: Literal["pass_over", "keep"] = "pass_over"
 
 
 class PassedOver(NamedTuple):
@@ -33,7 +46,7 @@ class PassedOver(NamedTuple):
 
     @classmethod
     def of(cls, measured: Measured, everything: np.ndarray, limits: Limits) -> "PassedOver":
-        """`everything`: (n,) indices, best first; of near-duplicates it is the best that is kept."""
+        """`everything`: (n,) indices, best first; of near-duplicates the largest is kept, of equal ones the best."""
         from shared.selection.duplicates import near_duplicate_groups
 
         reasons = np.zeros(len(everything), dtype=np.int8)
@@ -41,14 +54,18 @@ class PassedOver(NamedTuple):
             reasons[(measured.faces > 0) != (limits.faces == "require")] = FACES
         reasons[measured.sharpness < limits.min_sharpness] = BLURRED
         reasons[measured.shorter_sides < limits.min_size] = SMALL
+        if limits.graphics == "pass_over":
+            reasons[~measured.is_photograph] = NO_PHOTOGRAPH
         ranking = everything[reasons[everything] == 0]
         groups = np.arange(len(everything))
-        # Groups are told by places in the ranking, so that the first of a group is its best.
+        # Groups are told by places in this order, so that the first of a group is the one to keep.
+        pixels = measured.shorter_sides.astype(np.int64) * measured.longer_sides
+        ordered = ranking[np.argsort(-pixels[ranking], kind="stable")]
         columns = (measured.hashes, measured.mirrored, measured.fine)
-        best = ranking[near_duplicate_groups(*(column[ranking] for column in columns))]
-        groups[ranking] = best
+        first = ordered[near_duplicate_groups(*(column[ordered] for column in columns))]
+        groups[ordered] = first
         if limits.duplicates == "once":
-            reasons[ranking[best != ranking]] = DUPLICATE
+            reasons[ordered[first != ordered]] = DUPLICATE
         return cls(reasons, groups, limits)
 
     def counts(self) -> dict[str, int]:
@@ -65,6 +82,8 @@ class PassedOver(NamedTuple):
 
     def _sentence(self, row: dict, index: int, rows: "Table") -> str:
         reason = self.reasons[index]
+        if reason == NO_PHOTOGRAPH:
+            return f"it is no photograph but {SAID_OF_KIND[row['picture']]}"
         if reason == SMALL:
             side = min(row["width"], row["height"])
             return f"its shorter side has {side} pixels; min_size is {self.limits.min_size}"

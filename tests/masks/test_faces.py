@@ -26,6 +26,7 @@ def test_no_person_is_seen_in_a_cat_a_cup_or_a_rocket(name):
     assert people(getattr(data, name)()) is None
 
 
+@pytest.mark.slow
 def test_no_person_is_seen_in_patches():
     from shared.light.scenes.scenes import SCENE_FAMILIES, render
 

@@ -139,6 +139,7 @@ def test_keys_and_words_are_data_and_never_markup(tmp_path, photographs):
     assert "onerror=alert" not in re.sub(r"<script type=.*?</script>", "", (run.folder / "gallery.html").read_text())
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_bytes(tmp_path, photographs, finished):
     write_report(finished)
     path = finished.folder / "gallery.html"

@@ -161,6 +161,7 @@ def test_what_a_gate_rejects_is_shown_beside_its_photograph(tmp_path, photograph
     assert len(Page(write_report(run)).all("figure", "example pair")) == 4
 
 
+@pytest.mark.slow
 def test_what_merging_leaves_out_is_shown_with_the_reason(tmp_path, photographs):
     run = make_run(tmp_path, photographs, RELIGHT)
     finish(run, until=lambda step: step.module == "caption")
@@ -197,6 +198,7 @@ def test_what_verifies_the_choice_is_in_the_report(finished):
     assert len(shown) == 6 and all(picture.width <= cut_pictures.CUT_PICTURE_SIDE for _, _, picture in shown)
 
 
+@pytest.mark.slow
 def test_a_cut_that_is_only_looked_at_is_called_so(tmp_path, photographs, finished):
     run = make_run(tmp_path, photographs, RELIGHT.replace("min_size: 50", "cutoff: 2"))
     finish(run, until=lambda step: step.module == "degrade")

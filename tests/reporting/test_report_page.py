@@ -70,6 +70,7 @@ def test_keys_and_keywords_are_text_and_never_markup(tmp_path, photographs):
     assert " ".join(HOSTILE.split()) in page.text
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_bytes(tmp_path, photographs, finished):
     first = write_report(finished)
     before = (first.read_bytes(), first.stat().st_mtime_ns)
@@ -80,6 +81,7 @@ def test_the_same_run_gives_the_same_bytes(tmp_path, photographs, finished):
     assert write_report(other).read_bytes() == before[0]
 
 
+@pytest.mark.slow
 def test_an_unfinished_run_says_what_is_missing(tmp_path, photographs):
     run = make_run(tmp_path, photographs, RELIGHT)
     finish(run, until=lambda step: step.module == "degrade")

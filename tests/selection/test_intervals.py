@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from shared.selection import light_histograms
@@ -59,6 +60,7 @@ def test_the_photographs_of_each_interval_are_shown(tmp_path):
     assert reds == [4 * (59 - rank) for line in range(3) for rank in (20 * line + np.array([0, 4, 9, 14, 19])).tolist()]
 
 
+@pytest.mark.slow
 def test_the_histograms_of_light_show_what_is_kept_of_what_there_is(tmp_path):
     rows = lit(60)
     drawn = [

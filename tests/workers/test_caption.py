@@ -69,6 +69,7 @@ def test_a_mirrored_photograph_gets_mirrored_words(item, tmp_path):
     assert mirrored["lighting_keywords"] == expected
 
 
+@pytest.mark.slow
 def test_the_words_depend_on_the_seed_and_the_key_alone(item):
     first, again = caption(worker(), item), caption(worker(), item)
     assert first == again

@@ -89,6 +89,7 @@ def test_marigold_takes_the_place_of_flattening(models, photographs):
     assert (by_model["output_image_path"].image != by_pixels["output_image_path"].image).mean() > 0.5
 
 
+@pytest.mark.slow
 def test_the_layers_of_the_lighting_model_are_kept_on_request(models, photographs):
     made = worker(
         mask="none", method="marigold", albedo_model=models.lighting, keep=["albedo", "shading", "residual"],

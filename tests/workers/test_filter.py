@@ -35,7 +35,7 @@ def test_a_record_says_score_method_light_hashes_and_size(measured):
     row = next(row for row in measured if row["key"] == "dogs.jpg")
     assert set(row) == {
         "key", "image_path", "lighting_score", "method", "light", "light_ratings", "phash", "phash_mirrored",
-        "phash_fine", "width", "height", "sharpness",
+        "phash_fine", "width", "height", "sharpness", "picture",
     }  # fmt: skip
     assert (row["method"], row["width"], row["height"]) == ("photometric", 511, 768)
     assert 0.85 < row["lighting_score"] < 0.97
@@ -236,6 +236,7 @@ def test_options_that_make_no_sense_are_refused(tmp_path, options, message):
         collect(tmp_path, [], **options)
 
 
+@pytest.mark.slow
 def test_two_runs_in_two_folders_write_the_same_bytes(tmp_path, measured):
     one, _ = collect(tmp_path / "one", measured, num_images=8, copy_images=True)
     other, _ = collect(tmp_path / "elsewhere" / "two", measured, num_images=8, copy_images=True)

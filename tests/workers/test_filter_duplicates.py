@@ -1,4 +1,4 @@
-"""Near-duplicates: in one split, the best kept, and steady when a better one arrives."""
+"""Near-duplicates: in one split, the largest or best kept, and steady when a better one arrives."""
 
 import shutil
 
@@ -61,3 +61,34 @@ def test_a_photograph_stays_in_its_split_when_a_better_copy_of_it_arrives(tmp_pa
     ]
     # A copy whose own draw is lower takes its picture towards train, and none ever leaves train.
     assert 0 < len(moved) < 30 and all(order.index(new) < order.index(old) for old, new in moved)
+
+
+def test_of_one_picture_in_several_sizes_the_largest_is_kept_whatever_their_scores(tmp_path):
+    """A thumbnail is no target to train on."""
+    rows = [row | {"width": 1600, "height": 1200} for row in made_up(20)]
+    thumbnails = [
+        row | {"key": f"small {row['key']}", "width": 160, "height": 120, "lighting_score": 1.0} for row in rows
+    ]
+    folder, result = collect(tmp_path, thumbnails + rows)
+    assert sorted(row["key"] for row in result) == sorted(row["key"] for row in rows)
+    assert {row[4] for row in read_csv(folder / "passed_over.csv")[1:]} == {
+        f"near-duplicate of {row['key']}" for row in rows
+    }
+
+
+def test_what_is_no_photograph_is_passed_over_with_its_reason_or_kept_on_request(tmp_path, capsys):
+    rows = made_up(12)
+    kinds = {"00001.jpg": "graphics", "00002.jpg": "plain colour"}
+    assert set(kinds) < {row["key"] for row in rows}
+    rows = [row | {"picture": kinds.get(row["key"], "photograph")} for row in rows]
+    folder, result = collect(tmp_path / "without", rows)
+    assert len(result) == 10 and not set(kinds) & {row["key"] for row in result}
+    assert {row[0]: (row[3], row[4]) for row in read_csv(folder / "passed_over.csv")[1:]} == {
+        "00001.jpg": (
+            "no photographs",
+            "it is no photograph but drawn, written or a screenshot: most of it is even, in a few colours",
+        ),
+        "00002.jpg": ("no photographs", "it is no photograph but one plain colour"),
+    }
+    assert "passed over: 2 no photographs" in capsys.readouterr().out
+    assert len(collect(tmp_path / "with", rows, graphics="keep")[1]) == 12

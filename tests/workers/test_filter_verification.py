@@ -1,6 +1,7 @@
 """What the filter writes for a person to verify its choice by."""
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from tests.workers.filtering import PICTURES, best_first, collect, made_up
@@ -80,6 +81,7 @@ def test_the_distribution_shows_what_is_kept(tmp_path):
     assert (some / name).read_bytes() != (every / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_the_seed_chooses_the_photographs_shown_by_chance(tmp_path):
     rows = made_up(40)
     for number, row in enumerate(rows):

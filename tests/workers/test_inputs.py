@@ -28,6 +28,7 @@ def write_config(project, *steps: dict, **top) -> None:
     project.write_config(*steps, **{"meta_path": str(project.input), "image_key": "image"} | top)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("worker", ["template", "filter"])
 def test_a_folder_of_awkward_photographs_costs_only_those_that_are_none(project, photographs, worker):
     project.input = photographs
@@ -154,6 +155,7 @@ def test_keys_of_any_form_stay_in_the_runs_folder_and_apart(project):
     assert project.run("verify").returncode == 0
 
 
+@pytest.mark.slow
 def test_escaped_records_that_are_torn_are_made_again_in_the_next_run(project):
     (project.folder / "here.jpg").write_bytes(b"inside")
     write_table(project, [["key", "image"], ["100%", "here.jpg"], ["plain", "here.jpg"]])

@@ -98,6 +98,7 @@ def test_misuse_is_one_sentence_and_creates_nothing(call, variables, sentence):
     assert (status, sentence in said, len(said.splitlines())) == (2, True, 1), said
 
 
+@pytest.mark.slow
 def test_a_setting_of_the_command_line_stands_over_the_variable(project):
     keys = project.items(6)
     project.write_config({})

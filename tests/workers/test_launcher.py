@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import ROOT, wait_until
 
 
@@ -50,6 +52,7 @@ def test_items_that_are_added_are_the_only_ones_computed(project):
     assert [row["key"] for row in project.rows()] == keys
 
 
+@pytest.mark.slow
 def test_a_kill_file_from_before_the_launch_is_removed_with_a_line_in_the_log(project):
     keys = project.items(10)
     project.write_config({})
@@ -89,6 +92,7 @@ def test_another_number_of_workers_goes_on_with_a_half_done_run(project):
     assert sorted(key for _, _, key in project.computed()) == keys
 
 
+@pytest.mark.slow
 def test_more_workers_than_items(project):
     keys = project.items(2)
     project.write_config({})
@@ -171,6 +175,7 @@ def test_variables_override_the_config(project):
     assert json.loads((project.step / "progress4.json").read_text())["batch_size"] == 5
 
 
+@pytest.mark.slow
 def test_source_and_partition_name_the_run(project):
     project.items(3)
     project.write_config({})
@@ -179,6 +184,7 @@ def test_source_and_partition_name_the_run(project):
     assert (project.folder / "outputs" / "out_web_part7" / "step_1_toy" / "result.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_two_steps_hand_items_on_and_only_one_can_be_run(project):
     keys = project.items(8)
     project.write_config({"broken": "item0002"}, {"type": "toy", "name": "again", "config": {}})
@@ -191,6 +197,7 @@ def test_two_steps_hand_items_on_and_only_one_can_be_run(project):
     assert [row["key"] for row in project.rows("step_2_toy_again")] == [key for key in keys if key != "item0002"]
 
 
+@pytest.mark.slow
 def test_a_config_of_one_step_may_lie_in_the_runs_own_folder(project):
     keys = project.items(6)
     project.write_config({}, folder=".")

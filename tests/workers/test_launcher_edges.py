@@ -13,6 +13,8 @@ import pytest
 from tests.conftest import Project, wait_until
 from tests.plain_rights import with_plain_rights
 
+pytestmark = pytest.mark.slow  # the shorter files beside this one hold each kind once
+
 NAMES = ["with spaces", "-all\nof 'it\" $(touch hacked) *\t東京 %d"]
 
 

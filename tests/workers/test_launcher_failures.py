@@ -61,6 +61,7 @@ def test_the_batch_is_halved_when_the_gpu_memory_runs_out(project):
     assert json.loads((project.step / "progress0.json").read_text())["batch_size"] == 2
 
 
+@pytest.mark.slow
 def test_a_torn_record_is_found_and_made_again(project):
     keys = project.items(12)
     project.write_config({})

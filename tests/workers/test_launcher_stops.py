@@ -71,6 +71,7 @@ def test_ctrl_c_lets_workers_finish_what_they_have_begun(project):
     assert project.processes() == [] and project.leftovers() == []
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_does_not_wait(project):
     project.items(4)
     project.write_config({"seconds": 100, "batch_size": 1})

@@ -18,7 +18,7 @@ from shared.selection.scoring.clip_prompts import (
 )
 from shared.selection.scoring.embeddings import embedding_fields
 from shared.selection.scoring.hashes import hashes_of
-from shared.selection.scoring.photometric import number_of_faces, size_and_sharpness
+from shared.selection.scoring.photometric import number_of_faces, picture_fields
 from shared.worker import Loaded
 
 HASHED_SIZE = (128, 128)  # the hashes look at 32 x 32 and 48 x 48 pixels; more only costs time
@@ -47,7 +47,7 @@ class ClipRater:
     def load(self, item: dict) -> View:
         image = open_image(item, shorter_side=2 * self.clip.side)
         fields = self._light(item) if self.describes_light else {}
-        fields |= hashes_of(image.resize(HASHED_SIZE, reducing_gap=2.0)) | size_and_sharpness(image)
+        fields |= hashes_of(image.resize(HASHED_SIZE, reducing_gap=2.0)) | picture_fields(image)
         if self.looks_for_faces:
             fields |= number_of_faces(image)
         return View(self.clip.prepare(image), fields)

@@ -14,6 +14,7 @@ from shared.light.describe import describe
 from shared.light.enlarge import shrink
 from shared.masks.faces import FACE_SIZE as FACES_SIZE
 from shared.masks.faces import find_faces
+from shared.selection.scoring.graphics import kind_of_picture
 from shared.selection.scoring.hashes import hashes_of
 from shared.selection.scoring.score import SCORE_SIZE, rate_light
 from shared.selection.scoring.sharpness import sharpness_of
@@ -41,15 +42,17 @@ class PhotometricRater:
             "light": describe(pixels).as_dict(),
             "light_ratings": {name: round(rating, 4) for name, rating in score._asdict().items()},
             **hashes_of(image),
-            **size_and_sharpness(image),
+            **picture_fields(image),
             **(number_of_faces(image) if self.looks_for_faces else {}),
         }
 
 
-def size_and_sharpness(image: Image.Image) -> dict[str, Any]:
-    """Size as stored (`full_size` of its info) and sharpness of a photograph that was opened smaller."""
+def picture_fields(image: Image.Image) -> dict[str, Any]:
+    """Size as stored (`full_size` of its info), sharpness and kind of a picture that was opened smaller."""
     width, height = image.info["full_size"]
-    return {"width": width, "height": height, "sharpness": round(sharpness_of(np.asarray(image)), 4)}
+    pixels = np.asarray(image)
+    sharpness, kind = round(sharpness_of(pixels), 4), kind_of_picture(pixels)
+    return {"width": width, "height": height, "sharpness": sharpness, "picture": kind}
 
 
 def number_of_faces(image: Image.Image) -> dict[str, int]:

@@ -72,6 +72,7 @@ def test_a_longer_training_goes_on_where_the_shorter_one_ended(begin):
     assert same(weights_of(through.folder / "model"), weights_of(longer.folder / "model"))
 
 
+@pytest.mark.slow
 def test_a_run_may_begin_with_the_checkpoint_of_another(begin):
     first = begin("first")
     assert not train(first, stop_at=3)

@@ -104,6 +104,7 @@ def test_the_loss_does_not_hang_on_how_the_examples_are_cut_into_batches(begin):
     assert losses(whole)[-1]["loss"] == pytest.approx(losses(parts)[-1]["loss"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_cached_latents_give_the_training_that_encoding_every_time_gives(begin):
     plain = begin("plain", center_crop=True, random_flip=True)
     cached = begin("cached", center_crop=True, random_flip=True, cache_latents=True)
@@ -200,6 +201,7 @@ def test_one_loss_that_overflows_is_left_out_of_the_mean(begin):
     assert 0 < losses(step)[-1]["loss"] < 10
 
 
+@pytest.mark.slow
 def test_the_saved_model_is_the_average_of_the_weights_where_that_is_kept(begin):
     averaged, plain = begin("averaged", learning_rate=1e-3), begin("plain", learning_rate=1e-3, use_ema=False)
     assert train(averaged) and train(plain)

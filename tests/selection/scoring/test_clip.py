@@ -66,13 +66,14 @@ def test_a_record_says_score_method_model_checkpoint_hashes_and_size(tiny):
     [row] = worker.process([Loaded(item, worker.load(item))])
     assert set(row) == {
         "lighting_score", "method", "model_name", "checkpoint", "phash", "phash_mirrored", "phash_fine", "width",
-        "height", "sharpness",
+        "height", "sharpness", "picture",
     }  # fmt: skip
     assert (row["method"], row["model_name"], row["checkpoint"]) == ("clip", "tiny", str(tiny))
     assert (row["width"], row["height"]) == (511, 768)
     json.dumps(row)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["clip", "clip_antonym"])
 def test_all_but_the_score_is_that_of_the_photometric_method(tmp_path, method):
     vision = {**TINY["vision_cfg"], "image_size": 224}  # as real models have it: photographs are opened at twice that
