@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from shared.captions.engines.registry import EngineName, find_engine
+from shared.captions.engines.registry import ENGINES, EngineName, find_engine
 from shared.captions.prompts import KEYWORDS, KEYWORDS_STRUCTURED, read_prompt
 from shared.start import run
 from shared.worker import Loaded, Worker
@@ -123,7 +123,16 @@ class Caption(Worker):
     def check(self, label: str) -> None:
         from shared.errors import ConfigError
 
-        if find_engine(self.engine).needs_model_path and not self.model_path:
+        engine = find_engine(self.engine)
+        defaults = type(self)()
+        for name in sorted(engine.without_use):
+            if getattr(self, name) != getattr(defaults, name):
+                others = [other for other in ENGINES if name not in find_engine(other).without_use]
+                raise ConfigError(
+                    f"{label}: {name} is of no use to engine: {self.engine}; leave it out, or take the engine "
+                    f"that it is for ({', '.join(others)})"
+                )
+        if engine.needs_model_path and not self.model_path:
             raise ConfigError(f"{label}: engine {self.engine} needs model_path, a model on the Hub or a folder")
         if self.max_words is not None and self.max_words < self.min_words:
             raise ConfigError(f"{label}: max_words {self.max_words} is less than min_words {self.min_words}")

@@ -49,8 +49,8 @@ def advance(
     """Do everything that needs no worker. Call with the run locked, again and again until it is complete.
 
     `only`: these steps and no others. `begun`: the steps whose failures this launch has made open already. `at_most`: items
-    of the input. `again`: collect also what is up to date. `processes`: how many will work together where they do. Raises
-    RunError, DatasetError.
+    of the input. `again`: collect also what is up to date, and try no failure again. `processes`: how many will work
+    together where they do. Raises RunError, DatasetError.
     """
     if not begun or not run.input.result_path.exists():  # once in a launch
         read_input(run, say, at_most)
@@ -67,7 +67,7 @@ def advance(
         elif step.worker.runs_together:
             left, failed = prepare_together(step, processes, is_begun=step.number in begun), 0
         else:
-            left, failed = prepare(step, say, is_begun=step.number in begun)
+            left, failed = prepare(step, say, is_begun=again or step.number in begun)
         if left == 0:
             is_new, left = collect(step, say, again)
             reached.collected += is_new

@@ -13,7 +13,7 @@ from shared.errors import ConfigError
 from shared.files.lookup import ROOT, found_options
 from shared.readers.image_columns import image_columns
 from shared.run.spelling import nearest
-from shared.run.step_types import find_worker, step_types
+from shared.run.step_types import NEEDED_OPTIONS, find_worker, step_types
 
 RUN_KEYS = ("meta_path", "meta_folder", "image_key", "key_column", "seed", "folder", "steps")
 STEP_KEYS = ("type", "name", "config")
@@ -110,6 +110,12 @@ def load_step(number: int, entry: Any, config: RunConfig, overrides: dict, unuse
         raise ConfigError(f"{label}: no provider {preset!r}{nearest(str(preset), presets())}")
     options = {**renamed(read_preset(preset), worker_class, label), **options}
     check_keys(options, option_names(worker_class), label, "option")
+    needed = NEEDED_OPTIONS.get(entry["type"])
+    if needed and needed not in options:
+        raise ConfigError(
+            f"{label}: {entry['type']} needs the option {needed!r}, or a name or provider that brings it "
+            f"({', '.join(presets())})"
+        )
     try:
         on_disk = found_options(options, config.path.resolve().parent)
     except ValueError as error:

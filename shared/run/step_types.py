@@ -9,6 +9,8 @@ from shared.errors import ConfigError
 from shared.run.spelling import nearest
 
 ALIASES = {"ImageCaptioner": "caption", "ImageGenerator": "generate", "TextGenerator": "text"}
+# Of a type that is called after what it makes, nobody would guess the default.
+NEEDED_OPTIONS = {"ImageCaptioner": "engine"}
 
 
 def find_worker(type_name: str, where: str) -> type:
@@ -16,7 +18,8 @@ def find_worker(type_name: str, where: str) -> type:
     module = ALIASES.get(type_name, type_name)
     worker = worker_of(module) if module in files() else None
     if worker is None:
-        raise ConfigError(f"{where}: no type {type_name!r}{nearest(type_name, [*step_types(), *ALIASES])}")
+        known = [*step_types(), *(alias for alias, file in ALIASES.items() if file in files())]
+        raise ConfigError(f"{where}: no type {type_name!r}{nearest(type_name, known)}")
     return worker
 
 

@@ -215,3 +215,35 @@ def test_help_lists_every_option_with_its_default_and_what_is_allowed():
     assert [line.strip() for line in lines[:3]] == [
         "batch_size = 1", "int, above 0", "items that go through process() together",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("step", "sentence"),
+    [
+        (
+            "type: caption\n    config: {model_path: llava-hf/llava-1.5-7b-hf}",
+            "model_path is of no use to engine: photometric",
+        ),
+        (
+            "type: caption\n    config: {temperature: 0.7}",
+            "temperature is of no use to engine: photometric; leave it out, or",
+        ),
+        ("type: caption\n    config: {prompt: What light?}", "that it is for (vllm, server, transformers)"),
+        (
+            "type: caption\n    config: {engine: vllm, model_path: a, num_workers: 9}",
+            "num_workers is of no use to engine: vllm",
+        ),
+        ("type: ImageCaptioner\n    config: {}", "ImageCaptioner needs the option 'engine', or a name or provider"),
+        ("type: ImageCaptioner\n    name: llava\n    config: {}", "(mistral, openai, qwen3vl, qwen3vl-server)"),
+        ("type: ImageGenerator\n    config: {}", "no type 'ImageGenerator'; did you mean 'ImageCaptioner'?"),
+    ],
+)
+def test_no_option_is_passed_over_in_silence(load, step, sentence):
+    with pytest.raises(ConfigError) as caught:
+        load(STEP + step)
+    assert sentence in str(caught.value)
+
+
+def test_a_name_may_bring_the_engine(load):
+    [step] = load(STEP + "type: ImageCaptioner\n    name: qwen3vl\n    config: {}").steps
+    assert step.worker.engine == "vllm"

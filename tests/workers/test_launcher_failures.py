@@ -76,3 +76,16 @@ def test_a_torn_record_is_found_and_made_again(project):
     assert sorted(key for _, _, key in project.computed()[12:]) == ["item0003", "item0005", "item0006"]
     assert [row["key"] for row in project.rows()] == keys
     assert "1 foreign" in done.stdout
+
+
+def test_merging_after_a_failure_makes_the_tables_and_tells_of_it(project):
+    keys = project.items(5)
+    project.write_config({"broken": "item0002"})
+    assert project.run().returncode == 3
+    (project.step / "result.jsonl").unlink()
+    for _ in range(2):
+        done = project.run("merge")
+        assert done.returncode == 3, done.stdout
+        assert [row["key"] for row in project.rows()] == [key for key in keys if key != "item0002"]
+        assert [path.name for path in (project.step / "failures").iterdir()] == ["item0002.json"]
+    assert len(project.computed()) == 5

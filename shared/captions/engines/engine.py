@@ -57,6 +57,9 @@ class Answer(NamedTuple):
     found: dict[str, Any] | None = None
 
 
+OF_SERVERS = frozenset({"vllm_url", "num_workers", "request_seconds", "key_variable", "field_names"})
+
+
 class Engine(ABC):
     """Takes questions as long as it has room, and gives the answers back in any order, each as soon as it is there.
 
@@ -66,6 +69,7 @@ class Engine(ABC):
 
     needs_model_path: ClassVar[bool] = True
     reads_prompts: ClassVar[bool] = True  # and its answers are a model's, to be checked
+    without_use: ClassVar[frozenset[str]] = frozenset()  # options of a caption step that are for other engines
 
     @classmethod
     def made_for(cls, options: Any) -> "Engine":

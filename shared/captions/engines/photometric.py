@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image
 
-from shared.captions.engines.engine import Answer, Engine, Question
+from shared.captions.engines.engine import OF_SERVERS, Answer, Engine, Question
 from shared.forecast import Forecast
 from shared.images import open_image
 from shared.seeding import item_rng
@@ -22,6 +22,12 @@ class Photometric(Engine):
 
     needs_model_path: ClassVar[bool] = False
     reads_prompts: ClassVar[bool] = False
+    without_use: ClassVar[frozenset[str]] = OF_SERVERS | {
+        "model_path", "prompt", "system_prompt", "structured", "hints", "min_words", "max_words", "retries", "temperature",
+        "top_p", "top_k", "repetition_penalty", "max_tokens", "max_pixels", "max_model_len", "max_num_seqs",
+        "tensor_parallel_size", "gpu_memory_utilization", "dtype", "trust_remote_code", "offload", "engine_options",
+        "price_prompt", "price_completion",
+    }  # fmt: skip
 
     def __init__(self, seed: int, batch_size: int = 8):
         self.seed, self.batch_size = seed, batch_size

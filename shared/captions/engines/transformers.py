@@ -4,9 +4,9 @@ import json
 import logging
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from shared.captions.engines.engine import Answer, Engine, Question
+from shared.captions.engines.engine import OF_SERVERS, Answer, Engine, Question
 from shared.captions.engines.row_sampling import penalty_of, row_sampler
 from shared.errors import is_out_of_memory
 from shared.forecast import Forecast, Model
@@ -24,6 +24,13 @@ class Transformers(Engine):
 
     `offload` keeps on the CPU what the GPU has no room for. `options` are further arguments of from_pretrained.
     """
+
+    without_use: ClassVar[frozenset[str]] = OF_SERVERS | {
+        "max_num_seqs",
+        "gpu_memory_utilization",
+        "tensor_parallel_size",
+        "max_model_len",
+    }
 
     def __init__(
         self,

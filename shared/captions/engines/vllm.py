@@ -7,9 +7,9 @@ import threading
 import time
 from multiprocessing import connection
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from shared.captions.engines.engine import Answer, Engine, Question
+from shared.captions.engines.engine import OF_SERVERS, Answer, Engine, Question
 from shared.errors import EngineError, RunError
 from shared.forecast import Forecast, Model
 from shared.models.loading import loading
@@ -27,6 +27,8 @@ class Vllm(Engine):
     one. `options` are further arguments of vLLM's own (EngineArgs). `asks_again`: the same image is asked about several times,
     so what was computed of it is kept. The engine proper runs in a process of its own, unless VLLM_ENABLE_V1_MULTIPROCESSING=0.
     """
+
+    without_use: ClassVar[frozenset[str]] = OF_SERVERS | {"offload"}
 
     def __init__(
         self,
