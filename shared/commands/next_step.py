@@ -42,6 +42,10 @@ def take_stock(arguments: argparse.Namespace, run: Run, variables: Variables, ag
         next(run.source.items())  # raises when there is nothing to read
         if variables.on_change != "redo":
             check_changes(run, variables.on_change, say)
+        if not all(step.result_path.exists() for step in only or run.steps):
+            from shared.doctor.examination import look_before
+
+            look_before(run, " ".join(slot.gpus for slot in slots), variables.steps, variables.at_most, say)
     with run.locked(say):
         if arguments.first:
             check_changes(run, variables.on_change, say)

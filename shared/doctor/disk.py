@@ -1,16 +1,18 @@
 """The run's folder: room, locks, and whether its file names are kept apart."""
 
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from shared.doctor.finding import Finding, fail, ok, size, warn
 from shared.files.claims import Claims
 from shared.files.lookup import ROOT
 
+WORTH_SAYING = 100 * 2**20  # bytes; less than that is nobody's concern
 LEAST = 2**30  # bytes that should be free however little a run writes
 
 
@@ -46,6 +48,19 @@ def check_disk(folder: Path, expected: float | None) -> Iterator[Finding]:
         yield fail(
             f"{place} does not keep upper and lower case apart: keys that differ only in case would share a record"
         )
+
+
+def check_room(folder: Path, expected: float, say: Callable[[str], None]) -> Iterator[Finding]:
+    """Room for what a run is about to write, said where it is much; and files that may still be made."""
+    place = existing(folder)
+    free, files = shutil.disk_usage(place).free, os.statvfs(place)
+    if free < expected:
+        way_out = "free some, or take another OUTPUT_DIR"
+        yield fail(f"{size(free)} free under {place}, and the run writes about {size(expected)}; {way_out}")
+    elif files.f_files and not files.f_favail:
+        yield fail(f"no file can be made under {place}, its inodes are used up; take another OUTPUT_DIR")
+    elif expected > WORTH_SAYING:
+        say(f"the run writes about {size(expected)}; {size(free)} free under {place}")
 
 
 def existing(folder: Path) -> Path:

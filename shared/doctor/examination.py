@@ -1,24 +1,26 @@
 """All checks of a run, in the order in which a person would mend what they find."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from shared.doctor.disk import check_disk
+from shared.doctor.disk import check_disk, check_room
 from shared.doctor.finding import Finding, fail, guarded, ok, warn
 from shared.doctor.hub import Hub
 from shared.doctor.machine import Gpu, check_gpus, check_machine, check_python, find_gpus, gpus_of_workers, memory
 from shared.doctor.memory import Sized, check_memory
 from shared.doctor.models import check_model
-from shared.doctor.packages import check_core_packages, check_model_packages, installed, missing
+from shared.doctor.packages import check_core_packages, check_model_packages, command, installed, missing
 from shared.doctor.probe import RECORD_BYTES, Probe
 from shared.doctor.sample import Sample, take_sample
 from shared.doctor.servers import check_server
 from shared.doctor.weights import StoredWeights
+from shared.errors import RunError
 from shared.forecast import Forecast
 from shared.loop.progress import clock
 from shared.run.run import Run, Step
 
 BYTES_OF_PIXEL = 1.6  # of a photograph as PNG
+SECONDS_BEFORE_RUN = 1.0  # for counting the input; of one that is larger, what it leaves cannot be told so soon
 
 
 def examine(run: Run, workers: str = "", only: str = "", at_most: int | None = None, is_quick: bool = False) -> int:
@@ -32,6 +34,18 @@ def examine(run: Run, workers: str = "", only: str = "", at_most: int | None = N
         print(finding, flush=True)
         marks.add(finding.mark)
     return 1 if "FAIL" in marks else 0
+
+
+def look_before(run: Run, workers: str, only: str, at_most: int | None, say: Callable[[str], None]) -> None:
+    """What would stop a run after it has begun, looked at before: keys, models, packages, GPUs, servers and the disk.
+
+    Nothing is loaded or tried, and steps that have their result are passed over. Raises RunError with what is in the way.
+    """
+    examination = Examination(run, workers, only, at_most, is_quick=True)
+    examination.steps = [step for step in examination.steps if not step.result_path.exists()]
+    wrong = [finding.sentence for finding in examination.obstacles(say) if finding.mark == "FAIL"]
+    if wrong:
+        raise RunError("; ".join(wrong))
 
 
 class Examination:
@@ -64,6 +78,33 @@ class Examination:
             yield from guarded(f"{step.label}: its models", self.check_step, step)
         yield from guarded("the input", self.check_input)
         yield from guarded("what the run will cost", self.check_costs)
+
+    def obstacles(self, say: Callable[[str], None]) -> Iterator[Finding]:
+        for step in self.run.steps:
+            yield from guarded(f"{step.label}: what it needs", self.look_ahead, step)
+        if any(self.forecast(step).models for step in self.steps):
+            yield from guarded("the GPUs", self.check_gpus)
+            needed = {name for step in self.steps for model in self.forecast(step).models for name in model.packages}
+            if lacking := missing(needed, bool(self.gpus)):  # one of another version may do
+                yield fail(f"packages: {', '.join(lacking)} missing; mend with: {command('-r requirements.txt')}")
+                return
+            for step in self.steps:
+                yield from guarded(f"{step.label}: its models", self.check_step, step)
+        if self.steps == self.run.steps:
+            self.sample = take_sample(self.run.source, self.at_most, SECONDS_BEFORE_RUN)
+            if self.sample.items and self.sample.is_whole:
+                expected = self.expected_bytes()
+                yield from guarded("the disk", check_room, self.run.folder, expected, say)
+
+    def expected_bytes(self) -> float:
+        """About how much the run writes."""
+        probe = Probe(self.run, self.sample.items, 1, 1)
+        count, expected = self.sample.count, 0.0
+        for step in self.run.steps:
+            forecast = self.forecast(step)
+            expected += count * bytes_of_item(step, forecast, probe, self.sample.pixels)
+            count = min(count, forecast.keeps or count)
+        return expected
 
     def check_config(self) -> Iterator[Finding]:
         names = (f"{step.number} {step.config.name or step.config.type}" for step in self.steps)

@@ -29,9 +29,9 @@ class Sample:
         yield ok(f"the input {source.path} can be read: {number} {noun}, the first is {self.items[0]['key']}")
 
 
-def take_sample(source: Source, at_most: int | None = None) -> Sample:
+def take_sample(source: Source, at_most: int | None = None, seconds: float | None = None) -> Sample:
     """Read on for some seconds; `at_most` is TEST_CUTDOWN."""
-    sample, end = Sample(), time.monotonic() + SECONDS_OF_READING
+    sample, end = Sample(), time.monotonic() + (SECONDS_OF_READING if seconds is None else seconds)
     try:
         for item in source.items():
             if len(sample.items) < PROBED:

@@ -42,7 +42,7 @@ def folder(complete, tmp_path) -> Path:
 @pytest.fixture
 def cache(tmp_path, monkeypatch) -> Path:
     """An empty Hub's cache, and no network."""
-    constants = pytest.importorskip("huggingface_hub").constants
+    constants = pytest.importorskip("huggingface_hub.constants")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     return tmp_path / "hub"

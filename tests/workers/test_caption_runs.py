@@ -118,8 +118,9 @@ def test_a_server_that_is_not_there_is_told_in_the_terminal_and_no_item_is_blame
     photographs(project, 4)
     write_config(project, engine="server", vllm_url="http://127.0.0.1:9/v1", model_path="tiny")
     done = project.run(GPU_COUNT=1)
-    assert done.returncode == 1
-    assert "no server answers at http://127.0.0.1:9/v1" in done.stdout
+    assert done.returncode == 2
+    assert done.stdout.startswith("launcher: error: step 1 (keywords): no server answers at http://127.0.0.1:9/v1")
+    assert not project.output.exists()
     assert (records(project), failures(project)) == ([], [])
 
 
