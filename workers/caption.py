@@ -46,7 +46,7 @@ class Caption(Worker):
     repeat_time: Annotated[PositiveInt, Field(description="captions of each photograph")] = 1
     min_words: Annotated[
         NonNegativeInt, Field(description="words that an answer has at least; a shorter one is asked for again")
-    ] = 5
+    ] = 4
     max_words: Annotated[PositiveInt | None, Field(description="words that an answer has at most; null: no bound")] = 15
     retries: Annotated[
         NonNegativeInt, Field(description="an answer that does not pass is asked for again, at another temperature")

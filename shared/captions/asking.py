@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.captions.answers import Wanted, clean, problem
-from shared.captions.engines.engine import Answer, Engine, Message, Question, Sampling
+from shared.captions.engines.engine import Abandoned, Answer, Engine, Message, Question, Sampling
 from shared.captions.structured import compose
 from shared.errors import AnswerError
 from shared.seeding import item_rng
@@ -143,6 +143,7 @@ def ask(
     waiting for a photograph to be decoded.
     """
     ready = getattr(loaded, "ready", lambda: True)
+    is_stopping = getattr(loaded, "is_stopping", lambda: False)
     waiting: deque[Question] = deque()
     in_flight, is_ended = 0, False
     while True:
@@ -158,8 +159,12 @@ def ask(
                 is_ended = True
         if not in_flight:
             return
+        if is_stopping():
+            engine.hurry()
         for question, answer in engine.answers(LONG_WAIT if is_ended or engine.room() < 1 else SHORT_WAIT):
             in_flight -= 1
+            if isinstance(answer, Abandoned):
+                continue  # its item stays open
             interview = question.asker.interview
             following = interview.take(question, answer)
             if following is not None:

@@ -1,5 +1,6 @@
 """Which items were in flight when workers died, so that one that kills workers does not stop the run."""
 
+import contextlib
 import os
 import shutil
 import threading
@@ -99,3 +100,10 @@ def read_lines(path: Path) -> list[dict]:
         except ValueError:
             continue
     return lines
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove a worker's parts; `parts` itself goes with the last of them."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        os.rmdir(folder.parent)

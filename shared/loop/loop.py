@@ -1,22 +1,18 @@
 """The loop that takes one worker through its items: claim, load ahead, stream, record."""
 
-import contextlib
 import logging
-import os
 import queue
-import shutil
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 from shared.errors import STOPPED, DiskError, ImageError, WorkerCrash, is_disk_error
 from shared.files.control import SECONDS_BETWEEN_LOOKS, Control
-from shared.files.crashes import Journal, recover, suspects
+from shared.files.crashes import Journal, recover, remove_parts, suspects
 from shared.files.record_writer import Outcome, RecordWriter
 from shared.files.states import FAILED, RECORDED
 from shared.files.table import Table
@@ -69,12 +65,12 @@ class Loop:
         except Exception as error:
             self.progress.close(f"broke: {error}")
             if isinstance(error, DiskError) or is_disk_error(error):  # no item's fault
-                remove_folder(parts / str(slot))
+                remove_parts(parts / str(slot))
             raise
         else:
             self.progress.close("stopped" if status == STOPPED else "ended")
             self.writer.close()
-            remove_folder(parts / str(slot))
+            remove_parts(parts / str(slot))
             return status
 
     def _work(self, deadly: set[str]) -> int:
@@ -253,6 +249,9 @@ class Feed(Iterator[Loaded]):
             return Loaded(item, data)
         raise StopIteration
 
+    def is_stopping(self) -> bool:
+        return self.loop.control.stop_requested()
+
     def ready(self) -> bool:
         """Whether the next item, or the end, comes without waiting for it to be loaded."""
         if self.loop.control.stop_requested():
@@ -291,10 +290,3 @@ class Feed(Iterator[Loaded]):
         if "unreadable" in item:
             raise ImageError(item["unreadable"])
         return future.result() if future is not None else None
-
-
-def remove_folder(folder: Path) -> None:
-    """Remove a worker's parts; `parts` itself goes with the last of them."""
-    shutil.rmtree(folder, ignore_errors=True)
-    with contextlib.suppress(OSError):
-        os.rmdir(folder.parent)

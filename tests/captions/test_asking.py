@@ -4,7 +4,7 @@ import pytest
 
 from shared.captions.answers import Wanted
 from shared.captions.asking import Interview, Plan, ask, temperature_of
-from shared.captions.engines.engine import Answer, Engine, Message, Sampling
+from shared.captions.engines.engine import Abandoned, Answer, Engine, Message, Sampling
 from shared.errors import AnswerError
 from shared.worker import Loaded
 
@@ -185,3 +185,35 @@ def test_a_structured_answer_is_composed_and_its_fields_are_kept():
     assert found["k0"]["text"] == "soft warm window light from the left, kitchen, calm mood"
     assert found["k0"]["structured"] == fields
     assert found["k0"]["asked"] == 2
+
+
+def test_what_was_let_go_of_is_nobodys_failure_once_the_worker_is_to_stop():
+    """Its item stays open, and the engine was told to hurry."""
+
+    class Ending(list):
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            if not self:
+                raise StopIteration
+            return self.pop(0)
+
+        def is_stopping(self):
+            return not self
+
+    class Hurried(Scripted):
+        is_hurried = False
+
+        def hurry(self):
+            self.is_hurried = True
+
+        def answers(self, seconds):
+            found = super().answers(seconds)
+            return [(question, Abandoned("no more") if question.key == "b" else answer) for question, answer in found]
+
+    engine, asked = Hurried(lambda question: say(GOOD)), plan()
+    loaded = Ending(Loaded({"key": key}, None) for key in "abc")
+    found = ask(engine, loaded, lambda one: Interview(asked, one.item, one.data), "keywords")
+    assert sorted(item["key"] for item, _ in found) == ["a", "c"]
+    assert engine.is_hurried

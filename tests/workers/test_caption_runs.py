@@ -159,6 +159,31 @@ def test_a_stopped_and_killed_run_goes_on_where_it_was_and_asks_nothing_twice(pr
     assert project.leftovers() == []
 
 
+def test_a_stop_while_a_server_is_ill_ends_the_run_and_leaves_the_items_open(project):
+    photographs(project, 6)
+    with ChatServer(lambda number, body: (503, {"error": {"message": "busy"}})) as server:
+        write_config(project, engine="server", vllm_url=server.url, num_workers=2)
+        launcher = project.launch(GPU_COUNT=1)
+        wait_until(lambda: server.requests)
+        launcher.send_signal(signal.SIGTERM)
+        output, _ = launcher.communicate(timeout=300)
+    assert launcher.returncode == 4, output + log_of(project)
+    assert (records(project), failures(project)) == ([], [])
+    assert len(server.requests) < 40  # of 6 questions with 8 tries each
+
+
+def test_a_spent_quota_ends_the_run_at_once_with_its_reason(project):
+    photographs(project, 6)
+    said = {"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}}
+    with ChatServer(lambda number, body: (429, said)) as server:
+        write_config(project, engine="server", vllm_url=server.url, num_workers=2)
+        done = project.run(GPU_COUNT=1)
+    assert done.returncode == 1
+    assert "has no quota left for this key (status 429: You exceeded your current quota)" in done.stdout
+    assert (records(project), failures(project), project.processes()) == ([], [], [])
+    assert len(server.requests) <= 4
+
+
 # ---- with vLLM ----
 
 CPU = {"VLLM_CPU_KVCACHE_SPACE": 1, "HF_HUB_OFFLINE": 1}

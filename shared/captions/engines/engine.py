@@ -7,8 +7,13 @@ from typing import Any, ClassVar, NamedTuple
 
 from PIL import Image
 
+from shared.errors import RequestError
 from shared.forecast import Forecast
 from shared.images import open_image
+
+
+class Abandoned(RequestError):
+    """Instead of an answer: the question was let go of, because the worker is to stop. Nobody's failure."""
 
 
 class Sampling(NamedTuple):
@@ -96,6 +101,9 @@ class Engine(ABC):
     def prepare(self, image: Image.Image) -> Any:
         """What a question holds of a photograph; called on the threads that decode, ahead of the question."""
         return image
+
+    def hurry(self) -> None:  # noqa: B027 - an engine that tries nothing again has nothing to do
+        """The worker is to stop: an answer that does not come at the first try is Abandoned. For engines that try again."""
 
     @abstractmethod
     def room(self) -> int:

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from shared.captions.engines.engine import Abandoned
 from shared.errors import RequestError, RunError
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Refusal(Exception):
     status: int
     message: str
     names_option: bool = False  # it is about a field of the request, and not about this photograph
+    is_spent: bool = False  # there is no quota or credit left, which waiting does not mend
     retry_after: float = 0.0
 
     def __str__(self) -> str:
@@ -41,24 +43,25 @@ class Patience:
         self.client, self.where, self.key = client, where, key
         self.resume_at = 0.0
         self.lock = threading.Lock()
-        self.closed = threading.Event()  # nobody waits for an answer any more: pauses end
+        self.hurried = threading.Event()  # nothing is tried again, and pauses end
         self.has_answered = False
         self.refused = 0
 
     def post(self, path: str, body: dict, read: Any) -> Any:
         """What `read` makes of the server's JSON; when it raises Refusal, as for garbage, that is tried again as well.
 
-        Raises RequestError when this question alone is at fault, RunError when no other would fare better.
+        Raises RequestError when this question alone is at fault, RunError when no other would fare better, Abandoned when
+        there was no answer and nobody waits for one any more.
         """
         for attempt in range(TRIES):
             self._wait()
-            if self.closed.is_set():
-                raise RequestError("nobody waits for this answer any more")
+            if self.hurried.is_set():
+                raise Abandoned("nobody waits for this answer any more")
             try:
                 reply = read(self._send(path, body))
             except Refusal as refusal:
                 last = refusal
-                if refusal.status not in (0, *PASSING):
+                if refusal.is_spent or refusal.status not in (0, *PASSING):
                     raise self._blame(refusal) from None
                 pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt) * random.uniform(0.5, 1.0)
                 self._note(refusal, pause, attempt)
@@ -89,9 +92,9 @@ class Patience:
         except httpx.HTTPError as error:
             raise Refusal(0, self.without_key(str(error) or type(error).__name__)) from None
         if response.status_code != 200:
-            message, names_option = reason_of(response)
+            message, names_option, is_spent = reason_of(response)
             pause = retry_after(response.headers)
-            raise Refusal(response.status_code, self.without_key(message), names_option, pause)
+            raise Refusal(response.status_code, self.without_key(message), names_option, is_spent, pause)
         try:
             return response.json()
         except ValueError:
@@ -99,7 +102,7 @@ class Patience:
 
     def _wait(self) -> None:
         while (left := self.resume_at - time.monotonic()) > 0:
-            if self.closed.wait(left + random.uniform(0, 0.1)):  # not all at the same moment
+            if self.hurried.wait(left + random.uniform(0, 0.1)):  # not all at the same moment
                 return
 
     def _note(self, refusal: Refusal, pause: float, attempt: int) -> None:
@@ -110,16 +113,20 @@ class Patience:
         if refusal.retry_after or refusal.status == 429:
             with self.lock:
                 self.resume_at = max(self.resume_at, time.monotonic() + (refusal.retry_after or pause))
-        if attempt + 1 < TRIES and not self.closed.is_set():
+        if attempt + 1 < TRIES and not self.hurried.is_set():
             log.warning("%s: %s; trying again", self.where, refusal)
             if not refusal.retry_after:
-                self.closed.wait(pause)
+                self.hurried.wait(pause)
 
     def _blame(self, refusal: Refusal) -> Exception:
         """Whose fault is a refusal for good: the run's, when it would befall every item, else the item's."""
         with self.lock:
             self.refused += 1
             all_are_refused = not self.has_answered and self.refused >= TRIES
+        if refusal.is_spent:
+            return RunError(
+                f"the server at {self.where} has no quota left for this key ({refusal}); run again when it has"
+            )
         if refusal.status in (401, 403):
             return RunError(f"the server at {self.where} refuses the key ({refusal})")
         if refusal.status in (402, 404, 405) or refusal.names_option or all_are_refused:
@@ -143,18 +150,20 @@ def retry_after(headers: Any) -> float:
         return 0.0
 
 
-def reason_of(response: Any) -> tuple[str, bool]:
-    """The message of an error, in the shapes of OpenAI, vLLM and Mistral, and whether it names a field of the request."""
+def reason_of(response: Any) -> tuple[str, bool, bool]:
+    """The message of an error, in the shapes of OpenAI, vLLM and Mistral; whether it names a field of the request, and
+    whether it says that the quota is spent.
+    """
     try:
         said = response.json()
     except ValueError:
-        return response.text.strip()[:200] or "without a reason", False
+        return response.text.strip()[:200] or "without a reason", False, False
     error = said.get("error", said) if isinstance(said, dict) else said
     if not isinstance(error, dict):
-        return str(error)[:300], False
+        return str(error)[:300], False, False
     if isinstance(details := error.get("detail"), list) and details and isinstance(details[0], dict):
         place = [str(part) for part in details[0].get("loc", ()) if part != "body"]
-        return f"{'.'.join(place)}: {details[0].get('msg')}"[:300], bool(place) and place[0] != "messages"
+        return f"{'.'.join(place)}: {details[0].get('msg')}"[:300], bool(place) and place[0] != "messages", False
     field = str(error.get("param") or "")
-    is_spent = error.get("code") == "insufficient_quota"
-    return str(error.get("message") or said)[:300], is_spent or (bool(field) and not field.startswith("messages"))
+    is_spent = "insufficient_quota" in (error.get("code"), error.get("type"))
+    return str(error.get("message") or said)[:300], bool(field) and not field.startswith("messages"), is_spent

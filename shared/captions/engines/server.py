@@ -3,10 +3,11 @@
 import base64
 import io
 import logging
+import math
 import os
 import queue
+import threading
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
 from PIL import Image
@@ -46,6 +47,7 @@ class Server(Engine):
         self.num_workers, self.limit = num_workers, num_workers + batch_size
         self.seconds, self.field_names = seconds, dict(field_names or {})
         self.in_flight = 0
+        self.asked: queue.SimpleQueue[Question | None] = queue.SimpleQueue()
         self.done: queue.SimpleQueue[tuple[Question, Answer | Exception]] = queue.SimpleQueue()
         self.client: Any = None
 
@@ -86,7 +88,9 @@ class Server(Engine):
         except RunError:
             self.close()
             raise
-        self.pool = ThreadPoolExecutor(self.num_workers, thread_name_prefix="request")
+        # Daemons: one that waits for a server that has died would else keep the process alive, try after try.
+        for number in range(self.num_workers):
+            threading.Thread(target=self._serve, name=f"request_{number}", daemon=True).start()
 
     def prepare(self, image: Image.Image) -> str:
         buffer = io.BytesIO()
@@ -98,7 +102,7 @@ class Server(Engine):
 
     def ask(self, question: Question) -> None:
         self.in_flight += 1
-        self.pool.submit(self._ask, question)
+        self.asked.put(question)
 
     def answers(self, seconds: float) -> list[tuple[Question, Answer | Exception]]:
         ready = []
@@ -111,6 +115,7 @@ class Server(Engine):
         self.in_flight -= len(ready)
         for _, answer in ready:
             if isinstance(answer, RunError):
+                self.hurry()  # the others say nothing after this reason
                 raise answer
         return ready
 
@@ -118,17 +123,21 @@ class Server(Engine):
         client, self.client = self.client, None
         if client is None:
             return
-        self.patience.closed.set()
-        if hasattr(self, "pool"):
-            self.pool.shutdown(wait=False, cancel_futures=True)
+        self.hurry()
+        for _ in range(self.num_workers):
+            self.asked.put(None)
         client.close()
 
-    def _ask(self, question: Question) -> None:
-        try:
-            answer: Answer | Exception = self.patience.post("chat/completions", self.request(question), read_answer)
-        except Exception as error:
-            answer = error
-        self.done.put((question, answer))
+    def hurry(self) -> None:
+        self.patience.hurried.set()
+
+    def _serve(self) -> None:
+        while (question := self.asked.get()) is not None:
+            try:
+                answer: Answer | Exception = self.patience.post("chat/completions", self.request(question), read_answer)
+            except Exception as error:
+                answer = error
+            self.done.put((question, answer))
 
     def request(self, question: Question) -> dict:
         """The body of a request; what is None is not sent, and left to the server."""
@@ -188,7 +197,7 @@ def chat_messages(question: Question) -> list[dict]:
 def read_answer(said: Any) -> Answer:
     """Raises Refusal for what is not an answer."""
     try:
-        choice, usage = said["choices"][0], said.get("usage") or {}
+        choice, usage = said["choices"][0], said.get("usage")
         message = choice["message"]
         content = message.get("content")
         if isinstance(content, list):  # Mistral may answer in parts
@@ -200,8 +209,13 @@ def read_answer(said: Any) -> Answer:
         raise Refusal(0, f"the answer is not one of a chat: {str(said)[:200]}") from None
 
 
-def tokens_of(usage: Mapping[str, Any]) -> tuple[int, int]:
-    return int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
+def tokens_of(usage: Any) -> tuple[int, int]:
+    """Of questions and answers; 0 where the server says none, or no number."""
+    counts = [usage.get(name) if isinstance(usage, Mapping) else 0 for name in ("prompt_tokens", "completion_tokens")]
+    prompt, completion = (
+        int(count) if isinstance(count, int | float) and math.isfinite(count) and count > 0 else 0 for count in counts
+    )
+    return prompt, completion
 
 
 def models_of(response: Any) -> list[str]:

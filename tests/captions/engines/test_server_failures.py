@@ -160,6 +160,8 @@ def test_a_server_that_fails_on_one_photograph_and_is_well_fails_that_one_alone(
         (404, {"error": {"message": "The model does not exist"}}, "refuses what the config asks"),
         (403, {"error": {"message": "no"}}, "refuses the key"),
         (402, {"error": {"message": "Payment required"}}, "Payment required"),
+        (429, {"error": {"message": "You exceeded", "code": "insufficient_quota"}}, "no quota left .*You exceeded"),
+        (429, {"error": {"message": "You exceeded", "type": "insufficient_quota"}}, "no quota left .*You exceeded"),
     ],
 )
 def test_what_would_befall_every_item_ends_the_run(items, status, said, message):
@@ -187,3 +189,12 @@ def test_closing_does_not_wait_for_pauses(monkeypatch):
         engine.close()
         [(_, error)] = engine.answers(10)
     assert str(error) == "nobody waits for this answer any more"
+
+
+@pytest.mark.parametrize(
+    "usage", [None, "many", [1], {"prompt_tokens": "NaN", "completion_tokens": None}, {"prompt_tokens": -3}]
+)
+def test_an_answer_is_kept_whatever_its_usage_says(items, usage):
+    with ChatServer(lambda number, body: completion() | {"usage": usage}) as server:
+        found = caption(server, items)
+    assert all(isinstance(outcome, dict) and outcome["prompt_tokens"] == 0 for outcome in found.values())
