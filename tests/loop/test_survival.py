@@ -94,7 +94,7 @@ def small_disk(tmp_path):
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], capture_output=True, check=False
     )
     if mounted.returncode:
         pytest.skip("needs the right to mount a small tmpfs")
@@ -104,14 +104,18 @@ def small_disk(tmp_path):
 
 def test_a_full_disk_stops_with_one_sentence_and_a_rerun_completes(project, small_disk):
     keys = project.items(300)
-    project.write_config({"draws": True, "batch_size": 4})
-    output = small_disk / "out"
-    project.output = output
-    (small_disk / "ballast").write_bytes(b"x" * 500_000)
-    done = project.run(timeout=300)
-    assert done.returncode == 1, done.stdout
-    assert "No space left on device; free some space and run again" in done.stdout
-    assert "Traceback" not in done.stdout + (project.folder / "logs" / "gpu0.log").read_text()
+    gate = project.folder / "gate"
+    project.write_config({"draws": True, "batch_size": 4, "gate": str(gate)})
+    project.output = small_disk / "out"
+    process = project.launch()
+    wait_until(lambda: len(project.computed()) == 2)
+    status = os.statvfs(small_disk)
+    (small_disk / "ballast").write_bytes(b"x" * (status.f_bavail * status.f_frsize - 300_000))
+    gate.touch()
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 1, output
+    assert "No space left on device; free some space and run again" in output
+    assert "Traceback" not in output + (project.folder / "logs" / "gpu0.log").read_text()
     recorded = project.recorded()
     assert 0 < len(recorded) < len(keys)
     subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
@@ -121,3 +125,13 @@ def test_a_full_disk_stops_with_one_sentence_and_a_rerun_completes(project, smal
     assert [line for line in project.computed() if line[1] == "True"] == []
     assert project.leftovers() == []
     assert project.run("verify").returncode == 0
+
+
+def test_a_disk_that_is_too_small_is_said_before_anything_is_done(project, small_disk):
+    project.items(3000)
+    project.write_config({})
+    project.output = small_disk / "out"
+    done = project.run()
+    assert done.returncode == 2
+    assert f"free under {small_disk}, and the run writes about 11.7 MiB; free some, or take another" in done.stdout
+    assert not project.output.exists()
