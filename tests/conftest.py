@@ -86,7 +86,7 @@ class Project:
                 process.wait()
             process.stdout.close()
 
-    def run(self, *words: str, timeout: float = 120, **variables) -> subprocess.CompletedProcess:
+    def run(self, *words: str, timeout: float = 600, **variables) -> subprocess.CompletedProcess:
         process = self.launch(*words, **variables)
         output, _ = process.communicate(timeout=timeout)
         return subprocess.CompletedProcess(process.args, process.returncode, output)

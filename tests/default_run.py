@@ -55,5 +55,5 @@ def machine() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    found = {"machine": machine(), "files": digests(Path(sys.argv[1]))}
+    found = {"machine": machine(), "files": digests(Path(sys.argv[1]).resolve())}
     EXPECTED.write_text(json.dumps(found, indent=1) + "\n")

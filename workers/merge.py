@@ -86,7 +86,7 @@ class Merge(Worker):
             write_datasets(step, rows, kept, asdict(self.triplets), self.dataset)
         chosen = np.sort(np.concatenate(list(kept.values())))
         dropped = self.dropped(rows, np.setdiff1d(np.arange(len(rows)), chosen))
-        write_csv(step.folder / "passed_over.csv", PASSED_OVER, dropped, step.run.folder)
+        write_csv(step.folder / "passed_over.csv", PASSED_OVER, dropped, step.run.relative_within)
         return (rows[int(index)] for index in chosen)
 
     def write_table(self, table: TableOptions, rows: "Table", step: "Step") -> None:
@@ -130,8 +130,8 @@ class Merge(Worker):
                 row = rows[int(index)]
                 yield copied(row, columns, number, folder) if self.copy_images else row
 
-        write_jsonl(folder / "metadata.jsonl", columns, triplets(), step.run.folder)
-        write_json_list(folder / "metadata.json", columns, triplets(), step.run.folder)
+        write_jsonl(folder / "metadata.jsonl", columns, triplets(), step.run.relative_within)
+        write_json_list(folder / "metadata.json", columns, triplets(), step.run.relative_within)
         if self.copy_images:
             remove_copies_after(len(indices), folder)
         stats = {

@@ -34,7 +34,7 @@ def write_split_tables(step: "Step", rows: "Table", name: str, columns: Mapping[
     for split in prefixes:
         path = step.folder / name.format(split=f"{split}_" if split else "")
         chosen = (row for row in rows if (row.get("split") or "") == split)
-        write_csv(path, present, chosen, step.run.folder)
+        write_csv(path, present, chosen, step.run.relative_within)
 
 
 def named_after(source: Path, name: str, is_first: bool) -> str:

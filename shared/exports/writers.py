@@ -1,4 +1,4 @@
-"""The tables that people read, written whole or not at all, with paths relative to the table where they can be."""
+"""The tables that people read, written whole or not at all, with absolute paths, or relative ones on request."""
 
 import csv
 import filecmp
@@ -14,10 +14,11 @@ from shared.files.part_file import PartFile, sync_folder
 from shared.files.paths import relative_paths
 
 
-def write_csv(path: Path, columns: Mapping[str, str], rows: Iterable[Mapping], run_folder: Path) -> int:
+def write_csv(path: Path, columns: Mapping[str, str], rows: Iterable[Mapping], run_folder: Path | None) -> int:
     """Write `column: field` of each row as RFC 4180 CSV with a header; returns the number of rows.
 
-    A field whose name ends in `_path` is written relative to the table's folder when it lies in the run's folder.
+    With a `run_folder`, a path (a field whose name ends in `_path`) inside it is written relative to the table's folder;
+    without one all are absolute, so that the table can be read from anywhere.
     """
     count = 0
     with whole_file(path) as file:
@@ -39,7 +40,7 @@ class UnixLines:
         self.file.write(line.removesuffix("\r\n") + "\n")
 
 
-def write_jsonl(path: Path, columns: Mapping[str, str], rows: Iterable[Mapping], run_folder: Path) -> int:
+def write_jsonl(path: Path, columns: Mapping[str, str], rows: Iterable[Mapping], run_folder: Path | None) -> int:
     """Write one JSON object of `column: field` per line; returns the number of rows."""
     count = 0
     with whole_file(path) as file:
@@ -49,7 +50,7 @@ def write_jsonl(path: Path, columns: Mapping[str, str], rows: Iterable[Mapping],
     return count
 
 
-def write_json_list(path: Path, columns: Mapping[str, str], rows: Iterable[Mapping], run_folder: Path) -> int:
+def write_json_list(path: Path, columns: Mapping[str, str], rows: Iterable[Mapping], run_folder: Path | None) -> int:
     """Write a JSON list of objects of `column: field`, a row at a time; returns the number of rows."""
     count = 0
     with whole_file(path) as file:
@@ -62,10 +63,11 @@ def write_json_list(path: Path, columns: Mapping[str, str], rows: Iterable[Mappi
     return count
 
 
-def project(columns: Mapping[str, str], row: Mapping, folder: Path, run_folder: Path) -> dict:
+def project(columns: Mapping[str, str], row: Mapping, folder: Path, run_folder: Path | None) -> dict:
     """The `column: field` of a row as they are written to a table in `folder`."""
-    fields = {field: row.get(field) for field in columns.values()}
-    written = relative_paths(fields, os.path.abspath(folder), os.path.abspath(run_folder))
+    written = {field: row.get(field) for field in columns.values()}
+    if run_folder is not None:
+        written = relative_paths(written, os.path.abspath(folder), os.path.abspath(run_folder))
     return {column: written[field] for column, field in columns.items()}
 
 

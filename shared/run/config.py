@@ -15,7 +15,7 @@ from shared.readers.image_columns import image_columns
 from shared.run.spelling import nearest
 from shared.run.step_types import NEEDED_OPTIONS, find_worker, step_types
 
-RUN_KEYS = ("meta_path", "meta_folder", "image_key", "key_column", "seed", "folder", "steps")
+RUN_KEYS = ("meta_path", "meta_folder", "image_key", "key_column", "seed", "folder", "paths", "steps")
 STEP_KEYS = ("type", "name", "config")
 
 
@@ -47,6 +47,9 @@ class RunConfig:
     key_column: str = "key"
     seed: int = 42
     folder: Literal["."] | None = None  # ".": the only step's files lie in the run's folder itself
+    paths: Literal["absolute", "relative"] = (
+        "absolute"  # in the CSV and metadata files: from anywhere, or inside the run
+    )
     steps: list[StepConfig] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # what a person should be told: steps passed over, overrides unused
 

@@ -31,6 +31,11 @@ class Run:
             table = self.steps[-1].result_path if self.steps else self.input.result_path
             self.steps.append(Step(self, step_config, table))
 
+    @property
+    def relative_within(self) -> Path | None:
+        """The folder inside which the paths of people's tables are relative; None where all are absolute."""
+        return self.folder if self.config.paths == "relative" else None
+
     def find(self, selector: str) -> "Step":
         """The step of that number, name or type. Raises RunError."""
         for step in self.steps:

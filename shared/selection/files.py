@@ -30,7 +30,7 @@ def write_tables(
     """What is kept, each split of it (`splits`: their numbers, for each row of `kept`), and, of `everything`, the scores."""
     from shared.exports.writers import project, whole_file, write_csv, write_json_list
 
-    folder, run_folder = step.folder, step.run.folder
+    folder, run_folder = step.folder, step.run.relative_within
     if everything is not None:
         write_csv(folder / "all_scores.csv", SCORE_COLUMNS, rows_at(rows, everything), run_folder)
     write_json_list(folder / "filtered_images.json", SCORE_COLUMNS, rows_at(rows, kept), run_folder)
@@ -48,7 +48,7 @@ def write_passed_over(rows: "Table", choice: "Choice", step: "Step") -> None:
     from shared.selection.passed_over import PASSED_OVER_COLUMNS
 
     passed = choice.passed_over.rows(rows, choice.everything)
-    write_csv(step.folder / "passed_over.csv", PASSED_OVER_COLUMNS, passed, step.run.folder)
+    write_csv(step.folder / "passed_over.csv", PASSED_OVER_COLUMNS, passed, step.run.relative_within)
 
 
 def copy_photographs(rows: "Table", kept: np.ndarray, folder: Path) -> None:

@@ -28,7 +28,9 @@ def write_pictures(
     (by_score if cutoff else kept_first).write(folder)
     length = length_of(len(choice.ranking), interval)
     numbers = intervals(choice.measured, choice.ranking, choice.is_kept, length)
-    write_csv(folder / "threshold_analysis.csv", {name: name for name in INTERVAL_COLUMNS}, numbers, step.run.folder)
+    write_csv(
+        folder / "threshold_analysis.csv", {name: name for name in INTERVAL_COLUMNS}, numbers, step.run.relative_within
+    )
     write_bytes(folder / "threshold_analysis.png", interval_sheet(by_score, length))
     if grid:
         best = range(min(grid[0] * grid[1], len(choice.kept)))

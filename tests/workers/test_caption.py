@@ -97,7 +97,9 @@ def test_an_unknown_engine_is_an_error():
 def collect(tmp_path, rows, source="/photos", is_first=True):
     step = SimpleNamespace(
         folder=tmp_path / "run" / "step_3_caption_keywords",
-        run=SimpleNamespace(folder=tmp_path / "run", source=SimpleNamespace(meta_path=source)),
+        run=SimpleNamespace(
+            folder=tmp_path / "run", relative_within=tmp_path / "run", source=SimpleNamespace(meta_path=source)
+        ),
     )
     step.folder.mkdir(parents=True)
     step.run.following = lambda _: step if is_first else None

@@ -200,7 +200,9 @@ def test_the_working_size_of_the_optics_does_not_change_the_size_of_the_output(t
 def collect(tmp_path, rows, source="/photos", is_first=True):
     step = SimpleNamespace(
         folder=tmp_path / "run" / "step_2_degrade",
-        run=SimpleNamespace(folder=tmp_path / "run", source=SimpleNamespace(meta_path=source)),
+        run=SimpleNamespace(
+            folder=tmp_path / "run", relative_within=tmp_path / "run", source=SimpleNamespace(meta_path=source)
+        ),
     )
     step.run.following = lambda _: step if is_first else None
     table = Table.write(step.folder / "result.jsonl", rows, step.run.folder)

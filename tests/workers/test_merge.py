@@ -17,11 +17,11 @@ from shared.run.run import Run
 from workers.merge import source_table
 
 
-def merge(tmp_path: Path, rows: list[dict], config: dict):
+def merge(tmp_path: Path, rows: list[dict], config: dict, **top):
     """Run one merge step over rows; returns its folder."""
     path = tmp_path / "merge.yaml"
     entry = {"type": "merge", "name": "out", "config": config}
-    path.write_text(yaml.safe_dump({"meta_path": str(tmp_path), "steps": [entry]}))
+    path.write_text(yaml.safe_dump({"meta_path": str(tmp_path), "steps": [entry]} | top))
     run = Run(load_config(path), tmp_path / "run")
     [step] = run.steps
     for folder in (step.folder, step.table_path.parent):
@@ -52,7 +52,7 @@ def rows(tmp_path):
 
 
 def test_triplets_are_written_per_split_with_paths_that_hold_from_their_folder(tmp_path, rows):
-    folder, kept = merge(tmp_path, rows, {"triplets": {}})
+    folder, kept = merge(tmp_path, rows, {"triplets": {}}, paths="relative")
     assert kept == ["k0", "k1", "k2", "k3"]
     lines = (folder / "train" / "metadata.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == [
@@ -111,8 +111,17 @@ def test_without_validation_a_missing_file_is_not_looked_for(tmp_path, rows):
     assert merge(tmp_path, rows, {"triplets": {}, "no_validate": True, "copy_images": True})[1] == ["k0", "k1", "k3"]
 
 
+def test_the_paths_of_the_tables_hold_from_anywhere(tmp_path, rows, monkeypatch):
+    folder, _ = merge(tmp_path, rows, {"triplets": {}})
+    monkeypatch.chdir("/")
+    lines = (folder / "train" / "metadata.jsonl").read_text().splitlines()
+    for written in ([json.loads(line) for line in lines], json.loads((folder / "train" / "metadata.json").read_text())):
+        assert [Path(one["input_image"]).read_bytes() for one in written] == [b"degraded 0", b"degraded 1"]
+        assert [Path(one["output_image"]).read_bytes() for one in written] == [b"photograph 0", b"photograph 1"]
+
+
 def test_copied_images_lie_beside_their_metadata(tmp_path, rows):
-    folder, _ = merge(tmp_path, rows, {"triplets": {}, "copy_images": True})
+    folder, _ = merge(tmp_path, rows, {"triplets": {}, "copy_images": True}, paths="relative")
     triplets = json.loads((folder / "train" / "metadata.json").read_text())
     assert [(one["input_image"], one["output_image"]) for one in triplets] == [
         ("inputs/000000.png", "outputs/000000.jpg"),

@@ -35,7 +35,9 @@ def write_scores(step: "Step", rows: "Table", columns: "Columns") -> None:
         columns.output_image,
         *MEASURE_COLUMNS,
     ]
-    write_csv(step.folder / "evaluation.csv", {name: name for name in fields if name in there}, rows, step.run.folder)
+    write_csv(
+        step.folder / "evaluation.csv", {name: name for name in fields if name in there}, rows, step.run.relative_within
+    )
     scores = summary(rows)
     if obedience := scores.get("obedience"):
         obedience["share_of_sources"] = round(share_of_sources(rows, columns.input_image) or 0.0, 4)

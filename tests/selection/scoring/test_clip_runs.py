@@ -180,11 +180,11 @@ def worker_pids(project) -> list[int]:
 def test_missing_weights_stop_the_run_with_their_sentence_and_without_a_restart(project):
     project.write_config({"type": "filter", "config": {"method": "clip"}}, meta_path=str(SAMPLES), image_key="image")
     done = project.run(HF_HUB_OFFLINE="1", HF_HOME=project.folder / "home", GPU_COUNT=1, timeout=300)
-    assert done.returncode == 1
-    assert "the CLIP weights 'openai' of ViT-B/32 are not on this machine; run `hf download timm/vit" in done.stdout
-    assert "started again" not in done.stdout
+    assert done.returncode == 2
+    assert done.stdout.startswith("launcher: error: step 1 (filter): model_name ViT-B/32")
+    assert "(`hf download timm/vit_base_patch32_clip_224.openai`)" in done.stdout
     assert "Traceback" not in done.stdout
-    assert not (project.output / "step_1_filter" / "failures").exists()
+    assert not project.output.exists()
 
 
 def test_the_workers_help_needs_neither_torch_nor_open_clip():
