@@ -46,8 +46,8 @@ def assign_by_ratios(draws: np.ndarray, groups: np.ndarray, ratios: Sequence[flo
     return split[members]
 
 
-def assign_by_counts(draws: np.ndarray, groups: np.ndarray, counts: Sequence[int]) -> np.ndarray:
-    """Split n items into these counts (train, val, test), or into their proportions where n is not their sum.
+def assign_by_counts(draws: np.ndarray, groups: np.ndarray, counts: Sequence[float]) -> np.ndarray:
+    """Split n items into these counts (train, val, test), or into their proportions where n is not their sum; also ratios.
 
     Arguments and result as for `assign_by_ratios`. Groups are ranked by their lowest draw; from the highest down
     they fill test and then val, a group that does not fit being passed over, and train takes the others.
@@ -74,7 +74,7 @@ def lowest_draws(draws: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return leaders[members]
 
 
-def scaled_counts(counts: Sequence[int], total: int) -> list[int]:
+def scaled_counts(counts: Sequence[float], total: int) -> list[int]:
     """The counts in proportion, with this sum; what rounding down leaves goes to the largest remainders."""
     exact = np.asarray(counts, dtype=np.float64) * total / sum(counts)
     whole = np.floor(exact).astype(int)

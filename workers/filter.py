@@ -26,6 +26,7 @@ Text = Annotated[str, Field(min_length=1)]
 Texts = Annotated[list[Text], Field(min_length=1)]
 PromptPairs = Annotated[list[tuple[Text, Text]], Field(min_length=1)]
 
+USUAL_SHARES = (0.8, 0.1, 0.1)
 CLIP_METHODS = ("clip", "clip_antonym")
 METHODS_OF_OPTION = {
     "prompts": ("clip",),
@@ -62,6 +63,10 @@ class Filter(Worker):
         bool, Field(description="CLIP on a GPU: torch.compile; pays for a large model and many photographs")
     ] = False
     num_images: Annotated[PositiveInt, Field(description="keep this many, best first")] = 50000
+    keep_share: Annotated[
+        Annotated[float, Field(gt=0, le=1)] | None,
+        Field(description="keep this share of what may be kept, best first, and no more than num_images"),
+    ] = None
     select: Annotated[
         Literal["top", "diverse"],
         Field(description="top: the best; diverse: the best of each kind of light, as varied as all are"),
@@ -84,7 +89,13 @@ class Filter(Worker):
     ] = "any"
     no_save_scores: Annotated[bool, Field(description="write no all_scores.csv")] = False
     copy_images: Annotated[bool, Field(description="copy what is kept to filtered_images/{rank:06d}_{name}")] = False
-    split_ratios: Annotated[Shares, Field(description="shares of train, val and test")] = (0.8, 0.1, 0.1)
+    split_ratios: Annotated[
+        Shares | None,
+        Field(
+            description="shares of train, val and test, kept to exactly; null: about 0.8, 0.1, 0.1, and a photograph stays "
+            "in its split when others are added"
+        ),
+    ] = None
     split_counts: Annotated[
         Counts | None, Field(description="sizes of train, val and test instead of the ratios; at most so many are kept")
     ] = None
@@ -107,6 +118,7 @@ class Filter(Worker):
     collect_options: ClassVar[frozenset[str]] = frozenset(
         [
             "num_images",
+            "keep_share",
             "select",
             "duplicates",
             "graphics",
@@ -198,7 +210,7 @@ class Filter(Worker):
 
         limits = Limits(self.min_size, self.min_sharpness, self.faces, self.duplicates, self.graphics)
         count = min(self.num_images, sum(self.split_counts or (self.num_images,)))
-        choice = Choice.of(rows, limits, self.select, count)
+        choice = Choice.of(rows, limits, self.select, count, self.keep_share or 1.0)
         kept, scores = choice.kept, choice.measured.scores
         splits = self.split(rows, choice, step.seed)
         write_tables(rows, kept, splits, step, None if self.no_save_scores else choice.everything)
@@ -209,6 +221,13 @@ class Filter(Worker):
         if len(kept):
             range_of_scores = "scores {min:.3f} to {max:.3f}, mean {mean:.3f}".format(**numbers)
             step.tell(f"{len(kept)} of {len(rows)} photographs kept, {range_of_scores}")
+        if len(kept) == len(choice.ranking) > 0:
+            ways = (
+                f"num_images is {self.num_images:,}; keep_share: 0.5 keeps half"
+                if not self.keep_share
+                else "all are kept"
+            )
+            step.tell(f"nothing is filtered by score: all {len(kept):,} that may be kept are ({ways})")
         for sentence in said_of(chosen):
             step.tell(sentence)
         grid = self.grid_size if self.create_grid else None
@@ -228,7 +247,9 @@ class Filter(Worker):
         draws = lowest_draws(np.fromiter(drawn, np.uint64, len(members)), groups[members])[: len(kept)]
         if self.split_counts:
             return assign_by_counts(draws, groups[kept], self.split_counts)
-        return assign_by_ratios(draws, groups[kept], self.split_ratios)
+        if self.split_ratios:
+            return assign_by_counts(draws, groups[kept], self.split_ratios)
+        return assign_by_ratios(draws, groups[kept], USUAL_SHARES)
 
 
 def in_input_order(rows: "Table", kept: np.ndarray, splits: np.ndarray) -> Iterator[dict]:

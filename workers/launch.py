@@ -91,7 +91,7 @@ def verify(arguments: argparse.Namespace, run: "Run", variables: Variables) -> i
 
 
 def validate(arguments: argparse.Namespace, run: "Run", variables: Variables) -> int:
-    from shared.triplets.validate import validate_folder
+    from shared.triplets.validate import FAULTY, validate_folder
 
     if arguments.folder is not None:
         folder = Path(variables.find_input(str(arguments.folder)) or "")
@@ -100,7 +100,14 @@ def validate(arguments: argparse.Namespace, run: "Run", variables: Variables) ->
         if not steps:
             raise RunError(f"{run.config.path} has no step that makes triplets; name the folder that holds them")
         folder = steps[-1].folder
-    return validate_folder(Path(os.path.abspath(folder)), arguments.metadata_file, say)
+    status = validate_folder(Path(os.path.abspath(folder)), arguments.metadata_file, say)
+    if arguments.folder is None:
+        from shared.run.sources import find_replaced
+
+        for key in find_replaced(run):
+            say(f"the photograph of {key} was replaced since its records were made; run again to do it anew")
+            status = max(status, FAULTY)
+    return status
 
 
 def report(arguments: argparse.Namespace, run: "Run", variables: Variables) -> int:

@@ -26,11 +26,13 @@ class Choice(NamedTuple):
     select: Select
 
     @classmethod
-    def of(cls, rows: "Table", limits: Limits, select: Select, count: int) -> "Choice":
+    def of(cls, rows: "Table", limits: Limits, select: Select, count: int, share: float = 1.0) -> "Choice":
+        """`count` and `share`, of what may be kept, are both upper bounds; of a few photographs a share keeps one at least."""
         measured = Measured.of(rows)
         everything = rank(measured.scores, lambda index: rows[index]["key"])
         passed_over = PassedOver.of(measured, everything, limits)
         ranking = everything[passed_over.reasons[everything] == 0]
+        count = min(count, max(1, round(share * len(ranking))))
         kept = ranking[:count]
         if select == "diverse":
             kept = ranking[choose_diverse(kinds_of(measured.light)[ranking], count)]

@@ -65,8 +65,32 @@ def write_datasets(
                 left_out += triplets.left_out
                 for sentence in triplets.reasons:
                     step.tell(f"{name}: left out: {sentence}")
+            if name == "dataset" and counts:
+                write_synced(whole.new / "README.md", card_of(counts, options.images == "files").encode())
         shown = ", ".join(f"{count} {split}" for split, count in counts.items()) or "no triplets"
         step.tell(f"{name}: {shown}" + (f"; {left_out} left out" if left_out else ""))
+
+
+def card_of(counts: Mapping[str, int], has_files: bool) -> str:
+    """The dataset's card, in Markdown."""
+    rows = "\n".join(f"| {split} | {count} |" for split, count in counts.items())
+    images = (
+        "The images are hard links to those of the run and, where the file system allows, to the photographs themselves: they "
+        "take no room, and what is changed in one place is changed in the other. Copy the folder (`cp -r`) before you edit it."
+        if has_files
+        else "The images are inside the Parquet files."
+    )
+    return f"""# Triplets for relighting
+
+Each row has `input_image`, the photograph with its light taken out or degraded; `edit_prompt`, what light to bring back; and
+`edited_image`, the photograph. `datasets.load_dataset` reads this folder.
+
+| Split | Triplets |
+|---|---|
+{rows}
+
+{images}
+"""
 
 
 class Triplets:

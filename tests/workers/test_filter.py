@@ -250,3 +250,24 @@ def test_the_worker_s_help_needs_no_heavy_library():
     code = f"import sys, workers.filter; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("ratios", "sizes"), [((0.5, 0.25, 0.25), [50, 25, 25]), ((8, 1, 1), [80, 10, 10]), ((1, 1, 1), [34, 33, 33])]
+)
+def test_ratios_that_are_given_are_kept_to_exactly(tmp_path, ratios, sizes):
+    _, result = collect(tmp_path, made_up(100), split_ratios=ratios)
+    assert [sum(row["split"] == split for row in result) for split in ("train", "val", "test")] == sizes
+
+
+def test_a_share_of_what_may_be_kept_is_kept(tmp_path, capsys):
+    rows = made_up(100)
+    _, result = collect(tmp_path / "half", rows, keep_share=0.5)
+    assert sorted(row["key"] for row in result) == sorted(row["key"] for row in best_first(rows)[:50])
+    assert "nothing is filtered" not in capsys.readouterr().out
+    assert len(collect(tmp_path / "both", rows, keep_share=0.5, num_images=20)[1]) == 20
+
+
+def test_that_nothing_is_filtered_is_said(tmp_path, capsys):
+    collect(tmp_path, made_up(100), num_images=100)
+    assert "nothing is filtered by score: all 100 that may be kept are (num_images is 100;" in capsys.readouterr().out
