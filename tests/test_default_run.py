@@ -43,6 +43,7 @@ def test_it_is_whole(default_run, command, words):
     assert words in done.stdout
 
 
+@pytest.mark.slow
 def test_merging_again_changes_nothing(default_run):
     before = digests(default_run.output)
     assert default_run.look("merge").returncode == 0

@@ -199,6 +199,7 @@ def test_the_probe_stops_when_its_seconds_are_up(bench, monkeypatch):
     assert 1 < tried <= 0.5 / 0.02 + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

@@ -236,6 +236,7 @@ def test_a_part_of_a_living_writer_is_left_alone(tmp_path):
     assert list(Table.write(tmp_path / "t", rows(), tmp_path)) == [{"key": "outer"}]
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_rows(tmp_path):
     script = (
         "import resource, sys\n"

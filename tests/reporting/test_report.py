@@ -144,6 +144,7 @@ def test_of_each_reason_there_are_examples_however_rare_it_is(tmp_path, photogra
     assert [len(unselected.passed_over(step)[1][reason]) for reason in ("near-duplicates", "not sharp")] == [2, 1]
 
 
+@pytest.mark.slow
 def test_what_a_gate_rejects_is_shown_beside_its_photograph(tmp_path, photographs):
     run = make_run(tmp_path, photographs, RELIGHT.replace("mask: none", "mask: none, quality: {{most_psnr: 7}}"))
     finish(run)

@@ -99,6 +99,7 @@ def test_an_unfinished_run_says_what_is_missing(tmp_path, photographs):
     assert len(page.all("article", "card")) == 4  # what the filter knows
 
 
+@pytest.mark.slow
 def test_a_filter_that_keeps_nothing_is_told(tmp_path, photographs):
     run = make_run(tmp_path, photographs, RELIGHT.replace("min_size: 50", "min_size: 5000"))
     finish(run)

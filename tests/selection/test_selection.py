@@ -157,6 +157,7 @@ def test_what_is_not_sharp_is_passed_over_and_said_so(tmp_path):
     assert json.loads((folder / "selection.json").read_text())["passed_over"] == {"too small": 1, "not sharp": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("faces", "kept", "sentence"),
     [

@@ -186,6 +186,7 @@ def test_options_leave_out_scores_and_grid(tmp_path, measured):
     assert not (folder / "top_images_grid.png").exists()
 
 
+@pytest.mark.slow
 def test_copies_are_named_by_rank_and_those_of_an_earlier_selection_go(tmp_path, measured):
     collect(tmp_path, measured, num_images=4, copy_images=True)
     folder, _ = collect(tmp_path, measured, num_images=3, copy_images=True)

@@ -61,6 +61,7 @@ def test_the_verification_says_ranges_gap_and_rows_around_the_cut(tmp_path):
     assert (folder / "verification.txt").read_text() == OF_TWELVE
 
 
+@pytest.mark.slow
 def test_another_cut_is_verified_on_request_in_text_and_pictures(tmp_path, measured):
     kept, _ = collect(tmp_path / "a", measured, num_images=4)
     other, result = collect(tmp_path / "b", measured, num_images=4, cutoff=6)

@@ -137,6 +137,7 @@ KEYS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_keys_of_any_form_stay_in_the_runs_folder_and_apart(project):
     (project.folder / "here.jpg").write_bytes(b"inside")
     write_table(project, [["key", "image"], *([key, "here.jpg"] for key in KEYS)])

@@ -74,6 +74,7 @@ def test_an_end_file_from_an_earlier_run_is_not_believed(project):
     assert not (project.step / "end0.txt").exists()
 
 
+@pytest.mark.slow
 def test_another_number_of_workers_goes_on_with_a_half_done_run(project):
     keys = project.items(120)
     gate, log = project.folder / "gate", project.folder / "logs" / "launcher.log"
@@ -110,6 +111,7 @@ def test_no_items_is_one_sentence_and_creates_nothing(project):
     assert not project.output.exists()
 
 
+@pytest.mark.slow
 def test_a_slow_worker_does_not_hold_up_the_run(project):
     keys = project.items(120)
     for gpu in (0, 1, 2):
@@ -164,6 +166,7 @@ def test_an_unknown_command_is_misuse(project):
     assert project.run("rnu").returncode == 2
 
 
+@pytest.mark.slow
 def test_variables_override_the_config(project):
     keys = project.items(30)
     project.write_config({})

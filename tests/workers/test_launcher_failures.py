@@ -50,6 +50,7 @@ def test_a_worker_that_stands_still_is_ended_with_its_stacks_in_the_log_and_star
     assert "started again, 1 of 3 times" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_batch_is_halved_when_the_gpu_memory_runs_out(project):
     keys = project.items(40)
     project.write_config({"memory_for": 3, "batch_size": 16})
@@ -78,6 +79,7 @@ def test_a_torn_record_is_found_and_made_again(project):
     assert "1 foreign" in done.stdout
 
 
+@pytest.mark.slow
 def test_merging_after_a_failure_makes_the_tables_and_tells_of_it(project):
     keys = project.items(5)
     project.write_config({"broken": "item0002"})

@@ -10,7 +10,14 @@ import pytest
 from tests.conftest import wait_until
 
 
-@pytest.mark.parametrize("place", ["beside the launcher", "in the step's folder", "in the run's folder"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "beside the launcher",
+        pytest.param("in the step's folder", marks=pytest.mark.slow),
+        pytest.param("in the run's folder", marks=pytest.mark.slow),
+    ],
+)
 def test_a_kill_file_stops_one_worker_and_the_others_take_over(project, place):
     keys = project.items(60)
     project.write_config({"gate": f"{project.folder}/gate{{gpu}}", "free": 2, "seconds": 0.1, "batch_size": 1})

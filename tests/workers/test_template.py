@@ -45,6 +45,7 @@ def test_help_is_there_without_a_config_and_imports_nothing_heavy():
     assert "seconds_per_item = 0.0" in asked.stdout
 
 
+@pytest.mark.slow
 def test_the_bundled_config_runs_through_the_launcher(project):
     done = project.run(CONFIG=ROOT / "configs" / "template.yaml", BSZ=4, GPU_COUNT=2)
     assert done.returncode == 0, done.stdout

@@ -60,6 +60,7 @@ def test_a_half_written_checkpoint_is_none_and_is_cleared_away(begin):
     assert not torn.exists() and not (step.folder / "checkpoint-9").exists()
 
 
+@pytest.mark.slow
 def test_a_longer_training_goes_on_where_the_shorter_one_ended(begin):
     assert train(begin("long", max_train_steps=4))
     longer = begin("long", max_train_steps=6)

@@ -95,6 +95,7 @@ def test_the_model_hears_the_words_and_sees_the_source_unless_they_are_dropped(b
         assert loss("warm light", True, drops_image=True) == loss("warm light", False, drops_image=True)
 
 
+@pytest.mark.slow
 def test_the_loss_does_not_hang_on_how_the_examples_are_cut_into_batches(begin):
     whole = begin("whole", batch_size=4)
     parts = begin("parts", batch_size=2, gradient_accumulation_steps=2)
@@ -153,6 +154,7 @@ def test_a_cache_that_was_killed_half_way_is_filled_and_an_image_that_cannot_be_
         photograph.write_bytes(kept)
 
 
+@pytest.mark.slow
 def test_latents_of_images_that_were_made_anew_are_not_used(begin, table):
     step = begin(center_crop=True, cache_latents=True)
     assert not train(step, stop_at=1)
