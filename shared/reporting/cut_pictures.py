@@ -13,6 +13,11 @@ CUT_PICTURE_SIDE = 1400  # pixels of a picture's longer side, at most; the file 
 MOST_INTERVALS = 20
 # Those that take the whole page.
 WIDE = ("filtering_verification.png", "light_histograms.png", "top_vs_bottom_comparison.png")
+SHOWN_AS = {
+    **dict.fromkeys(("direction_told", "low_key", "mid_key", "high_key"), ".0%"),
+    **dict.fromkeys(("mean_hardness", "mean_contrast", "mean_exposure_ev"), ".2f"),
+    "mean_cct_kelvin": ".0f",
+}
 PICTURES = {
     "filtering_verification.png": "all scores, by rank, and around the cut",
     "light_histograms.png": "the light in what is kept of all there is",
@@ -62,5 +67,12 @@ def intervals_of(step: Step) -> tuple[list[dict[str, str]], bool]:
     places = set(np.linspace(0, count - 1, min(MOST_INTERVALS, count)).astype(int).tolist())
     with open(path, newline="", encoding="utf-8") as file:
         rows = [row for place, row in enumerate(csv.DictReader(file)) if place in places]
-    intervals = [{"ranks": f"{row.pop('first_rank')} to {row.pop('last_rank')}", **row} for row in rows]
+    intervals = [{"ranks": f"{row.pop('first_rank')} to {row.pop('last_rank')}", **rounded(row)} for row in rows]
     return intervals, len(intervals) == count
+
+
+def rounded(row: dict[str, str]) -> dict[str, str]:
+    """As many digits as a person reads; the table in the step's folder has all."""
+    return {
+        name: format(float(value), SHOWN_AS.get(name, ".3f")) if "." in value else value for name, value in row.items()
+    }

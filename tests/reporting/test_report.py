@@ -218,3 +218,16 @@ def test_of_too_many_intervals_some_are_shown_and_it_is_said(tmp_path, photograp
     assert "(3 intervals of all, evenly)" in Page(write_report(finished)).text
     monkeypatch.undo()
     write_report(finished)
+
+
+def test_the_numbers_of_an_interval_have_as_many_digits_as_one_reads():
+    row = {
+        "photographs": "2",
+        "mean_score": "0.12345",
+        "low_key": "0.5",
+        "mean_cct_kelvin": "5863.04",
+        "mean_contrast": "",
+    }
+    assert cut_pictures.rounded(row) == {
+        "photographs": "2", "mean_score": "0.123", "low_key": "50%", "mean_cct_kelvin": "5863", "mean_contrast": "",
+    }  # fmt: skip
