@@ -57,6 +57,9 @@ class Worker:
     stall_seconds: Annotated[
         PositiveInt, Field(description="a worker that finishes nothing for so long is started again")
     ] = 900
+    gpus_per_worker: Annotated[
+        NonNegativeInt, Field(description="GPUs that each worker of this step has; 0 is GPUS_PER_WORKER")
+    ] = 0
 
     seed: int = field(init=False, default=0)  # these are set before setup() and collect()
     folder: Path = field(init=False, default=Path())
@@ -65,7 +68,9 @@ class Worker:
     earlier: tuple[Any, ...] = field(init=False, default=())  # the run's steps before this one
     written: dict[str, Any] = field(init=False, default_factory=dict)  # paths that were found, as the config has them
 
-    speed_options: ClassVar[frozenset[str]] = frozenset({"batch_size", "max_attempts", "load_threads", "stall_seconds"})
+    speed_options: ClassVar[frozenset[str]] = frozenset(
+        {"batch_size", "max_attempts", "load_threads", "stall_seconds", "gpus_per_worker"}
+    )
     collect_options: ClassVar[frozenset[str]] = frozenset()  # those that only collect() reads: records stay as they are
     records_name: ClassVar[str] = "records"
     aliases: ClassVar[dict[str, str]] = {}  # other spellings of options -> their names

@@ -36,6 +36,8 @@ def take_stock(arguments: argparse.Namespace, run: Run, variables: Variables, ag
     slots = find_slots(variables, variables.gpus_per_worker, stopped)
     only = [run.find(selector) for selector in variables.steps.replace(",", " ").split()]
     if arguments.first:
+        for step in only or run.steps:
+            find_slots(variables, gpus_of_a_worker(step, variables))  # raises where they cannot be shared out
         tell_notes(run)
         check_writable("OUTPUT_DIR", run.folder)
         check_writable("LOG_DIR", variables.log_dir())
@@ -82,7 +84,7 @@ def work_of(
         raise RunError(
             f"step {step.number} ({name}) works on one machine; run it with NODE_COUNT=1 and STEPS={step.number}"
         )
-    slots = find_slots(variables, variables.gpus_per_worker, stopped, is_together)
+    slots = find_slots(variables, gpus_of_a_worker(step, variables), stopped, is_together)
     cores = max(1, len(os.sched_getaffinity(0)) // max(1, len(slots)))
     processes = sum(slot.gpus.count(",") + 1 for slot in slots) if is_together else 1
     has_gpu = listed_gpus() > 0
@@ -104,6 +106,10 @@ def work_of(
             *("--processes", str(processes), "--kill-folder", str(ROOT)),
         ],
     }
+
+
+def gpus_of_a_worker(step: Step, variables: Variables) -> int:
+    return step.worker.gpus_per_worker or variables.gpus_per_worker
 
 
 def announcement(step: Step, name: str, left: int, slots: list[Slot], processes: int, log_dir: Path) -> str:

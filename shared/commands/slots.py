@@ -27,7 +27,9 @@ def find_slots(
     """
     names = gpu_names(variables)
     if len(names) % per_worker:
-        raise ConfigError(f"{len(names)} GPUs cannot be shared out by GPUS_PER_WORKER={per_worker}")
+        is_usual = per_worker == variables.gpus_per_worker
+        said = f"GPUS_PER_WORKER={per_worker}" if is_usual else f"gpus_per_worker: {per_worker} of a step"
+        raise ConfigError(f"{len(names)} GPUs cannot be shared out by {said}")
     groups = [names[first : first + per_worker] for first in range(0, len(names), per_worker)]
     on_one_machine = max([len(names) - 1, *(int(name) for name in names if name.isdigit())]) + 1
     ids = [variables.node_rank * on_one_machine + id_of(group[0], names) for group in groups]

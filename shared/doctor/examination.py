@@ -141,11 +141,18 @@ class Examination:
                     models.append((model, one))
                 else:
                     yield one
-        for is_for_gpu, workers in ((True, self.workers), (False, [[] for _ in self.workers])):
+        shared_out = self.workers_of(step)
+        for is_for_gpu, workers in ((True, shared_out), (False, [[] for _ in shared_out])):
             if sized := [one for one in models if one[0].is_for_gpu == is_for_gpu]:
                 findings += (fits := list(check_memory(step.label, sized, workers, memory())))
                 yield from fits
         self.hindrances[step.number] = self.hindrance(step, models, findings)
+
+    def workers_of(self, step: Step) -> list[list[Gpu]]:
+        """The GPUs of each of the step's workers, which may have more or fewer than those of other steps."""
+        count = step.worker.gpus_per_worker
+        gpus = [gpu for worker in self.workers for gpu in worker]
+        return [gpus[first : first + count] for first in range(0, len(gpus), count)] if count and gpus else self.workers
 
     def hindrance(self, step: Step, models: list[Sized], findings: list[Finding]) -> str:
         """Why the step cannot be tried here and now; nothing where it can."""

@@ -218,3 +218,22 @@ def test_the_launcher_passes_shellcheck():
         [Path(sys.executable).parent / "shellcheck", ROOT / "launcher.sh"], capture_output=True, text=True, check=False
     )
     assert (checked.returncode, checked.stdout) == (0, "")
+
+
+def test_a_step_may_have_workers_of_several_gpus_beside_one_of_one_each(project):
+    keys = project.items(8)
+    project.write_config({}, {"type": "toy", "name": "again", "config": {"gpus_per_worker": 2}})
+    done = project.run(GPUS="0,1,2,3", GPU_COUNT="auto")
+    assert done.returncode == 0, done.stdout
+    assert "step 1 (toy): 8 items, 4 workers" in done.stdout and "step 2 (again): 8 items, 2 workers" in done.stdout
+    assert {row["gpu"] for row in project.rows("step_2_toy_again")} <= {0, 2}
+    assert [row["key"] for row in project.rows("step_2_toy_again")] == keys
+
+
+def test_gpus_that_a_step_cannot_share_out_stop_the_run_before_it_begins(project):
+    project.items(8)
+    project.write_config({}, {"type": "toy", "name": "again", "config": {"gpus_per_worker": 4}})
+    done = project.run(GPUS="0,1,2,3,4,5", GPU_COUNT="auto")
+    assert done.returncode == 2
+    assert "6 GPUs cannot be shared out by gpus_per_worker: 4 of a step" in done.stdout
+    assert not project.output.exists()
