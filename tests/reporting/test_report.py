@@ -189,7 +189,7 @@ def test_what_verifies_the_choice_is_in_the_report(finished):
     assert "gap at the cut: " in page.text and "the 10 best kept" not in page.text
     with open(folder / "threshold_analysis.csv", newline="") as file:
         for row in csv.DictReader(file):
-            first, last, *numbers = row.values()
+            first, last, *numbers = cut_pictures.rounded(row).values()
             assert " ".join([f"{first} to {last}", *filter(None, numbers)]) in page.text
     names = [unquote(link["href"]) for link in page.all("a") if link.get("href", "").startswith("step_1_filter/")]
     for name in cut_pictures.PICTURES:
