@@ -44,7 +44,8 @@ def test_a_folder_of_awkward_photographs_costs_only_those_that_are_none(project,
     if worker == "template":  # it reads bytes and opens nothing
         for name in ("truncated.jpg", "text.png", "bomb.png"):
             expected[name] = None
-    options = {"duplicates": "all"} if worker == "filter" else {}  # many of them show the same
+    # Many of them show the same, and they are drawn.
+    options = {"duplicates": "all", "graphics": "keep"} if worker == "filter" else {}
     write_config(project, {"type": worker, "config": options})
     done = project.run()
     assert done.returncode == 3, done.stdout
