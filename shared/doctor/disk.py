@@ -23,8 +23,7 @@ def check_disk(folder: Path, expected: float | None) -> Iterator[Finding]:
     if expected is None:
         yield warn(f"{size(free)} free under {place}; how much the run will write cannot be told")
     elif free < max(expected, LEAST):
-        way_out = "free some, or take another OUTPUT_DIR"
-        yield fail(f"{size(free)} free under {place}, and the run writes about {size(expected)}; {way_out}")
+        yield too_little(free, place, expected)
     elif free < 1.5 * expected:
         yield warn(f"{size(free)} free under {place}, which is little: the run writes about {size(expected)}")
     else:
@@ -55,12 +54,16 @@ def check_room(folder: Path, expected: float, say: Callable[[str], None]) -> Ite
     place = existing(folder)
     free, files = shutil.disk_usage(place).free, os.statvfs(place)
     if free < expected:
-        way_out = "free some, or take another OUTPUT_DIR"
-        yield fail(f"{size(free)} free under {place}, and the run writes about {size(expected)}; {way_out}")
+        yield too_little(free, place, expected)
     elif files.f_files and not files.f_favail:
         yield fail(f"no file can be made under {place}, its inodes are used up; take another OUTPUT_DIR")
     elif expected > WORTH_SAYING:
         say(f"the run writes about {size(expected)}; {size(free)} free under {place}")
+
+
+def too_little(free: int, place: Path, expected: float) -> Finding:
+    way_out = "free some, or take another OUTPUT_DIR"
+    return fail(f"{size(free)} free under {place}, and the run writes about {size(expected)}; {way_out}")
 
 
 def existing(folder: Path) -> Path:

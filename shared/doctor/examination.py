@@ -93,18 +93,23 @@ class Examination:
         if self.steps == self.run.steps:
             self.sample = take_sample(self.run.source, self.at_most, SECONDS_BEFORE_RUN)
             if self.sample.items and self.sample.is_whole:
-                expected = self.expected_bytes()
+                expected = self.expected_bytes(Probe(self.run, self.sample.items, 1, 1))
                 yield from guarded("the disk", check_room, self.run.folder, expected, say)
 
-    def expected_bytes(self) -> float:
-        """About how much the run writes."""
-        probe = Probe(self.run, self.sample.items, 1, 1)
-        count, expected = self.sample.count, 0.0
+    def items_of_steps(self) -> Iterator[tuple[Step, int]]:
+        """The steps that will run, and how many items each will have."""
+        count = self.sample.count
         for step in self.run.steps:
-            forecast = self.forecast(step)
-            expected += count * bytes_of_item(step, forecast, probe, self.sample.pixels)
-            count = min(count, forecast.keeps or count)
-        return expected
+            if step in self.steps:
+                yield step, count
+            count = min(count, self.forecast(step).keeps or count)
+
+    def expected_bytes(self, probe: Probe) -> float:
+        """About how much the run writes, by what the probe has tried and by its forecast."""
+        return sum(
+            count * bytes_of_item(step, self.forecast(step), probe, self.sample.pixels)
+            for step, count in self.items_of_steps()
+        )
 
     def check_config(self) -> Iterator[Finding]:
         names = (f"{step.number} {step.config.name or step.config.type}" for step in self.steps)
@@ -187,19 +192,16 @@ class Examination:
         probe = Probe(
             self.run, self.sample.items, len(os.sched_getaffinity(0)), max(1, len(self.workers)), self.gpus_of_one()
         )
-        count, expected = self.sample.count, 0.0
-        for step in self.run.steps:
-            forecast = self.forecast(step)
-            if self.sample.items and step in self.steps and not step.worker.only_collects and not self.is_quick:
-                yield from guarded(f"{step.label}: its cost in time", self.probe, probe, step, forecast, count)
-            if step in self.steps:
-                expected += count * bytes_of_item(step, forecast, probe, self.sample.pixels)
-            count = min(count, forecast.keeps or count)
+        for step, count in self.items_of_steps():
+            if self.sample.items and not step.worker.only_collects and not self.is_quick:
+                yield from guarded(
+                    f"{step.label}: its cost in time", self.probe, probe, step, self.forecast(step), count
+                )
         if probe.seconds:
             but = f", without {' and '.join(probe.skipped)}" if probe.skipped else ""
             yield ok(f"the whole run: about {clock(probe.seconds)} from its start{but}, an estimate")
         known = self.sample.items and self.sample.is_whole
-        yield from guarded("the disk", check_disk, self.run.folder, expected if known else None)
+        yield from guarded("the disk", check_disk, self.run.folder, self.expected_bytes(probe) if known else None)
 
     def probe(self, probe: Probe, step: Step, forecast: Forecast, count: int) -> Iterator[Finding]:
         if why := self.hindrances.get(step.number, "") or unlike_others(step):

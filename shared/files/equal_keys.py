@@ -16,7 +16,7 @@ class EqualKeys(DatasetError):
 
     def __init__(self, counts: Mapping[int, int], example: str):
         super().__init__(f'{len(counts)} rows have the key of another, as "{example}"')
-        self.counts, self.example = counts, example
+        self.counts = counts
 
 
 def with_suffixes(rows: Iterable[dict], suffixes: Mapping[int, str]) -> Iterator[dict]:

@@ -233,7 +233,7 @@ class Feed(Iterator[Loaded]):
         self._begin(block)
 
     def __next__(self) -> Loaded:
-        while not self.loop.control.stop_requested():
+        while not self.is_stopping():
             self._fill()
             if not self.loading:
                 break
@@ -254,7 +254,7 @@ class Feed(Iterator[Loaded]):
 
     def ready(self) -> bool:
         """Whether the next item, or the end, comes without waiting for it to be loaded."""
-        if self.loop.control.stop_requested():
+        if self.is_stopping():
             return True
         self._fill()
         future = self.loading[0][1] if self.loading else None

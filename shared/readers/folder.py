@@ -77,18 +77,16 @@ class FolderWalk:
     def sentences(self) -> list[str]:
         """What was passed over, in a line, and a line for each folder that is closed."""
         lines = [f"the folder {folder} and all below it are passed over: {reason}" for folder, reason in self.closed]
-        parts = [f"{count} {kind}" for kind, count in self.kinds.most_common(MOST_KINDS)]
-        if len(self.kinds) > MOST_KINDS:
-            parts.append(
-                f"{sum(self.kinds.values()) - sum(count for _, count in self.kinds.most_common(MOST_KINDS))} others"
-            )
+        count, named = self.kinds.total(), Counter(dict(self.kinds.most_common(MOST_KINDS)))
+        parts = [f"{files} {kind}" for kind, files in named.items()]
+        if count > named.total():
+            parts.append(f"{count - named.total()} others")
         if self.folders:
             names = ", ".join(
                 name if count == 1 else f"{name} ({count} times)" for name, count in self.folders.most_common(8)
             )
             parts.append(f"the folder{'s' if self.folders.total() > 1 else ''} {names}")
         if parts:
-            count = sum(self.kinds.values())
             noun = f"{count} file{'s' if count != 1 else ''} " if count else ""
             lines.insert(0, f"{noun}passed over in {self.folder}: {', '.join(parts)}")
         return lines

@@ -114,24 +114,23 @@ class _Groups:
 
     def _photograph(self, key: str, members: dict, images: list[str], has_doubles: bool) -> dict:
         """Where the item's images are, or why that cannot be said."""
-        first, *more = self.reader.image_columns
+        columns = self.reader.image_columns
+        named = [_named(column, images) for column in columns]
         where = f"{escaped(key)} in {self.path.name}"
         if has_doubles:
             return {"unreadable": Fault(f"{where} has two members of one name; each photograph needs its own")}
-        if more:
-            taken = [_named(column, images) for column in (first, *more)]
-            if None in taken:
-                missing = (first, *more)[taken.index(None)]
-                return {"unreadable": f'{where} has no image "{missing}", but {", ".join(images)}'}
-        else:
-            name = _named(first, images) or _only(images) or _only([name for name in images if "." not in name])
+        if len(columns) > 1 and None in named:
+            missing = columns[named.index(None)]
+            return {"unreadable": f'{where} has no image "{missing}", but {", ".join(images)}'}
+        if named == [None]:
+            name = _only(images) or _only([name for name in images if "." not in name])
             if name is None:
                 return {"unreadable": Fault(self._undecided(where, images))}
-            if len(images) > 1 and _named(first, images) is None:
+            if len(images) > 1:
                 add_to(self.left_out, (name, ", ".join(f".{other}" for other in images if other != name)))
-            taken = [name]
+            named = [name]
         found: dict = {}
-        for place, (column, name) in enumerate(zip((first, *more), taken, strict=True)):
+        for place, (column, name) in enumerate(zip(columns, named, strict=True)):
             prefix = image_prefix(place, column)
             found[f"{prefix}_path"] = str(self.path)
             found[f"{prefix}_member"] = {"offset": members[name].offset_data, "size": members[name].size}

@@ -3,6 +3,7 @@
 import numpy as np
 
 from shared.selection.measured import DIRECTIONS, KEYS, MeasuredLight
+from shared.selection.scoring.entropy import entropy_of_counts
 
 HARDNESS_EDGES = (1 / 3, 2 / 3)  # soft, between, hard
 KELVIN_EDGES = (4300, 7500)  # warm, neutral, cool
@@ -25,7 +26,7 @@ def kinds_of(light: MeasuredLight) -> np.ndarray:
 
 def entropy(kinds: np.ndarray) -> float:
     """Shannon's, in bits, of how photographs (their (n,) kinds) spread over the kinds."""
-    return _entropy_of_counts(np.unique(kinds, return_counts=True)[1])
+    return entropy_of_counts(np.unique(kinds, return_counts=True)[1])
 
 
 def choose_diverse(kinds: np.ndarray, count: int) -> np.ndarray:
@@ -38,7 +39,7 @@ def choose_diverse(kinds: np.ndarray, count: int) -> np.ndarray:
     """
     count = min(count, len(kinds))
     _, kind_of, sizes = np.unique(kinds, return_inverse=True, return_counts=True)
-    wanted = _entropy_of_counts(sizes) - 1e-9
+    wanted = entropy_of_counts(sizes) - 1e-9
     in_turns = np.argsort(_place_in_kind(kind_of, sizes), kind="stable")
 
     def chosen(turns: int) -> np.ndarray:
@@ -52,7 +53,7 @@ def choose_diverse(kinds: np.ndarray, count: int) -> np.ndarray:
     least, most = min(len(sizes), count), count
     while least < most:
         middle = (least + most) // 2
-        if _entropy_of_counts(np.bincount(kind_of[chosen(middle)])) >= wanted:
+        if entropy_of_counts(np.bincount(kind_of[chosen(middle)])) >= wanted:
             most = middle
         else:
             least = middle + 1
@@ -66,8 +67,3 @@ def _place_in_kind(kind_of: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     place = np.empty(len(kind_of), dtype=np.int64)
     place[order] = np.arange(len(kind_of)) - np.repeat(starts, sizes)
     return place
-
-
-def _entropy_of_counts(counts: np.ndarray) -> float:
-    shares = counts[counts > 0] / max(1, counts.sum())
-    return float(-(shares * np.log2(shares)).sum())

@@ -3,6 +3,7 @@
 import numpy as np
 
 from shared.light.enlarge import shrink
+from shared.selection.scoring.entropy import entropy_of_counts
 
 GRAPHICS_SIZE = 512  # the long side at which it is told, in pixels
 PHOTOGRAPH, GRAPHICS, PLAIN = "photograph", "graphics", "plain colour"
@@ -49,9 +50,8 @@ def kind_of_picture(photograph: np.ndarray) -> str:
         return PHOTOGRAPH
     if _count_grounds(colours[shares > _LEAST_OF_COLOUR]) > 1:
         return GRAPHICS
-    tones = np.bincount(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[is_area] >> 3, minlength=32) / is_area.sum()
-    tones = tones[tones > 0]
-    return PHOTOGRAPH if -(tones * np.log2(tones)).sum() > _LEAST_TONES else GRAPHICS
+    tones = np.bincount(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[is_area] >> 3)
+    return PHOTOGRAPH if entropy_of_counts(tones) > _LEAST_TONES else GRAPHICS
 
 
 def _is_plain(pixels: np.ndarray) -> bool:
