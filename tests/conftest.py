@@ -43,7 +43,7 @@ class Project:
         self.called_from = folder
         self.launched: list[subprocess.Popen] = []
         for name in ("shared", "workers"):
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.pyc.*"))
         shutil.copy(ROOT / "launcher.sh", folder)
         shutil.copy(ROOT / "requirements-core.txt", folder)
         shutil.copy(ROOT / "tests" / "toy.py", folder / "workers" / "toy.py")

@@ -162,5 +162,5 @@ def test_a_model_that_is_not_there_is_one_sentence(training):
         "    model_path: /nowhere/model" if line.strip().startswith("model_path:") else line for line in text.splitlines()
     ))  # fmt: skip
     done = project.run()
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "model_path /nowhere/model" in done.stdout and "Traceback" not in done.stdout

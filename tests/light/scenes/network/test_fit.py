@@ -73,7 +73,7 @@ def test_a_network_that_learned_is_exported_to_a_file_that_opencv_runs(tmp_path,
     from shared.light.scenes.network.unet import LightNet
     from shared.light.scenes.scenes import render
 
-    monkeypatch.setattr(network, "WEIGHTS", onnx)
+    monkeypatch.setattr(network, "NETWORK_FILE", onnx)
     monkeypatch.setattr(network, "_of_thread", threading.local())  # where the network that was loaded stays
     photograph = render("subject", 5, 128).image
     found = network.look(photograph)
