@@ -1,6 +1,8 @@
 """The bytes of a photograph as upright sRGB of 8 bit, whatever its format, depth, profile and metadata."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import NamedTuple
 
@@ -23,28 +25,53 @@ class Decoded(NamedTuple):
     full_size: tuple[int, int]
 
 
+class AsStored(NamedTuple):
+    """`image`: in the mode and the position of the file, perhaps smaller than `full_size`; `orientation`: 1 to 8."""
+
+    image: Image.Image
+    profile: bytes
+    orientation: int
+    full_size: tuple[int, int]
+
+
 def decode(data: bytes, longest_side: int | None = None, shorter_side: int | None = None) -> Decoded:
     """`longest_side` and `shorter_side` let a JPEG be decoded smaller, but no smaller than that. Raises NotOpened."""
     name = format_of(data)
-    try:
+    with damage_told(name):
         if name == "TIFF" and needs_tifffile(data):
             return decode_tiff(data)
-        return decode_by_pillow(data, name, longest_side, shorter_side)
+        try:
+            return decode_by_pillow(data, name, longest_side, shorter_side)
+        except NotOpened:
+            raise
+        except Exception:
+            if name == "TIFF" and (found := decode_tiff_or_nothing(data)):
+                return found
+            raise
+
+
+@contextmanager
+def damage_told(name: str) -> Iterator[None]:
+    """Whatever is raised within while bytes of this format are decoded becomes NotOpened."""
+    try:
+        yield
     except NotOpened:
         raise
     except MemoryError:
         raise NotOpened("needs more memory than there is") from None
+    except UnidentifiedImageError as error:  # it speaks of our buffer
+        raise NotOpened(f"is damaged: it begins as {name} and cannot be decoded") from error
     except Exception as error:  # a decoder of damaged bytes may raise anything
-        if name == "TIFF":
-            try:
-                return decode_tiff(data)
-            except NotOpened:
-                raise
-            except Exception:
-                pass  # the first decoder's words
-        if isinstance(error, UnidentifiedImageError):  # it speaks of our buffer
-            raise NotOpened(f"is damaged: it begins as {name} and cannot be decoded") from error
         raise NotOpened(f"is damaged: {error or type(error).__name__}") from error
+
+
+def decode_tiff_or_nothing(data: bytes) -> Decoded | None:
+    try:
+        return decode_tiff(data)
+    except NotOpened:
+        raise
+    except Exception:
+        return None  # the first decoder's words are the better ones
 
 
 def decode_tiff(data: bytes) -> Decoded:
@@ -53,23 +80,31 @@ def decode_tiff(data: bytes) -> Decoded:
 
 
 def decode_by_pillow(data: bytes, name: str, longest_side: int | None, shorter_side: int | None) -> Decoded:
+    stored = load_by_pillow(data, name, longest_side, shorter_side)
+    full_size = stored.full_size[::-1] if stored.orientation in SIDEWAYS else stored.full_size
+    return Decoded(upright(to_rgb(to_srgb(stored.image, stored.profile)), stored.orientation), full_size)
+
+
+def load_by_pillow(
+    data: bytes, name: str, longest_side: int | None = None, shorter_side: int | None = None
+) -> AsStored:
+    """A picture of the format `name` (of PLUGINS). Raises NotOpened, and whatever a decoder raises for damaged bytes."""
     add_plugin(name)
     stripped = strip(data, name)
-    with Image.open(io.BytesIO(ended(stripped)), formats=(PLUGINS[name],)) as file:
-        image: Image.Image = file
-        check_size(image.size)
-        orientation = orientation_in(image, stripped, name)
-        full_size = image.size[::-1] if orientation in SIDEWAYS else image.size
-        if longest_side:
-            image.draft(None, (min(image.width, longest_side), min(image.height, longest_side)))
-        elif shorter_side:
-            factor = max(1, min(image.size) // shorter_side)
-            image.draft(None, (image.width // factor, image.height // factor))
-        image.load()
-        profile = stripped.profile or bytes(image.info.get("icc_profile") or b"")
-        if name == "BMP" and image.mode == "RGBA" and image.getchannel("A").getextrema()[1] == 0:
-            image = image.convert("RGB")  # the fourth byte of each pixel was never meant
-        return Decoded(upright(to_rgb(to_srgb(image, profile)), orientation), full_size)
+    image: Image.Image = Image.open(io.BytesIO(ended(stripped)), formats=(PLUGINS[name],))
+    check_size(image.size)
+    full_size = image.size
+    if longest_side:
+        image.draft(None, (min(image.width, longest_side), min(image.height, longest_side)))
+    elif shorter_side:
+        factor = max(1, min(image.size) // shorter_side)
+        image.draft(None, (image.width // factor, image.height // factor))
+    image.load()
+    profile = stripped.profile or bytes(image.info.get("icc_profile") or b"")
+    orientation = orientation_in(image, stripped, name)
+    if name == "BMP" and image.mode == "RGBA" and image.getchannel("A").getextrema()[1] == 0:
+        image = image.convert("RGB")  # the fourth byte of each pixel was never meant
+    return AsStored(image, profile, orientation, full_size)
 
 
 def orientation_in(image: Image.Image, stripped: Stripped, name: str) -> int:

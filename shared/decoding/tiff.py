@@ -45,18 +45,34 @@ def read_tiff(data: bytes) -> TiffPicture:
 
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page: Any = file.pages[0]
-        check_size((page.imagewidth, page.imagelength))
-        check_is_whole(page, len(data))
-        values = page.asarray()
-        if page.axes == "SYX":
-            values = np.moveaxis(values, 0, -1)
-        elif page.axes not in ("YX", "YXS"):
-            raise NotOpened(f"is a TIFF of the form {page.axes}, which is not opened")
+        values = values_of(page, len(data))
         tag = page.tags.get(34675)
         profile = bytes(tag.value) if tag is not None and isinstance(tag.value, bytes) else b""
         orientation = page.tags.get(274)
-        image = picture_from(page, values.reshape(*values.shape[:2], -1), bool(profile))
+        image = picture_from(page, values, bool(profile))
     return TiffPicture(upright(image, int(orientation.value) if orientation is not None else 1), profile)
+
+
+def numbers_of_tiff(data: bytes) -> np.ndarray:
+    """The numbers as they are stored, HxWxC, of which white is the largest. Raises as read_tiff does."""
+    import tifffile
+
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page: Any = file.pages[0]
+        values = values_of(page, len(data))
+        return bounds_of(page, values.dtype)[1] - values if int(page.photometric) == WHITE_IS_ZERO else values
+
+
+def values_of(page: Any, length: int) -> np.ndarray:
+    """HxWxC, of a file of so many bytes."""
+    check_size((page.imagewidth, page.imagelength))
+    check_is_whole(page, length)
+    values = page.asarray()
+    if page.axes == "SYX":
+        values = np.moveaxis(values, 0, -1)
+    elif page.axes not in ("YX", "YXS"):
+        raise NotOpened(f"is a TIFF of the form {page.axes}, which is not opened")
+    return values.reshape(*values.shape[:2], -1)
 
 
 def check_is_whole(page: Any, length: int) -> None:

@@ -18,9 +18,15 @@ def fitted_mask(path: Path, photograph: np.ndarray) -> np.ndarray:
     """A mask in its photograph's size, HxW uint8. Raises ImageError where it is of another shape."""
     import cv2
 
-    from shared.images import open_image
+    from shared.decoding.formats import NotOpened
+    from shared.images import read_bytes
+    from shared.masks.stored import opacity_of
 
-    mask = np.asarray(open_image(path).convert("L"))
+    data = read_bytes(path)
+    try:
+        mask = opacity_of(data)
+    except NotOpened as reason:
+        raise ImageError(f"the mask {path} {reason}") from reason.__cause__
     height, width = photograph.shape[:2]
     if abs(mask.shape[1] * height - mask.shape[0] * width) > max(height, width, *mask.shape):
         raise ImageError(

@@ -31,7 +31,11 @@ class Masking:
         Field(description="how the subject is found: faces, your own masks, U2-Net, SAM 3 by words, SAM 2 by points"),
     ] = "face"
     mask_folder: Annotated[
-        Path | None, Field(description="masks under the photographs' relative names, with any image suffix")
+        Path | None,
+        Field(
+            description="masks under the photographs' relative names, with any image suffix: shades of grey, 0 and 1, numbers of "
+            "things, a palette or a colour on black, or a cut-out"
+        ),
     ] = None
     mask_model: Annotated[
         str, Field(description="sam3, sam2: a Hub id or a folder, instead of that in MODELS; u2net: an ONNX file")
