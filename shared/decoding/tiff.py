@@ -45,7 +45,7 @@ def read_tiff(data: bytes) -> TiffPicture:
 
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page: Any = file.pages[0]
-        values = values_of(page, len(data))
+        values = stored_values(page, len(data))
         tag = page.tags.get(34675)
         profile = bytes(tag.value) if tag is not None and isinstance(tag.value, bytes) else b""
         orientation = page.tags.get(274)
@@ -59,11 +59,11 @@ def numbers_of_tiff(data: bytes) -> np.ndarray:
 
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page: Any = file.pages[0]
-        values = values_of(page, len(data))
+        values = stored_values(page, len(data))
         return bounds_of(page, values.dtype)[1] - values if int(page.photometric) == WHITE_IS_ZERO else values
 
 
-def values_of(page: Any, length: int) -> np.ndarray:
+def stored_values(page: Any, length: int) -> np.ndarray:
     """HxWxC, of a file of so many bytes."""
     check_size((page.imagewidth, page.imagelength))
     check_is_whole(page, length)

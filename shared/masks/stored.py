@@ -24,7 +24,7 @@ def opacity_of(data: bytes) -> np.ndarray:
     is_lossy = name == "JPEG" or b"VP8 " in data[:64]
     with damage_told(name):
         if name == "TIFF" and needs_tifffile(data):
-            return of_values(numbers_of_tiff(data))
+            return opacity_of_values(numbers_of_tiff(data))
         stored = load_by_pillow(data, name)
         image = upright(stored.image, stored.orientation)
     if image.has_transparency_data:
@@ -38,7 +38,7 @@ def opacity_of(data: bytes) -> np.ndarray:
     return of_colours(np.asarray(image.convert("RGBA").convert("RGB")), is_lossy)
 
 
-def of_values(values: np.ndarray) -> np.ndarray:
+def opacity_of_values(values: np.ndarray) -> np.ndarray:
     """HxWxC: grey, grey with alpha, RGB, or RGB with alpha."""
     channels = values.shape[2]
     if channels in (2, 4) and values[:, :, -1].min() < values[:, :, -1].max():
