@@ -11,7 +11,7 @@ VOID = (224, 224, 192)  # Pascal VOC's colour of what is neither object nor back
 VOID_NUMBER = 255  # and its number
 MOST_THINGS = 64  # a picture of more different numbers is shades of grey
 SHARE_OF_WHITE = 0.9  # a mask with shades reaches it somewhere
-DARK = 16  # of a lossy picture; the background is no brighter
+MOST_OF_BLACK = 16  # of a lossy picture; the background is no brighter
 
 
 def opacity_of(data: bytes) -> np.ndarray:
@@ -51,7 +51,7 @@ def opacity_of_values(values: np.ndarray) -> np.ndarray:
 def of_colours(pixels: np.ndarray, is_lossy: bool) -> np.ndarray:
     """HxWx3 uint8; colours on black."""
     brightest = pixels.max(axis=-1)
-    if (brightest - pixels.min(axis=-1)).max() <= (DARK if is_lossy else 0):
+    if (brightest - pixels.min(axis=-1)).max() <= (MOST_OF_BLACK if is_lossy else 0):
         return of_numbers(brightest, is_lossy)
     if is_flat(pixels):
         brightest = np.where((pixels == VOID).all(axis=-1), 0, brightest)
@@ -59,7 +59,7 @@ def of_colours(pixels: np.ndarray, is_lossy: bool) -> np.ndarray:
         if is_subject.all() and (pixels != pixels[0, 0]).any():
             raise NotOpened("has several colours and none of them is black, which would be the background")
         return np.where(is_subject, np.uint8(255), np.uint8(0))
-    if brightest.min() > DARK:
+    if brightest.min() > MOST_OF_BLACK:
         raise NotOpened("has many colours, and neither black nor transparency for a background: is it the photograph?")
     return of_numbers(brightest, is_lossy=True)
 
@@ -78,7 +78,7 @@ def of_numbers(values: np.ndarray, is_lossy: bool) -> np.ndarray:
     white = white_of(values)
     if is_lossy:
         peak = float(np.median(values[values >= values.max() / 2]))
-        return scaled(values, peak if DARK < peak < SHARE_OF_WHITE * white else white)
+        return scaled(values, peak if MOST_OF_BLACK < peak < SHARE_OF_WHITE * white else white)
     numbers, counts = np.unique(values, return_counts=True)
     if (len(numbers) <= 2 and numbers[0] == 0) or len(numbers) == 1:
         return scaled(values > 0, 1)
