@@ -1,7 +1,7 @@
 """Colours by the profile that came with them, as sRGB."""
 
 import io
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from PIL import Image, ImageCms
@@ -24,26 +24,32 @@ def to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
     elif image.mode == "1":
         image = image.convert("L")
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        space = source.profile.xcolor_space.strip()
+        space = space_of(profile)
         if space == "GRAY" and image.mode in ("RGB", "RGBA"):
             return image
         if image.mode in ("LA", "RGBA", "La", "RGBa"):
             image = image.convert({"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode))
             colours, alpha = image.convert(image.mode[:-1]), image.getchannel("A")
-            converted = convert(colours, source, space)
+            converted = convert(colours, profile, space)
             converted.putalpha(alpha)
             return converted
-        return convert(image, source, space)
+        return convert(image, profile, space)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return image
 
 
-def convert(image: Image.Image, source: Any, space: str) -> Image.Image:
-    """Raises PyCMSError for a profile of other colours than the image has."""
+def convert(image: Image.Image, profile: bytes, space: str) -> Image.Image:
+    """Raises PyCMSError or ValueError for a profile of other colours than the image has."""
     if space == "RGB" and image.mode == "L":
         image = image.convert("RGB")  # as viewers do with a grey picture under a profile of colours
-    converted = ImageCms.profileToProfile(image, source, srgb(), outputMode="RGB")
-    if converted is None:
-        raise ValueError
-    return converted
+    return transform(profile, image.mode).apply(image)
+
+
+@lru_cache(maxsize=32)  # to make one takes longer than to decode a small photograph, and cameras have one or two
+def transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform:
+    return ImageCms.buildTransform(ImageCms.ImageCmsProfile(io.BytesIO(profile)), srgb(), mode, "RGB")
+
+
+@lru_cache(maxsize=32)
+def space_of(profile: bytes) -> str:
+    return ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space.strip()

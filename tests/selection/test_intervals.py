@@ -20,7 +20,7 @@ def test_each_interval_of_ranks_says_what_it_holds(tmp_path):
             "direction": "left" if number > 3 else None, "hardness": number / 10, "cct_kelvin": 1000 * (number + 2),
             "key": "low" if number < 3 else "mid", "contrast": float(number), "exposure_ev": -1.0,
         }  # fmt: skip
-    folder, _ = collect(tmp_path, rows, num_images=4, interval=3)
+    folder, _ = collect(tmp_path, rows, draws=True, num_images=4, interval=3)
     table = read(folder / "threshold_analysis.csv")
     assert [(row["first_rank"], row["last_rank"], row["photographs"], row["kept"]) for row in table] == [
         ("1", "3", "3", "3"), ("4", "6", "3", "1"), ("7", "7", "1", "0"),
@@ -34,12 +34,12 @@ def test_each_interval_of_ranks_says_what_it_holds(tmp_path):
 
 
 def test_an_interval_is_a_tenth_of_the_ranking_where_none_is_given(tmp_path):
-    folder, _ = collect(tmp_path, made_up(95))
+    folder, _ = collect(tmp_path, made_up(95), draws=True)
     assert [row["photographs"] for row in read(folder / "threshold_analysis.csv")] == ["10"] * 9 + ["5"]
 
 
 def test_light_that_was_not_measured_has_no_numbers_and_no_histogram(tmp_path):
-    folder, _ = collect(tmp_path, made_up(3))
+    folder, _ = collect(tmp_path, made_up(3), draws=True)
     assert {row["mean_hardness"] for row in read(folder / "threshold_analysis.csv")} == {""}
     assert not (folder / "light_histograms.png").exists()
     assert "entropy_bits" not in json.loads((folder / "selection.json").read_text())
@@ -50,7 +50,7 @@ def test_the_photographs_of_each_interval_are_shown(tmp_path):
     for number, row in enumerate(rows):
         row["image_path"] = str(tmp_path / f"{number}.png")
         Image.new("RGB", (8, 8), (4 * number, 90, 90)).save(row["image_path"])
-    folder, _ = collect(tmp_path / "run", rows, interval=20)
+    folder, _ = collect(tmp_path / "run", rows, draws=True, interval=20)
     with Image.open(folder / "threshold_analysis.png") as sheet:
         # Three headings, each with five photographs of 200 pixels: the first best, the last worst.
         assert sheet.size == (12 + 5 * 212, 58 + 3 * (34 + 234))
@@ -64,7 +64,7 @@ def test_the_photographs_of_each_interval_are_shown(tmp_path):
 def test_the_histograms_of_light_show_what_is_kept_of_what_there_is(tmp_path):
     rows = lit(60)
     drawn = [
-        (collect(tmp_path / str(count), rows, num_images=count)[0] / "light_histograms.png").read_bytes()
+        (collect(tmp_path / str(count), rows, draws=True, num_images=count)[0] / "light_histograms.png").read_bytes()
         for count in (20, 20, 30)
     ]
     assert drawn[0] == drawn[1] != drawn[2]

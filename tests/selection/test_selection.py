@@ -124,7 +124,7 @@ def test_a_diverse_selection_has_the_variety_of_the_pool_and_the_best_alone_have
 
 
 def test_tables_of_a_diverse_selection_are_best_first_and_its_splits_as_ever(tmp_path):
-    folder, result = collect(tmp_path, lit(400), select="diverse", num_images=90)
+    folder, result = collect(tmp_path, lit(400), draws=True, select="diverse", num_images=90)
     scores = [row["lighting_score"] for row in json.loads((folder / "filtered_images.json").read_text())]
     assert scores == sorted((row["lighting_score"] for row in result), reverse=True)
     assert len(read(folder / "train_images.csv")) + len(read(folder / "val_images.csv")) < 90

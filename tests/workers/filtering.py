@@ -1,7 +1,9 @@
 """The filter called without a launcher: photographs measured, and made-up rows collected."""
 
 import csv
+from contextlib import nullcontext
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
@@ -35,8 +37,11 @@ def measure(photographs: Path) -> list[dict]:
     return [{**item, **record} for item, record in zip(items, found, strict=True)]
 
 
-def collect(folder: Path, rows: list[dict], seed: int = 42, **options) -> tuple[Path, list[dict]]:
-    """Collect rows into a run's folder; returns the step's folder and the rows of its result."""
+def collect(folder: Path, rows: list[dict], seed: int = 42, draws: bool = False, **options) -> tuple[Path, list[dict]]:
+    """Collect rows into a run's folder; returns the step's folder and the rows of its result.
+
+    Pictures take most of the time: without `draws` there are none, nor the tables that go with them.
+    """
     worker = checked(Filter, options, "step 1 (filter)")
     worker.check("step 1 (filter)")
     worker.fill_in("step 1 (filter)")
@@ -45,7 +50,8 @@ def collect(folder: Path, rows: list[dict], seed: int = 42, **options) -> tuple[
     step = Run(config, folder).steps[0]
     step.folder.mkdir(parents=True, exist_ok=True)
     table = Table.write(step.folder / "recorded.jsonl", rows, folder)
-    return step.folder, list(worker.collect(table, step))
+    with nullcontext() if draws else mock.patch("shared.selection.pictures.write_pictures"):
+        return step.folder, list(worker.collect(table, step))
 
 
 def made_up(count: int) -> list[dict]:

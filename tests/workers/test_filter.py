@@ -181,7 +181,7 @@ def test_photographs_that_are_too_small_are_scored_and_not_kept(tmp_path):
 
 
 def test_options_leave_out_scores_and_grid(tmp_path, measured):
-    folder, _ = collect(tmp_path, measured, no_save_scores=True, create_grid=False)
+    folder, _ = collect(tmp_path, measured, draws=True, no_save_scores=True, create_grid=False)
     assert not (folder / "all_scores.csv").exists()
     assert not (folder / "top_images_grid.png").exists()
 
@@ -198,7 +198,7 @@ def test_copies_are_named_by_rank_and_those_of_an_earlier_selection_go(tmp_path,
 
 
 def test_nothing_scored_gives_tables_with_a_header_and_pictures_all_the_same(tmp_path):
-    folder, result = collect(tmp_path, [])
+    folder, result = collect(tmp_path, [], draws=True)
     assert result == []
     for name in ("all_scores", "train_images", "val_images", "test_images"):
         assert (folder / f"{name}.csv").read_text() == "image_path,lighting_score\n"
@@ -239,8 +239,8 @@ def test_options_that_make_no_sense_are_refused(tmp_path, options, message):
 
 @pytest.mark.slow
 def test_two_runs_in_two_folders_write_the_same_bytes(tmp_path, measured):
-    one, _ = collect(tmp_path / "one", measured, num_images=8, copy_images=True)
-    other, _ = collect(tmp_path / "elsewhere" / "two", measured, num_images=8, copy_images=True)
+    one, _ = collect(tmp_path / "one", measured, draws=True, num_images=8, copy_images=True)
+    other, _ = collect(tmp_path / "elsewhere" / "two", measured, draws=True, num_images=8, copy_images=True)
     files = sorted(str(path.relative_to(one)) for path in one.rglob("*") if path.is_file())
     assert len(files) == 8 + 2 + 3 + len(PICTURES) + 8
     assert [name for name in files if (one / name).read_bytes() != (other / name).read_bytes()] == []

@@ -57,14 +57,14 @@ the 10 last of all
 
 
 def test_the_verification_says_ranges_gap_and_rows_around_the_cut(tmp_path):
-    folder, _ = collect(tmp_path, made_up(12), num_images=3)
+    folder, _ = collect(tmp_path, made_up(12), draws=True, num_images=3)
     assert (folder / "verification.txt").read_text() == OF_TWELVE
 
 
 @pytest.mark.slow
 def test_another_cut_is_verified_on_request_in_text_and_pictures(tmp_path, measured):
-    kept, _ = collect(tmp_path / "a", measured, num_images=4)
-    other, result = collect(tmp_path / "b", measured, num_images=4, cutoff=6)
+    kept, _ = collect(tmp_path / "a", measured, draws=True, num_images=4)
+    other, result = collect(tmp_path / "b", measured, draws=True, num_images=4, cutoff=6)
     assert len(result) == 4
     text = (other / "verification.txt").read_text()
     assert text.startswith("12 photographs in the ranking, 6 kept and 6 rejected\n")
@@ -76,8 +76,8 @@ def test_another_cut_is_verified_on_request_in_text_and_pictures(tmp_path, measu
 
 
 def test_the_distribution_shows_what_is_kept(tmp_path):
-    some, _ = collect(tmp_path / "some", made_up(30), num_images=10)
-    every, _ = collect(tmp_path / "all", made_up(30), cutoff=10)
+    some, _ = collect(tmp_path / "some", made_up(30), draws=True, num_images=10)
+    every, _ = collect(tmp_path / "all", made_up(30), draws=True, cutoff=10)
     name = "score_distribution.png"
     assert (some / name).read_bytes() != (every / name).read_bytes()
 
@@ -89,14 +89,14 @@ def test_the_seed_chooses_the_photographs_shown_by_chance(tmp_path):
         row["image_path"] = str(tmp_path / f"{number}.png")
         Image.new("RGB", (8, 8), (6 * number, 90, 90)).save(row["image_path"])
     drawn = [
-        (collect(tmp_path / str(number), rows, seed=seed)[0] / "random_20_filtered.png").read_bytes()
+        (collect(tmp_path / str(number), rows, seed=seed, draws=True)[0] / "random_20_filtered.png").read_bytes()
         for number, seed in enumerate((1, 1, 2))
     ]
     assert drawn[0] == drawn[1] != drawn[2]
 
 
 def test_the_pictures_show_the_photographs_at_their_place(tmp_path, measured):
-    folder, _ = collect(tmp_path, measured, num_images=4, grid_size=(2, 2))
+    folder, _ = collect(tmp_path, measured, draws=True, num_images=4, grid_size=(2, 2))
     with Image.open(folder / "top_images_grid.png") as sheet:
         assert sheet.size == (12 + 2 * 212, 58 + 2 * 234)
         shown = np.asarray(sheet.crop((12, 46, 212, 246)).convert("RGB"))
@@ -107,7 +107,7 @@ def test_the_pictures_show_the_photographs_at_their_place(tmp_path, measured):
 
 
 def test_a_photograph_that_went_away_leaves_an_empty_place(tmp_path):
-    folder, result = collect(tmp_path, made_up(3))
+    folder, result = collect(tmp_path, made_up(3), draws=True)
     assert len(result) == 3
     with Image.open(folder / "top_images_grid.png") as sheet:
         assert sheet.width == 12 + 4 * 212
