@@ -1,12 +1,13 @@
 """Photographs, and a run over them that is complete."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from shared.run.run import Run
-from tests.reporting.reported_runs import HOSTILE, RELIGHT, SAMPLES, finish, make_run
+from tests.reporting.reported_runs import HOSTILE, RELIGHT, SAMPLES, copied, finish, make_run
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +34,18 @@ def finished(tmp_path_factory, photographs) -> Run:
     run = make_run(tmp_path_factory.mktemp("finished"), photographs, RELIGHT)
     finish(run)
     return run
+
+
+@pytest.fixture
+def copy_of_finished(tmp_path, finished) -> Run:
+    """To be changed: as the run that is finished, in a folder of its own."""
+    return copied(finished, tmp_path)
+
+
+@pytest.fixture
+def copy_of_filtered(copy_of_finished) -> Run:
+    """As the run was when step 1 had ended and step 2 had not begun."""
+    for step in copy_of_finished.steps[1:]:
+        shutil.rmtree(step.folder)
+    finish(copy_of_finished, until=lambda step: step.module == "degrade")
+    return copy_of_finished

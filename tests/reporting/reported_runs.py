@@ -1,5 +1,6 @@
 """Runs without processes, and their report as a browser sees it."""
 
+import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -46,6 +47,12 @@ def finish(run: Run, until: Callable[[Step], bool] = lambda step: False) -> None
         if until(step):
             return
         do(step, list(Table(step.table_path)))
+
+
+def copied(run: Run, folder: Path) -> Run:
+    """A run in another folder, with the config that lies beside it."""
+    shutil.copytree(run.folder.parent, folder, dirs_exist_ok=True)
+    return Run(load_config(folder / "relight.yaml"), folder / run.folder.name)
 
 
 def do(step: Step, items: list[dict]) -> None:

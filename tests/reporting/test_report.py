@@ -117,9 +117,8 @@ def test_what_the_filter_left_out_is_shown_with_the_reason(finished):
     assert len(Page(write_report(finished)).all("figure", "example")) == 4 + 3
 
 
-def test_of_each_reason_there_are_examples_however_rare_it_is(tmp_path, photographs, monkeypatch):
-    run = make_run(tmp_path, photographs, RELIGHT)
-    finish(run, until=lambda step: step.module == "degrade")
+def test_of_each_reason_there_are_examples_however_rare_it_is(copy_of_finished, monkeypatch):
+    run = copy_of_finished
     step = run.steps[0]
     keys = [row["key"] for row in Table(step.table_path)]
     with open(step.folder / "passed_over.csv", "w", newline="") as file:

@@ -56,13 +56,12 @@ def test_the_page_needs_nothing_beside_it_and_its_links_lead_somewhere(finished)
     )  # the photographs are not in the run's folder
 
 
-def test_keys_and_keywords_are_text_and_never_markup(tmp_path, photographs):
-    run = make_run(tmp_path, photographs, RELIGHT)
-    finish(run, until=lambda step: step.module == "caption")
+def test_keys_and_keywords_are_text_and_never_markup(copy_of_finished):
+    run, place = copy_of_finished, copy_of_finished.steps[-1].result_path
     words = "</blockquote></script><img src=x onerror=alert(2)> & 'soft' \"light\""
-    rows = [row | {"lighting_keywords": words, "split": '"><b>'} for row in Table(run.steps[1].result_path)]
+    rows = [row | {"lighting_keywords": words, "split": '"><b>'} for row in Table(place)]
     rows[0]["key"] = HOSTILE
-    Table.write(run.steps[1].result_path, rows, run.folder)
+    Table.write(place, rows, run.folder)
     page = Page(write_report(run))
     assert len(page.all("script")) == 1
     assert [image for image in page.all("img") if "onerror" in image] == []
@@ -82,9 +81,8 @@ def test_the_same_run_gives_the_same_bytes(tmp_path, photographs, finished):
 
 
 @pytest.mark.slow
-def test_an_unfinished_run_says_what_is_missing(tmp_path, photographs):
-    run = make_run(tmp_path, photographs, RELIGHT)
-    finish(run, until=lambda step: step.module == "degrade")
+def test_an_unfinished_run_says_what_is_missing(copy_of_filtered):
+    run = copy_of_filtered
     do(run.steps[1], list(Table(run.steps[1].table_path))[:1])
     told = content(run)
     assert not told["is_complete"]
