@@ -37,4 +37,5 @@ class Forecast:
 
     models: list[Model] = field(default_factory=list)
     keeps: int | None = None  # at most so many items go on to the next step
-    images: int = 0  # image files of the photograph's size that an item leaves
+    images: int = 0  # image files of the photograph's size that an item leaves,
+    longest_side: int | None = None  # but none larger than this, in pixels

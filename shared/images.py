@@ -16,6 +16,8 @@ from shared.decoding.decode import decode
 from shared.decoding.formats import NotOpened
 from shared.errors import ImageError
 
+MOST_OF_WEBP = 16383  # pixels a side
+
 # What read_bytes() has read on behalf of an item, by the item's place: load() of a step is watched with it.
 files_read: ContextVar[dict | None] = ContextVar("files_read", default=None)
 
@@ -107,8 +109,8 @@ def name_of_photograph(source: Any) -> str:
 class ImageFile:
     """An image that a step makes: written before its record, which then names it with size and checksum.
 
-    `path` is relative to the step's folder; `image` a uint8 array (height, width[, 3]), a PIL image (both become PNG), or
-    bytes that are written as they are.
+    `path` is relative to the step's folder; `image` a uint8 array (height, width[, 3]) or a PIL image, which become PNG or
+    WebP by the path's suffix, or bytes that are written as they are.
     """
 
     path: str
@@ -123,12 +125,21 @@ class Rejected(ValueError):
         self.files = files
 
 
-def encode(image: Any) -> bytes:
-    """PNG of a uint8 array or a PIL image, at a level that costs little time; bytes stay as they are."""
-    if isinstance(image, (bytes, bytearray, memoryview)):
-        return bytes(image)
-    from PIL import Image
+def encode(file: ImageFile) -> bytes:
+    """The bytes of an image by its path's suffix: PNG or lossless WebP, at a level that costs little time. Bytes stay.
 
+    Raises ValueError where it is too large for WebP.
+    """
+    if isinstance(file.image, (bytes, bytearray, memoryview)):
+        return bytes(file.image)
+    image = file.image if isinstance(file.image, Image.Image) else Image.fromarray(file.image)
     stream = io.BytesIO()
-    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(stream, "PNG", compress_level=1)
+    if not file.path.endswith(".webp"):
+        image.save(stream, "PNG", compress_level=1)
+    elif max(image.size) > MOST_OF_WEBP:
+        raise ValueError(
+            f"the image has {image.width} x {image.height} pixels, and WebP holds {MOST_OF_WEBP} a side; take image_format: png"
+        )
+    else:
+        image.save(stream, "WEBP", lossless=True, exact=True, quality=0, method=1)
     return stream.getvalue()

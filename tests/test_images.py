@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from shared.errors import ImageError
-from shared.images import encode, open_image, read_bytes
+from shared.images import ImageFile, encode, open_image, read_bytes
 from tests import awkward_images as awkward
 from tests.conftest import ROOT
 
@@ -242,9 +242,17 @@ def test_the_original_is_not_touched(save):
     assert path.read_bytes() == before
 
 
-def test_images_are_encoded_without_loss():
-    pixels = np.random.default_rng(0).integers(0, 256, (9, 8, 3), np.uint8)
-    grey = pixels[:, :, 0]
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(encode(grey)))), grey)
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(encode(Image.fromarray(pixels))))), pixels)
-    assert encode(bytearray(b"abc")) == b"abc"
+@pytest.mark.parametrize("suffix", [".png", ".webp"])
+def test_images_are_encoded_without_loss(suffix):
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 8, 4), np.uint8)
+    pixels[:3, :, 3] = 0  # what is hidden is kept too
+    for image in (pixels, pixels[..., :3], pixels[..., 0], Image.fromarray(pixels[..., :3])):
+        stored = Image.open(io.BytesIO(encode(ImageFile(f"a{suffix}", image))))
+        assert stored.format == suffix[1:].upper()
+        assert np.array_equal(np.asarray(stored.convert(Image.fromarray(np.asarray(image)).mode)), np.asarray(image))
+    assert encode(ImageFile(f"a{suffix}", bytearray(b"abc"))) == b"abc"
+
+
+def test_an_image_that_webp_cannot_hold_says_what_can():
+    with pytest.raises(ValueError, match="16384 x 1 pixels, and WebP holds 16383 a side; take image_format: png"):
+        encode(ImageFile("a.webp", np.zeros((1, 16384), np.uint8)))

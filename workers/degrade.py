@@ -1,5 +1,6 @@
 """Step 2 of relighting: put each photograph's subject into another light; that is the training input."""
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from shared.light.degradation.files import Kept, file_of, files_of, showing_rejects, split_of, thumbnail_of
+from shared.light.degradation.files import Kept, file_of, files_of, showing_rejects, split_of, target_of, thumbnail_of
 from shared.light.degradation.gates import Quality
 from shared.light.degradation.options import Degradation, LightSampling, ShareRange, sample
 from shared.masks.masking import SAM, Masking
@@ -47,6 +48,7 @@ class Opened(NamedTuple):
     pixels: np.ndarray  # HxWx3 uint8, upright
     mask: np.ndarray | None  # HxW uint8
     stored: bytes | None
+    is_smaller: bool = False  # than the photograph is stored
     for_segmenter: Any = None  # as the models want it
     for_albedo: np.ndarray | None = None
 
@@ -99,6 +101,14 @@ class Degrade(Masking, Worker):
         default_factory=Quality
     )
     keep: Annotated[tuple[Kept, ...], Field(description="files to write beside the output")] = ()
+    size: Annotated[
+        Annotated[int, Field(ge=64)] | None,
+        Field(description="longer side of both images of a triplet, in pixels; a smaller photograph stays as it is"),
+    ] = None
+    image_format: Annotated[
+        Literal["png", "webp"],
+        Field(description="of what is written, both without loss; webp is about a fifth smaller and slower to write"),
+    ] = "png"
     max_size: Annotated[
         PositiveInt, Field(ge=64, description="long side at which the new light is computed, in pixels")
     ] = 768
@@ -133,7 +143,8 @@ class Degrade(Masking, Worker):
             packages = ("torch", "transformers", "huggingface_hub", "diffusers")
             name = self.albedo_model or MARIGOLD_MODEL
             models.append(Model(name, "albedo_model", "diffusers", packages, is_halved=True))
-        return Forecast(models, images=1 + len(self.keep))
+        images = 1 + len(set(self.keep) - {"metadata"}) + (self.size is not None and "input" not in self.keep)
+        return Forecast(models, images=images, longest_side=self.size)
 
     def setup(self) -> None:
         import shared.light.degradation.photograph
@@ -156,12 +167,14 @@ class Degrade(Masking, Worker):
         from shared.masks.folder import read_mask
 
         split_of(item)
-        pixels = np.asarray(open_image(item))
+        image = open_image(item, self.size)
+        pixels, full_size = np.asarray(image), image.info["full_size"]
         return Opened(
             pixels,
             read_mask(self.mask_folder, item["key"], pixels) if self.mask_folder else None,
             read_bytes(item) if item.get("image_member") else None,
-            self.segmenter.prepare(item["key"], pixels) if self.segmenter else None,
+            image.size != full_size,
+            self.segmenter.prepare(item["key"], pixels, full_size) if self.segmenter else None,
             self.intrinsic.prepare(pixels) if self.intrinsic else None,
         )
 
@@ -228,8 +241,14 @@ class Degrade(Masking, Worker):
             "width": pixels.shape[1],
             "height": pixels.shape[0],
         }
-        files = files_of(item, self.keep, source.stored, photograph, layers, degraded, fields)
-        return {**files, **fields, **file_of(item, "output", output), **thumbnail_of(item, pixels, output)}
+        suffix = f".{self.image_format}"
+        target = target_of(item, pixels, source.stored, source.is_smaller, suffix)
+        keep = [name for name in self.keep if name != "input" or not target]  # it is the target already
+        files: dict[str, Any] = dict(files_of(item, keep, photograph, layers, degraded, suffix))
+        if "metadata" in keep:
+            files |= file_of(item, "metadata", json.dumps(fields, indent=2).encode() + b"\n", ".json")
+        files |= {**fields, **file_of(item, "output", output, suffix)}
+        return {**target, **files, **thumbnail_of(item, pixels, output)}
 
     def collect(self, rows: "Table", step: "Step") -> Iterable[dict] | None:
         from shared.exports.per_split import write_split_tables

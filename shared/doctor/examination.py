@@ -241,4 +241,7 @@ def unlike_others(step: Step) -> str:
 def bytes_of_item(step: Step, forecast: Forecast, probe: Probe, pixels: int | None) -> float:
     if not step.worker.has_records:
         return RECORD_BYTES / 4  # lines in tables
-    return probe.bytes.get(step.number, RECORD_BYTES + forecast.images * (pixels or 0) * BYTES_OF_PIXEL)
+    pixels = min(
+        pixels or 0, (forecast.longest_side or 1 << 20) ** 2 * 3 // 4
+    )  # of three to four, as most photographs are
+    return probe.bytes.get(step.number, RECORD_BYTES + forecast.images * pixels * BYTES_OF_PIXEL)

@@ -74,7 +74,7 @@ class RecordWriter:
         record: dict[str, Any] = {"key": outcome.key}
         for name, value in fields.items():
             if isinstance(value, ImageFile):
-                images[value.path] = encode(value.image)
+                images[value.path] = encode(value)
                 record[name] = value.path
             else:
                 record[name] = value
@@ -109,7 +109,7 @@ class RecordWriter:
         }
         for name, file in error.files.items() if isinstance(error, Rejected) else ():
             part = self.parts / f"{number}-{len(outcome.parts)}"
-            write_synced(part, encode(file.image))
+            write_synced(part, encode(file))
             outcome.parts.append((part, self.records.folder / file.path))
             failure[name] = file.path
         part = self.parts / f"{number}"

@@ -57,16 +57,18 @@ class Sam2:
             predictor._bb_feat_sizes = [(size // 4,) * 2, (size // 8,) * 2, (size // 16,) * 2]
             predictor._transforms.to_tensor = to_tensor
 
-    def prepare(self, key: str, photograph: np.ndarray) -> Prepared:
+    def prepare(self, key: str, photograph: np.ndarray, full_size: tuple[int, int] | None = None) -> Prepared:
         """The photograph (HxWx3 uint8) at the model's size and its prompts; for the threads that load.
 
-        Raises ValueError when a prompt of the file lies outside the photograph.
+        The file's prompts are in pixels of a photograph of `full_size` (width, height), or of this one. Raises ValueError
+        when one lies outside it.
         """
-        height, width = photograph.shape[:2]
+        width, height = full_size or photograph.shape[1::-1]
         prompts, source = self.prompts.get(key, []), "file"
         for prompt in prompts:
             prompt.check(height, width)
         if not prompts:
+            height, width = photograph.shape[:2]
             prompts, source = prompts_of_faces(photograph), "face"
         scaled = [prompt.scaled(self.size / width, self.size / height) for prompt in prompts]
         return Prepared(square(photograph, self.size, self.size), scaled, source if scaled else "automatic")  # type: ignore[arg-type]

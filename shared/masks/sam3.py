@@ -42,7 +42,7 @@ class Sam3:
         with torch.inference_mode(), half_precision(device):
             self.text = self.model.get_text_features(input_ids=words["input_ids"], attention_mask=self.attention)
 
-    def prepare(self, key: str, photograph: np.ndarray) -> np.ndarray:
+    def prepare(self, key: str, photograph: np.ndarray, full_size: tuple[int, int] | None = None) -> np.ndarray:
         """The photograph (HxWx3 uint8) at the size that the model wants; for the threads that load."""
         return square(photograph, *self.size)
 

@@ -58,7 +58,7 @@ class U2Net:
                 f"mask_model {path} answers with {sides} values; a U²-Net would with {U2NET_SIDE} x {U2NET_SIDE}"
             )
 
-    def prepare(self, key: str, photograph: np.ndarray) -> np.ndarray:
+    def prepare(self, key: str, photograph: np.ndarray, full_size: tuple[int, int] | None = None) -> np.ndarray:
         """The photograph (HxWx3 uint8) at the network's size, its shape squashed; for the threads that load."""
         import cv2
 

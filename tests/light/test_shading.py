@@ -34,7 +34,7 @@ def errors(family, seeds=range(6)):
         ("subject", 0.45),
         ("cast_relief", 0.5),
         ("gobo", 0.5),
-        ("solids", 0.7),
+        pytest.param("solids", 0.7, marks=pytest.mark.slow),  # each takes seconds to render
     ],
 )
 def test_flattening_brings_a_photograph_nearer_to_its_reflectance(family, share):

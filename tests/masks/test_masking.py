@@ -270,3 +270,13 @@ def test_a_folder_of_another_kind_is_refused(models, tmp_path):
         (tmp_path / path).write_bytes((Path(models.sam2) / path).read_bytes()[:1500])
     with pytest.raises(RunError, match=r"cannot be loaded .*its files are incomplete"):
         load_sam2(tmp_path)
+
+
+def test_prompts_are_in_pixels_of_the_photograph_as_it_is_stored(models):
+    segmenter = sam2(models, {"a": [Prompt((100.0, 60.0, 300.0, 250.0))]})
+    cat = data.chelsea()
+    whole = segmenter.prepare("a", cat)
+    half = segmenter.prepare("a", cat[::2, ::2], (cat.shape[1], cat.shape[0]))
+    assert half.prompts == whole.prompts
+    with pytest.raises(ValueError, match="lies outside the photograph, which is 226 x 150 pixels"):
+        segmenter.prepare("a", cat[::2, ::2])

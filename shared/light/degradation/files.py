@@ -1,9 +1,9 @@
 """The files that a degraded photograph leaves: the training input, and what else the config asks for."""
 
 import io
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -21,51 +21,52 @@ THUMBNAIL_SIDE = 240  # pixels of the longer side of each of its two pictures
 Kept = Literal["input", "albedo", "mask", "foreground", "background", "shading", "residual", "degraded_fg", "metadata"]
 
 
+def target_of(item: dict, pixels: np.ndarray, stored: bytes | None, is_smaller: bool, suffix: str) -> dict[str, Any]:
+    """The photograph as the training target, where it has no file of its own in this size: later tables name a file.
+
+    `stored` are its bytes out of a container, which stay as they are; `pixels` (HxWx3 uint8) were made smaller or not.
+    """
+    if is_smaller:
+        target = file_of(item, "input", pixels, suffix)
+    elif stored is not None:
+        target = file_of(item, "input", stored, suffix_of(stored))
+    else:
+        return {}
+    return {"image_path": target["input_path"], "image_member": None}
+
+
 def files_of(
     item: dict,
     keep: Sequence[Kept],
-    stored: bytes | None,
     photograph: "Photograph",
     layers: "Layers | None",
     degraded: np.ndarray,
-    found: dict,
-) -> dict[str, Any]:
-    """The files of `keep`, and the photograph itself where it has no file of its own (`stored`, out of a container).
-
-    `layers` is what a model took the photograph apart into, `degraded` all of it in the new light (HxWx3 uint8),
-    `found` what the record says of it.
-    """
-    made: dict[str, Any] = {}
+    suffix: str,
+) -> dict[str, ImageFile]:
+    """The images of `keep`: of what a model took the photograph apart into (`layers`), and all of it in the new light
+    (`degraded`, HxWx3 uint8)."""
     pixels, mask = photograph.pixels, photograph.mask
-    if stored is not None:
-        # Later tables name a file, so the bytes come out of the container, as they were stored.
-        original = file_of(item, "input", stored, image_suffix(stored))
-        made = {"image_path": original["input_path"], "image_member": None}
     opaque = mask if mask is not None else np.full(photograph.size, 255, np.uint8)
+    makers: dict[str, Callable[[], Any]] = {
+        "input": lambda: pixels,
+        "albedo": photograph.flattened,
+        "mask": lambda: opaque,
+        "foreground": lambda: cut(pixels, opaque),
+        "background": lambda: cut(pixels, 255 - opaque),
+        "shading": photograph.shading,
+        "degraded_fg": lambda: cut(degraded, opaque),
+    }
+    for name in ("shading", "residual"):
+        if layers and getattr(layers, name) is not None:
+            makers[name] = partial(layers.picture, name, *photograph.size)
+    made: dict[str, ImageFile] = {}
     for name in keep:
-        if name == "input" and stored is None:
-            made |= file_of(item, name, pixels)
-        elif name == "albedo":
-            made |= file_of(item, name, photograph.flattened())
-        elif name == "mask":
-            made |= file_of(item, name, opaque)
-        elif name == "foreground":
-            made |= file_of(item, name, cut(pixels, opaque))
-        elif name == "background":
-            made |= file_of(item, name, cut(pixels, 255 - opaque))
-        elif layers and name in ("shading", "residual") and getattr(layers, name) is not None:
-            made |= file_of(item, name, layers.picture(name, *photograph.size))
-        elif name == "shading":
-            made |= file_of(item, name, photograph.shading())
-        elif name == "degraded_fg":
-            made |= file_of(item, name, cut(degraded, opaque))
-        elif name == "metadata":
-            text = json.dumps(found, indent=2) + "\n"
-            made |= file_of(item, name, text.encode(), ".json")
+        if name in makers:
+            made |= file_of(item, name, makers[name](), suffix)
     return made
 
 
-def file_of(item: dict, name: str, content: Any, suffix: str = ".png") -> dict[str, ImageFile]:
+def file_of(item: dict, name: str, content: Any, suffix: str) -> dict[str, ImageFile]:
     """One file of an item: data-train/indoor/a.jpg_output.png, under the field output_image_path or <name>_path."""
     split = split_of(item)
     folder = f"data-{split}" if split else "data"
@@ -107,7 +108,7 @@ def split_of(item: dict) -> str | None:
     return split
 
 
-def image_suffix(stored: bytes) -> str:
+def suffix_of(stored: bytes) -> str:
     """The usual suffix of these bytes' format."""
     name = format_of(stored)
     return {"JPEG": ".jpg", "TIFF": ".tif", "JPEG 2000": ".jp2", "JPEG XL": ".jxl"}.get(name, f".{name.lower()}")
