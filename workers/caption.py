@@ -110,7 +110,7 @@ class Caption(Worker):
 
     aliases: ClassVar[dict[str, str]] = {"model": "model_path"}
     speed_options: ClassVar[frozenset[str]] = Worker.speed_options | {
-        "max_num_seqs", "tensor_parallel_size", "gpu_memory_utilization", "offload", "vllm_url", "num_workers",
+        "max_model_len", "max_num_seqs", "tensor_parallel_size", "gpu_memory_utilization", "offload", "vllm_url", "num_workers",
         "request_seconds", "key_variable",
     }  # fmt: skip
     collect_options: ClassVar[frozenset[str]] = frozenset({"price_prompt", "price_completion"})

@@ -43,6 +43,14 @@ class Records:
         name = file_name(key, ".json")
         return key_inside(f"{folder}/{name}") == key if "%" in name else os.path.exists(f"{folder}/{name}")
 
+    def has_any(self) -> bool:
+        return next(json_files(self.records), None) is not None
+
+    def forget_failures(self) -> None:
+        for folder in (self.failures, self.retries):
+            for path in list(json_files(folder)):
+                path.unlink(missing_ok=True)
+
     def read(self, key: str) -> dict:
         """Raises ValueError when the record is torn, empty or another item's, FileNotFoundError when there is none."""
         data = self.record_path(key).read_bytes()

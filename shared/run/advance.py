@@ -61,13 +61,14 @@ def advance(
             raise RunError(f"{step.label} needs {step.table_path}, which the step before it makes; run that one first")
         put_aside_outdated(run, step, say)
         step.folder.mkdir(exist_ok=True)
+        is_changed = step.read_made().get("fingerprint") not in (None, step.fingerprint)
         step.write_settings()
         if step.worker.only_collects:
             left, failed = 0, 0
         elif step.worker.runs_together:
             left, failed = prepare_together(step, processes, is_begun=step.number in begun), 0
         else:
-            left, failed = prepare(step, say, is_begun=again or step.number in begun)
+            left, failed = prepare(step, say, again or step.number in begun, is_changed)
         if left == 0:
             is_new, left = collect(step, say, again)
             reached.collected += is_new
@@ -155,12 +156,17 @@ def write_items(run: Run, path: Path, say: Callable[[str], None], at_most: int |
         return table
 
 
-def prepare(step: Step, say: Callable[[str], None], is_begun: bool) -> tuple[int, int]:
-    """Ready the step's folder for workers; returns the items that are left, and those that failed for good."""
+def prepare(step: Step, say: Callable[[str], None], is_begun: bool, is_changed: bool = False) -> tuple[int, int]:
+    """Ready the step's folder for workers; returns the items that are left, and those that failed for good.
+
+    Failures of other settings (`is_changed`) say nothing, unless there are records beside them.
+    """
     claims = step.open_claims()
     is_alone = not claims.has_living_workers()
     if is_alone:
         recover(step.parts, claims, step.records)
+        if is_changed and not step.records.has_any():
+            step.records.forget_failures()
     claims.close()
     if is_alone and not is_begun:
         retried = step.records.retry_failures(step.worker.max_attempts)

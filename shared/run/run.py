@@ -13,7 +13,7 @@ from shared.dataset import Source
 from shared.errors import RunError
 from shared.files.step_folder import INPUT_FOLDER, StepFolder
 from shared.run.config import RunConfig, StepConfig
-from shared.run.settings import canonical, differences, settings_of, versions, write_settings
+from shared.run.settings import canonical, comparable, differences, settings_of, versions, write_settings
 
 
 class Run:
@@ -97,10 +97,16 @@ class Step(StepFolder):
         self.fingerprint = hashlib.sha256(canonical(self.settings)).hexdigest()[:16]
 
     def changes(self) -> list[str]:
-        """How the settings differ from those that made the records, in words; empty when they do not."""
-        if self.worker.only_collects:
-            return []  # there are no records: what it writes is made again
-        return differences(self.read_made().get("settings"), self.settings)
+        """How the settings differ from those that made what is there, in words; empty when they do not, or nothing is."""
+        if self.worker.only_collects or self.has_nothing():
+            return []
+        return differences(comparable(self.read_made().get("settings"), self.worker), self.settings)
+
+    def has_nothing(self) -> bool:
+        """Whether nothing was made and nobody is making anything, as after a model that did not load."""
+        if self.worker.runs_together:
+            return not self.folder.exists()
+        return not self.records.has_any() and not self.is_alive()
 
     def write_settings(self) -> None:
         more: dict[str, Any] = {

@@ -36,6 +36,20 @@ def settings_of(worker: Any) -> dict:
     return settings
 
 
+def comparable(before: dict | None, worker: Any) -> dict | None:
+    """Settings as an earlier version wrote them, without what only changes speed today, and with what came since.
+
+    An option that did not exist then had the effect of its default.
+    """
+    if before is None:
+        return None
+    new = {option.name for option in dataclasses.fields(worker) if option.init} - set(before) - worker.collect_options
+    defaults = settings_of(type(worker)()) if new else {}
+    return {name: value for name, value in before.items() if name not in worker.speed_options} | {
+        name: defaults[name] for name in new & set(defaults)
+    }
+
+
 def canonical(value: Any) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str)
 
