@@ -18,7 +18,7 @@ from shared.readers.img2dataset import is_img2dataset, read_img2dataset
 from shared.readers.json_rows import read_json_lines, read_json_rows
 from shared.readers.row import Fault, RowReader
 from shared.readers.separated import read_list, read_separated
-from shared.readers.split_names import FOLDER_NAMES, split_of_file
+from shared.readers.split_names import FOLDER_NAMES, split_of_file, split_of_table
 from shared.readers.tars import read_tar
 
 __all__ = ["DatasetError", "IndexedDataset", "Source"]
@@ -64,12 +64,19 @@ class Source:
     def items(self, say: Callable[[str], None] = lambda _: None) -> Iterator[dict]:
         """The items in the input's order, read as they are taken; `say` gets what was passed over, once all are.
 
+        Those of a table that is named as one of a split, train_images.csv, are of that split unless they say another.
         Raises DatasetError at once for an input that is not there or of no kind we know, and while reading
         for one that is damaged, has no column of that name, or no items. Two items with one key: see
         Table.write.
         """
         path = self.path
-        return _at_least_one(self._read(path, say), path)
+        items, split = _at_least_one(self._read(path, say), path), self.split
+        return ({**item, "split": item.get("split") or split} for item in items) if split else items
+
+    @property
+    def split(self) -> str | None:
+        """What the name of a table says that all its rows are."""
+        return split_of_table(self.path.name) if self.path.is_file() else None
 
     def digest(self) -> str:
         """Changes when the input changed; reads names, sizes and times, never photographs.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
+from shared.readers.split_names import READ_NAMES
 from shared.selection.files import copy_photographs, rows_at, write_passed_over, write_tables
 from shared.splits import SPLITS, assign_by_counts, assign_by_ratios, lowest_draws, split_draw
 from shared.start import run
@@ -92,8 +93,8 @@ class Filter(Worker):
     split_ratios: Annotated[
         Shares | None,
         Field(
-            description="shares of train, val and test, kept to exactly; null: about 0.8, 0.1, 0.1, and a photograph stays "
-            "in its split when others are added"
+            description="shares of train, val and test, kept to exactly; null: about 0.8, 0.1, 0.1, a photograph stays in its "
+            "split when others are added, and in the one that the input gives it"
         ),
     ] = None
     split_counts: Annotated[
@@ -213,6 +214,8 @@ class Filter(Worker):
         choice = Choice.of(rows, limits, self.select, count, self.keep_share or 1.0)
         kept, scores = choice.kept, choice.measured.scores
         splits = self.split(rows, choice, step.seed)
+        if not self.split_counts and not self.split_ratios:
+            splits = given_or(splits, rows, kept, step)
         write_tables(rows, kept, splits, step, None if self.no_save_scores else choice.everything)
         write_passed_over(rows, choice, step)
         numbers, chosen = statistics(scores[kept]), choice.numbers()
@@ -250,6 +253,14 @@ class Filter(Worker):
         if self.split_ratios:
             return assign_by_counts(draws, groups[kept], self.split_ratios)
         return assign_by_ratios(draws, groups[kept], USUAL_SHARES)
+
+
+def given_or(splits: np.ndarray, rows: "Table", kept: np.ndarray, step: "Step") -> np.ndarray:
+    """The splits (k,) that the rows of the `kept` came with, and those that were drawn for the others."""
+    given = [READ_NAMES.get(str(row.get("split") or "")) for row in rows_at(rows, kept)]
+    if count := sum(split is not None for split in given):
+        step.tell(f"{count:,} of {len(given):,} stay in the split that the input gives them")
+    return np.array([SPLITS.index(one) if one else drawn for one, drawn in zip(given, splits, strict=True)], np.int8)
 
 
 def in_input_order(rows: "Table", kept: np.ndarray, splits: np.ndarray) -> Iterator[dict]:

@@ -17,6 +17,7 @@ from shared.exports.formats import FORMATS, write_rows
 from shared.exports.per_split import named_after
 from shared.exports.writers import write_csv, write_json_list, write_jsonl
 from shared.files.small_files import write_bytes, write_json
+from shared.readers.split_names import split_of_table
 from shared.selection.passed_over import PASSED_OVER_COLUMNS as PASSED_OVER
 from shared.splits import SPLITS
 from shared.start import run
@@ -79,7 +80,8 @@ class Merge(Worker):
             self.write_table(table, rows, step)
         if self.triplets is None:
             return None
-        kept = {split: self.write_triplets(split, rows, step) for split in splits_of(rows)}
+        source = Path(step.run.source.meta_path)
+        kept = {split: self.write_triplets(split, rows, step) for split in splits_of(rows, source)}
         if self.dataset is not None:
             from shared.triplets.datasets_folder import write_datasets
 
@@ -100,8 +102,11 @@ class Merge(Worker):
             if table.sort:
                 chosen = sorted_by(table.sort, rows, chosen)
             path = step.folder / table.output.replace("{split}", split)
-            count = write_rows(path, table.columns, (rows[index] for index in chosen[: table.top]), step.run.folder)
+            members = RowsAt(rows, chosen[: table.top])
+            count, remarks = write_rows(path, table.fields(), table.types(), members, step.run.relative_within)
             step.tell(f"{count} of {len(rows)} rows in {path.name}")
+            for remark in remarks:
+                step.tell(f"{path.name}: {remark}")
 
     def write_triplets(self, split: str, rows: "Table", step: "Step") -> np.ndarray:
         """Write one split's metadata.jsonl, metadata.json and stats.json; returns the rows that became triplets."""
@@ -171,9 +176,23 @@ class Merge(Worker):
         return ""
 
 
-def splits_of(rows: "Table") -> tuple[str, ...]:
-    """train, val, test where the rows have splits, else one that has no name."""
-    return SPLITS if any(row.get("split") for row in rows) or not len(rows) else ("",)
+class RowsAt:
+    """Some rows of a table, read each time that they are iterated over."""
+
+    def __init__(self, rows: "Table", places: list[int]):
+        self.rows, self.places = rows, places
+
+    def __iter__(self) -> Iterator[dict]:
+        return (self.rows[place] for place in self.places)
+
+
+def splits_of(rows: "Table", source: Path) -> tuple[str, ...]:
+    """train, val, test where the rows have splits, or the one of which the run's input is; else one that has no name."""
+    found = {row.get("split") or "" for row in rows}
+    only = split_of_table(source.name)
+    if only and found == {only}:
+        return (only,)
+    return ("",) if found == {""} else SPLITS
 
 
 def source_table(step: "Step", split: str) -> str:
@@ -181,8 +200,9 @@ def source_table(step: "Step", split: str) -> str:
     source = Path(step.run.source.meta_path)
     if step.run.following(None) is step:
         return source.name
-    name = SOURCE_TABLE if split else named_after(source, SOURCE_TABLE, is_first=False)
-    return name.format(split=f"{split}_" if split else "")
+    if not split or split == split_of_table(source.name):
+        return named_after(source, SOURCE_TABLE, is_first=False).format(split="")
+    return SOURCE_TABLE.format(split=f"{split}_")
 
 
 def copied(row: dict, columns: dict[str, str], number: int, folder: Path) -> dict:

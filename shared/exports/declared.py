@@ -1,11 +1,22 @@
 """The tables that the merge step of a config declares."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
-from pydantic import Field, PositiveInt
+from pydantic import ConfigDict, Field, PositiveInt
 
+from shared.exports.column_types import ColumnType
 from shared.exports.conditions import Condition, parse_condition
+
+
+@dataclass
+class ColumnOptions:
+    """Where a column's values come from, and what they are."""
+
+    field: Annotated[str, Field(description="of the rows; `light.direction` is a field inside another")]
+    type: Annotated[ColumnType | None, Field(description="what its values become; null: as they are")] = None
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
 
 @dataclass
@@ -13,7 +24,10 @@ class TableOptions:
     """One table: where it goes, its columns in order as `column: field`, which rows, in which order."""
 
     output: Annotated[str, Field(description="name of the file in the step's folder; its suffix says the format")]
-    columns: Annotated[dict[str, str], Field(description="columns in order, as `column: field`")]
+    columns: Annotated[
+        dict[str, str | ColumnOptions],
+        Field(description="columns in order, as `column: field`, or `column: {field: width, type: int}`"),
+    ]
     where: Annotated[
         tuple[str, ...],
         Field(
@@ -23,6 +37,14 @@ class TableOptions:
     sort: Annotated[str, Field(description="a field; with - before it, largest first; else in input order")] = ""
     top: Annotated[PositiveInt | None, Field(description="only the first so many rows")] = None
     splits: Annotated[bool, Field(description="a table per split, `{split}` in output standing for its name")] = False
+
+    def fields(self) -> dict[str, str]:
+        """The field of each column."""
+        return {name: one if isinstance(one, str) else one.field for name, one in self.columns.items()}
+
+    def types(self) -> dict[str, ColumnType]:
+        """The types of the columns that have one declared."""
+        return {name: one.type for name, one in self.columns.items() if not isinstance(one, str) and one.type}
 
     def conditions(self) -> list[Condition]:
         """What `where` says, to be asked of each row. Raises ValueError."""

@@ -1,9 +1,11 @@
 """The formats of a declared table, told by the end of its name."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
+from shared.exports.column_types import ColumnType, Misfits, typed
 from shared.exports.conditions import value_of
 from shared.exports.writers import project, write_csv, write_json_list, write_jsonl
 from shared.files.part_file import PartFile, sync_folder
@@ -13,30 +15,63 @@ ROWS_AT_ONCE = 10_000
 Rows = Iterable[Mapping]
 
 
-def write_rows(path: Path, columns: Mapping[str, str], rows: Rows, run_folder: Path) -> int:
-    """Write `column: field` of each row, whole or not at all; a field may be `light.direction`. Returns the rows."""
-    flat = ({**row, **{name: value_of(dict(row), name) for name in columns.values() if "." in name}} for row in rows)
-    return FORMATS[path.suffix](path, columns, flat, run_folder)
+class TableRows:
+    """The rows of a declared table as `column: value`, made anew for each reading of them; `misfits` are of the last."""
+
+    def __init__(
+        self,
+        fields: Mapping[str, str],
+        types: Mapping[str, ColumnType],
+        rows: Rows,
+        folder: Path,
+        run_folder: Path | None,
+    ):
+        """`fields`: `column: field`, where a field may be `light.direction`; `types`: of the columns that declare one."""
+        self.fields, self.types, self.rows = fields, types, rows
+        self.folder, self.run_folder = folder, run_folder
+        self.misfits = Misfits()
+
+    def __iter__(self) -> Iterator[dict]:
+        self.misfits = Misfits()
+        nested = [name for name in self.fields.values() if "." in name]
+        for row in self.rows:
+            flat = {**row, **{name: value_of(dict(row), name) for name in nested}} if nested else row
+            found = project(self.fields, flat, self.folder, self.run_folder)
+            for column, kind in self.types.items():
+                found[column] = self.misfits.typed(column, found[column], kind)
+            yield found
 
 
-def write_parquet(path: Path, columns: Mapping[str, str], rows: Rows, run_folder: Path) -> int:
-    """In row groups, with the types of the first; values that do not fit them are an error that names the column."""
+def write_rows(
+    path: Path, fields: Mapping[str, str], types: Mapping[str, ColumnType], rows: Rows, run_folder: Path | None
+) -> tuple[int, list[str]]:
+    """Write a table, whole or not at all; see TableRows. `rows` may be read several times.
+
+    Returns the number of rows, and a sentence for each column with values that are not what it declares.
+    """
+    table = TableRows(fields, types, rows, path.parent, run_folder)
+    count = FORMATS[path.suffix](path, fields, types, table)
+    return count, table.misfits.sentences(types)
+
+
+def write_parquet(path: Path, fields: Mapping[str, str], types: Mapping[str, ColumnType], rows: Rows) -> int:
+    """In row groups. A column that declares no type has that of all its values; text, where they have none in common."""
     import pyarrow as arrow
     from pyarrow import parquet
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    written = iter(project(columns, row, path.parent, run_folder) for row in rows)
-    count, writer = 0, None
+    kinds = {column: types.get(column) for column in fields}
+    known = {"str": arrow.string(), "int": arrow.int64(), "float": arrow.float64(), "bool": arrow.bool_()}
+    found = common_types([column for column, kind in kinds.items() if kind is None], rows)
+    schema = arrow.schema([(column, known[kind] if kind else found[column]) for column, kind in kinds.items()])
+    texts = [column for column, kind in kinds.items() if not kind and arrow.types.is_string(found[column])]
+    count, groups = 0, iter(rows)
     with PartFile(path) as part:
-        while group := list(islice(written, ROWS_AT_ONCE)):
-            values = {column: [row[column] for row in group] for column in columns}
-            table = arrow.table(values, schema=writer.schema if writer else None)
-            writer = writer or parquet.ParquetWriter(part.file, table.schema)
-            writer.write_table(table)
-            count += len(group)
-        if writer is None:
-            writer = parquet.ParquetWriter(part.file, arrow.schema([(column, arrow.string()) for column in columns]))
-        writer.close()
+        with parquet.ParquetWriter(part.file, schema) as writer:
+            while group := list(islice(groups, ROWS_AT_ONCE)):
+                told = [{**row, **{column: typed(row[column], "str") for column in texts}} for row in group]
+                writer.write_table(arrow.Table.from_pylist(told, schema))
+                count += len(group)
         part.file.flush()
         part.sync()
         part.replace()
@@ -44,9 +79,29 @@ def write_parquet(path: Path, columns: Mapping[str, str], rows: Rows, run_folder
     return count
 
 
-FORMATS: dict[str, Callable[[Path, Mapping[str, str], Rows, Path], int]] = {
-    ".csv": write_csv,
-    ".json": write_json_list,
-    ".jsonl": write_jsonl,
+def common_types(columns: list[str], rows: Rows) -> dict[str, Any]:
+    """The Arrow type that holds all values of each column; string where there is none, or nothing but nulls."""
+    import pyarrow as arrow
+
+    found, groups = {column: arrow.null() for column in columns}, iter(rows)
+    while columns and (group := list(islice(groups, ROWS_AT_ONCE))):
+        for column in columns:
+            both = [arrow.schema([(column, found[column])])]
+            try:
+                both.append(arrow.schema([(column, arrow.array([row[column] for row in group]).type)]))
+                found[column] = arrow.unify_schemas(both, promote_options="permissive").field(column).type
+            except (arrow.ArrowException, OverflowError, TypeError, ValueError):
+                found[column] = arrow.string()
+    return {column: arrow.string() if arrow.types.is_null(kind) else kind for column, kind in found.items()}
+
+
+def _by_lines(write: Callable[..., int]) -> Callable[[Path, Mapping[str, str], Mapping[str, ColumnType], Rows], int]:
+    return lambda path, fields, types, rows: write(path, {column: column for column in fields}, rows, None)
+
+
+FORMATS: dict[str, Callable[[Path, Mapping[str, str], Mapping[str, ColumnType], Rows], int]] = {
+    ".csv": _by_lines(write_csv),
+    ".json": _by_lines(write_json_list),
+    ".jsonl": _by_lines(write_jsonl),
     ".parquet": write_parquet,
 }

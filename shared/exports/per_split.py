@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.exports.writers import write_csv
+from shared.readers.split_names import split_of_table
 from shared.splits import SPLITS
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ TABLES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".txt")
 def write_split_tables(step: "Step", rows: "Table", name: str, columns: Mapping[str, str]) -> None:
     """Write `name` once per split, "{split}" in it being `train_`, `val_` or `test_`; empty splits have a header.
 
-    Where no row has a split there is one table, without the prefix, or called after the table that is the run's input.
+    Where no row has a split there is one table, without the prefix, or called after the table that is the run's input;
+    so it is where that table is of one split, and so are all rows.
     Columns that no row has are left out.
     """
     fields: set[str] = set()
@@ -28,10 +30,12 @@ def write_split_tables(step: "Step", rows: "Table", name: str, columns: Mapping[
         fields.update(field for field in columns.values() if field in row)
         splits.add(row.get("split") or "")
     present = {column: field for column, field in columns.items() if not len(rows) or field in fields}
-    if splits == {""}:
-        name = named_after(Path(step.run.source.meta_path), name, step.run.following(None) is step)
-    prefixes = [""] if splits == {""} else ["", *SPLITS] if "" in splits else SPLITS
-    for split in prefixes:
+    source = Path(step.run.source.meta_path)
+    if splits == {""} or splits == {split_of_table(source.name)}:
+        name = named_after(source, name, step.run.following(None) is step).format(split="")
+        write_csv(step.folder / name, present, rows, step.run.relative_within)
+        return
+    for split in ["", *SPLITS] if "" in splits else SPLITS:
         path = step.folder / name.format(split=f"{split}_" if split else "")
         chosen = (row for row in rows if (row.get("split") or "") == split)
         write_csv(path, present, chosen, step.run.relative_within)

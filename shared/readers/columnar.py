@@ -53,7 +53,7 @@ def saved_splits(folder: Path) -> list[tuple[str | None, list[Path]]]:
 
 
 def _items(schema: Any, batches: Iterator[Any], reader: RowReader) -> Iterator[dict]:
-    reader.check_columns(schema.names)
+    reader = reader.for_columns(schema.names)
     stored = {field.name for field in schema if field.name in reader.image_columns and _is_image(field.type)}
     number = 0
     for batch in batches:

@@ -58,8 +58,8 @@ class ImageFolderReader(RowReader):
     def _below(self) -> str:
         return os.path.relpath(self.table.parent, self.folder)
 
-    def check_columns(self, columns: Collection[str]) -> None:
-        super().check_columns([_column(name) for name in columns])
+    def for_columns(self, columns: Collection[str]) -> "RowReader":
+        return super().for_columns([_column(name) for name in columns])
 
     def item(self, row: Mapping[str, Any], number: int, stored: Collection[str] = (), row_in_file: int = 0) -> dict:
         fields = {

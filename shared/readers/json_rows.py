@@ -79,7 +79,7 @@ def _items(rows: Iterator[tuple[str, Any]], reader: RowReader) -> Iterator[dict]
         else:
             # Objects need not be alike: the first one shows a wrong name, a later one fails by itself.
             if not is_checked:
-                reader.check_columns(row)
+                reader = reader.for_columns(row)
                 is_checked = True
             yield reader.item(row, number)
 

@@ -4,7 +4,7 @@ import difflib
 import hashlib
 import os
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,17 @@ class RowReader:
     @cached_property
     def _table_folder(self) -> str:
         return str(self.table.parent)
+
+    def for_columns(self, columns: Collection[str]) -> "RowReader":
+        """The reader of a table of these columns, checked; where `image` is not there, image_path is, as runs write it."""
+        reader = self.renamed(columns)
+        reader.check_columns(columns)
+        return reader
+
+    def renamed(self, columns: Collection[str]) -> "RowReader":
+        if self.image_key == "image" and "image" not in columns and "image_path" in columns:
+            return replace(self, image_key="image_path")
+        return self
 
     def check_columns(self, columns: Collection[str]) -> None:
         """Raises DatasetError where a column that was asked for is missing, or one is there twice."""

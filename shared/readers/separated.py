@@ -32,7 +32,7 @@ def read_separated(path: Path, delimiter: str, reader: RowReader) -> Iterator[di
             file.seek(0)
             lines = csv.reader(file, delimiter=delimiter, strict=True)
             columns = named(next(row for row in lines if row))
-            reader.check_columns(columns)
+            reader = reader.for_columns(columns)
             number = itertools.count(1)
             for row in lines:
                 if not row:  # an empty line
@@ -52,12 +52,14 @@ def read_separated(path: Path, delimiter: str, reader: RowReader) -> Iterator[di
 
 def _delimiter(columns: list[str], delimiter: str, reader: RowReader) -> str:
     """Of a header as it was split by `delimiter`."""
-    wanted = set(reader.image_columns)
-    if wanted <= set(named(columns)):
-        return delimiter
+
+    def fits(header: list[str]) -> bool:
+        names = set(named(header))
+        return set(reader.renamed(names).image_columns) <= names
+
     header = delimiter.join(columns)
-    others = (other for other in _DELIMITERS if wanted <= set(named(next(csv.reader([header], delimiter=other)))))
-    return next(others, delimiter)
+    others = (other for other in _DELIMITERS if fits(next(csv.reader([header], delimiter=other))))
+    return delimiter if fits(columns) else next(others, delimiter)
 
 
 def named(header: list[str]) -> list[str]:

@@ -154,8 +154,8 @@ def test_a_path_that_cannot_be_is_that_items_failure(tmp_path, image, reason):
         ("image,image\nx.jpg,y.jpg\n", 'rows.csv has two columns named "image"'),
         ("key,image\n,y.jpg\n", 'row 1 of rows.csv has nothing in "key"'),
         (
-            "image_path,caption\na.jpg,b\n",
-            'no column "image" in {folder}/rows.csv; did you mean "image_path"? (image_path, caption)',
+            "images,caption\na.jpg,b\n",
+            'no column "image" in {folder}/rows.csv; did you mean "images"? (images, caption)',
         ),
         ("x,y\na.jpg,b\n", 'no column "image" in {folder}/rows.csv; there are (x, y)'),
     ],
