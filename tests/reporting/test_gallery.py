@@ -21,7 +21,7 @@ from shared.reporting.gallery_page import columns, links_of
 from shared.reporting.report import content, write_report
 from shared.run.advance import advance
 from shared.run.run import Run
-from tests.reporting.reported_runs import HOSTILE, RELIGHT, TEMPLATE, do, finish, make_run
+from tests.reporting.reported_runs import HOSTILE, TEMPLATE, do, make_run
 
 pytestmark = pytest.mark.usefixtures("photographs")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -136,19 +136,6 @@ def test_keys_and_words_are_data_and_never_markup(tmp_path, photographs):
     items = shown(run)
     assert (items["key"], items["words"]) == ([HOSTILE], [words])
     assert "onerror=alert" not in re.sub(r"<script type=.*?</script>", "", (run.folder / "gallery.html").read_text())
-
-
-@pytest.mark.slow
-def test_the_same_run_gives_the_same_bytes(tmp_path, photographs, finished):
-    write_report(finished)
-    path = finished.folder / "gallery.html"
-    before = (path.read_bytes(), path.stat().st_mtime_ns)
-    write_report(finished)
-    assert (path.read_bytes(), path.stat().st_mtime_ns) == before
-    other = make_run(tmp_path, photographs, RELIGHT)
-    finish(other)
-    write_report(other)
-    assert (other.folder / "gallery.html").read_bytes() == before[0]
 
 
 def test_the_report_leads_to_what_it_has_only_examples_of(tmp_path, photographs, finished):
