@@ -60,6 +60,12 @@ class DiskError(KnownError, RuntimeError):
     """The run's folder cannot be written; a worker stops, because this is no item's fault."""
 
 
+def noting(error: Exception, fields: dict[str, int]) -> Exception:
+    """The error, with what its item's failure is to hold beside the message: what has been spent on it, see SPENT."""
+    error.noted = fields  # type: ignore[attr-defined]
+    return error
+
+
 def exit_status(error: BaseException, folder: Path) -> tuple[int, str]:
     """How a program that writes under `folder` ends with an error that came through: its status, and the sentence for the person.
 

@@ -177,18 +177,25 @@ class Caption(Worker):
 
         columns = {column: column for column in (*CAPTION_COLUMNS, self.text_key)}
         write_split_tables(step, rows, "{split}images_with_albedo_with_keywords.csv", columns)
-        asked = sum(row.get("asked", 0) for row in rows)
+        lost = step.records.spent_on_failures()
+        asked, prompt, completion = (
+            sum(row.get(name, 0) for row in rows) + lost[name]
+            for name in ("asked", "prompt_tokens", "completion_tokens")
+        )
         if not asked:
             return None
-        prompt, completion = (sum(row[name] for row in rows) for name in ("prompt_tokens", "completion_tokens"))
-        cost = self._cost(prompt, completion)
+        is_priced = self.price_prompt or self.price_completion
+        failures = f" and {lost['failures']} failures" if lost else ""
         step.tell(
-            f"{len(rows)} photographs, {asked} questions to {self.model_path or self.vllm_url} by {self.engine}, "
-            f"{prompt} + {completion} tokens" + (f", {cost:.2f} dollars" if self.price_prompt else "")
+            f"{len(rows)} photographs{failures}, {asked} questions to {self.model_path or self.vllm_url} by {self.engine}, "
+            f"{prompt} + {completion} tokens" + (f", {self._cost(prompt, completion):.2f} dollars" if is_priced else "")
         )
-        if not self.price_prompt and not self.price_completion:
+        if not is_priced:
             return None
-        return (row | {"cost": round(self._cost(row["prompt_tokens"], row["completion_tokens"]), 6)} for row in rows)
+        return (
+            row | {"cost": round(self._cost(row.get("prompt_tokens", 0), row.get("completion_tokens", 0)), 6)}
+            for row in rows
+        )
 
     def plan(self) -> "Plan":
         """What is asked of every photograph."""

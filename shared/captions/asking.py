@@ -8,7 +8,7 @@ from typing import Any
 from shared.captions.answers import Wanted, clean, problem
 from shared.captions.engines.engine import Abandoned, Answer, Engine, Message, Question, Sampling
 from shared.captions.structured import compose
-from shared.errors import AnswerError
+from shared.errors import AnswerError, noting
 from shared.seeding import item_rng
 from shared.worker import Loaded
 
@@ -116,8 +116,13 @@ class Interview:
 
     def outcome(self, text_key: str) -> dict | Exception:
         """What goes into the record, once nothing is left."""
+        counts = {
+            "asked": self.asked,
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+        }
         if self.error:
-            return self.error
+            return noting(self.error, counts) if self.asked else self.error
         first = self.exchanges[0]
         fields: dict[str, Any] = {text_key: first.texts[-1]}
         if len(self.exchanges) > 1:
@@ -126,11 +131,6 @@ class Interview:
             fields["answers"] = first.texts
         if first.fields:
             fields["structured"] = first.fields
-        counts = {
-            "asked": self.asked,
-            "prompt_tokens": self.prompt_tokens,
-            "completion_tokens": self.completion_tokens,
-        }
         return fields | first.measured | (counts if self.asked else {})
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import socket
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -82,6 +83,8 @@ class RecordWriter:
             record["files"] = {
                 path: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for path, data in images.items()
             }
+        for name, count in self.records.spent_on_failure(outcome.key).items():
+            record[name] = record.get(name, 0) + count
         if outcome.source:
             record["source"] = outcome.source
         record["fingerprint"] = self.fingerprint
@@ -107,6 +110,8 @@ class RecordWriter:
             "host": socket.gethostname(),
             "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         }
+        noted = Counter(getattr(error, "noted", {}))
+        failure |= noted + Counter(self.records.spent_on_failure(outcome.key))
         for name, file in error.files.items() if isinstance(error, Rejected) else ():
             part = self.parts / f"{number}-{len(outcome.parts)}"
             write_synced(part, encode(file))

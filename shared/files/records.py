@@ -2,6 +2,7 @@
 
 import os
 from array import array
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from shared.files.names import file_name
 from shared.files.table import name_hash
 
 JSON_OPTIONS = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+
+SPENT = ("asked", "prompt_tokens", "completion_tokens")  # counts that add up over the tries of an item
 
 
 class Records:
@@ -45,6 +48,21 @@ class Records:
 
     def has_any(self) -> bool:
         return next(json_files(self.records), None) is not None
+
+    def spent_on_failure(self, key: str) -> dict[str, int]:
+        """What earlier tries of an item have cost, as its failure has it."""
+        return spent(self.read_failure(key) or {})
+
+    def spent_on_failures(self) -> Counter[str]:
+        """The costs of all items that failed, and how many `failures` had some."""
+        total: Counter[str] = Counter()
+        for path in json_files(self.failures):
+            try:
+                found = spent(orjson.loads(path.read_bytes()))
+            except (OSError, ValueError):
+                continue
+            total.update(found | {"failures": 1} if found else {})
+        return total
 
     def forget_failures(self) -> None:
         for folder in (self.failures, self.retries):
@@ -119,6 +137,12 @@ class Records:
                 os.replace(path, target)
                 count += 1
         return count
+
+
+def spent(fields: object) -> dict[str, int]:
+    if not isinstance(fields, dict):
+        return {}
+    return {name: fields[name] for name in SPENT if isinstance(fields.get(name), int)}
 
 
 def key_inside(path: str) -> str | None:

@@ -71,6 +71,7 @@ def test_after_the_last_try_the_failure_has_the_answer_in_it():
     found = run(Scripted(lambda question: say("Sure! Here you are.")), plan(retries=1), 1)
     assert isinstance(found["k0"], AnswerError)
     assert str(found["k0"]) == "asked 2 times, and the last answer begins with a preamble: 'Sure! Here you are.'"
+    assert found["k0"].noted == {"asked": 2, "prompt_tokens": 1800, "completion_tokens": 24}
 
 
 def test_an_engine_s_own_error_is_the_item_s_failure_at_once():

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from shared.errors import ConfigError
+from shared.files.records import Records
 from shared.files.table import Table
 from shared.light.scenes.scenes import render
 from shared.run.config import checked
@@ -102,6 +103,7 @@ def collect(tmp_path, rows, source="/photos", is_first=True):
         ),
     )
     step.folder.mkdir(parents=True)
+    step.records = Records(step.folder)
     step.run.following = lambda _: step if is_first else None
     table = Table.write(step.folder / "result.jsonl", rows, step.run.folder)
     assert worker().collect(table, step) is None

@@ -128,10 +128,12 @@ def test_answers_that_never_pass_are_failures_with_the_answer_in_them(project):
     keys = photographs(project, 3)
     script = lambda number, body: completion("I'm sorry, but I can't help with that.")  # noqa: E731
     with ChatServer(script) as server:
-        write_config(project, engine="server", vllm_url=server.url, retries=1)
+        write_config(project, engine="server", vllm_url=server.url, retries=1, price_prompt=2.5, price_completion=10.0)
         done = project.run(GPU_COUNT=1)
     assert done.returncode == 3
     assert len(failures(project)) == 3
+    assert "0 photographs and 3 failures, 6 questions to " in done.stdout
+    assert ", 6600 + 72 tokens, 0.02 dollars" in done.stdout
     text = (project.output / STEP / "failures" / f"{keys[0]}.json").read_text()
     assert "asked 2 times, and the last answer is a refusal: \\\"I'm sorry, but I can't help with that.\\\"" in text
 
