@@ -3,6 +3,7 @@
 import email.utils
 import logging
 import random
+import re
 import threading
 import time
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ log = logging.getLogger("worker")
 TRIES = 8
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds; with TRIES about two minutes in all
 LONGEST_RETRY_AFTER = 600.0  # a server that asks for more has its quota spent, and a person should know
+CONTEXT = "maximum context length"  # of a prompt with a photograph that is too long, whichever field is blamed
 PASSING = {408, 409, 425, 429, *range(500, 600)}  # statuses that another try may mend
 
 
@@ -92,7 +94,9 @@ class Patience:
         except httpx.HTTPError as error:
             raise Refusal(0, self.without_key(str(error) or type(error).__name__)) from None
         if response.status_code != 200:
-            message, names_option, is_spent = reason_of(response)
+            message, field, is_spent = reason_of(response)
+            # Of the fields that were sent: vLLM also names input_tokens or image_url, which are this item's.
+            names_option = field in body and field != "messages" and CONTEXT not in message
             pause = retry_after(response.headers)
             raise Refusal(response.status_code, self.without_key(message), names_option, is_spent, pause)
         try:
@@ -150,20 +154,20 @@ def retry_after(headers: Any) -> float:
         return 0.0
 
 
-def reason_of(response: Any) -> tuple[str, bool, bool]:
-    """The message of an error, in the shapes of OpenAI, vLLM and Mistral; whether it names a field of the request, and
+def reason_of(response: Any) -> tuple[str, str, bool]:
+    """The message of an error, in the shapes of OpenAI, vLLM and Mistral; the field of the request that it names, if any, and
     whether it says that the quota is spent.
     """
     try:
         said = response.json()
     except ValueError:
-        return response.text.strip()[:200] or "without a reason", False, False
+        return response.text.strip()[:200] or "without a reason", "", False
     error = said.get("error", said) if isinstance(said, dict) else said
     if not isinstance(error, dict):
-        return str(error)[:300], False, False
+        return str(error)[:300], "", False
     if isinstance(details := error.get("detail"), list) and details and isinstance(details[0], dict):
         place = [str(part) for part in details[0].get("loc", ()) if part != "body"]
-        return f"{'.'.join(place)}: {details[0].get('msg')}"[:300], bool(place) and place[0] != "messages", False
-    field = str(error.get("param") or "")
+        return f"{'.'.join(place)}: {details[0].get('msg')}"[:300], place[0] if place else "", False
+    field = re.split(r"[.\[]", str(error.get("param") or ""))[0]
     is_spent = "insufficient_quota" in (error.get("code"), error.get("type"))
-    return str(error.get("message") or said)[:300], bool(field) and not field.startswith("messages"), is_spent
+    return str(error.get("message") or said)[:300], field, is_spent

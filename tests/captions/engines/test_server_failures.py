@@ -169,12 +169,25 @@ def test_what_would_befall_every_item_ends_the_run(items, status, said, message)
         caption(server, items)
 
 
-def test_a_photograph_that_is_refused_is_a_failure_of_its_own(items):
-    said = {"error": {"message": "content policy", "param": "messages.[0].content", "code": "content_policy_violation"}}
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [
+        ("content policy", "messages.[0].content"),
+        (
+            "This model's maximum context length is 1024 tokens. However, your prompt contains 1100 input tokens",
+            "input_tokens",
+        ),
+        ("'max_tokens' is too large: 100. This model's maximum context length is 1024 tokens", "max_tokens"),
+        ("cannot identify image file", "image_url"),
+        ("This model's maximum context length is 8192 tokens", None),
+    ],
+)
+def test_a_photograph_that_is_refused_is_a_failure_of_its_own(items, message, field):
+    said = {"error": {"message": message, "param": field, "type": "BadRequestError", "code": 400}}
     with ChatServer(lambda number, body: (400, said) if number == 2 else completion()) as server:
         found = caption(server, items, num_workers=1)
     assert [str(outcome) for outcome in found.values() if not isinstance(outcome, dict)] == [
-        "the server refuses this one (status 400: content policy)"
+        f"the server refuses this one (status 400: {message})"
     ]
 
 
