@@ -61,7 +61,7 @@ class DiskError(KnownError, RuntimeError):
 
 
 def noting(error: Exception, fields: dict[str, int]) -> Exception:
-    """The error, with what its item's failure is to hold beside the message: what has been spent on it, see SPENT."""
+    """The error, with what its item's failure is to hold beside the message: what has been spent on it, see ADDED_UP."""
     error.noted = fields  # type: ignore[attr-defined]
     return error
 

@@ -100,6 +100,10 @@ class Worker:
     def setup(self) -> None:
         """Import what is heavy and load models. Called once, and only if there is something to do."""
 
+    def hindrance(self) -> str:
+        """Why nothing is finished just now, for those who watch the progress; nothing: all goes well."""
+        return ""
+
     def load(self, item: dict) -> Any:
         """Decode and prepare one item, on a CPU thread, ahead of the GPU. An exception is that item's failure."""
         return None

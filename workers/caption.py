@@ -161,6 +161,9 @@ class Caption(Worker):
         atexit.register(self._engine.close)
         self._engine.setup()
 
+    def hindrance(self) -> str:
+        return self._engine.hindrance() if hasattr(self, "_engine") else ""
+
     def load(self, item: dict) -> Any:
         # The photograph, never the degraded image: the words describe the light that the model has to bring back.
         image = self._engine.open(item, self.max_pixels)

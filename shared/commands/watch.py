@@ -56,13 +56,19 @@ class Watch:
         return sorted(workers, key=lambda worker: worker["gpu"])
 
     def line(self, workers: list[dict]) -> str:
-        """`1280/70000 done, 3 failed, 41.2/s, 27 min left`, over all workers of this launch."""
+        """`1280/70000 done, 3 failed, 41.2/s, 27 min left`, over all workers of this launch; of a training all its steps."""
         recorded = sum(count for count, _ in self.finished.values())
         failed = sum(count for _, count in self.finished.values())
+        total = self.left
+        if (
+            self.step.worker.runs_together and workers
+        ):  # they have one progress, which a resumed training does not begin anew
+            recorded, total = workers[0]["shard"]["recorded"], workers[0]["shard"]["items"]
         rate = sum(worker["rate"] for worker in workers if worker["state"] == "running")
-        todo = max(self.left - recorded - failed, 0)
+        todo = max(total - recorded - failed, 0)
         eta = f"{clock(todo / rate)} left" if rate else "getting ready" if todo else "done"
-        return f"{recorded}/{self.left} done, {failed} failed, {rate:.1f}/s, {eta}"
+        hindrance = next((found for worker in workers if (found := worker.get("hindrance"))), "")
+        return f"{recorded}/{total} done, {failed} failed, {rate:.1f}/s, {hindrance or eta}"
 
     def _is_orphan(self) -> bool:
         return os.getppid() != self.parent

@@ -14,7 +14,7 @@ from shared.files.table import name_hash
 
 JSON_OPTIONS = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
-SPENT = ("asked", "prompt_tokens", "completion_tokens")  # counts that add up over the tries of an item
+ADDED_UP = ("asked", "prompt_tokens", "completion_tokens")  # counts that add up over the tries of an item
 
 
 class Records:
@@ -142,7 +142,7 @@ class Records:
 def spent(fields: object) -> dict[str, int]:
     if not isinstance(fields, dict):
         return {}
-    return {name: fields[name] for name in SPENT if isinstance(fields.get(name), int)}
+    return {name: fields[name] for name in ADDED_UP if isinstance(fields.get(name), int)}
 
 
 def key_inside(path: str) -> str | None:

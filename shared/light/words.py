@@ -1,5 +1,7 @@
 """Lighting keywords: a short phrase that says what was measured in a photograph, and nothing else."""
 
+import re
+
 import numpy as np
 
 from shared.light.describe import Light
@@ -69,6 +71,20 @@ def keywords(light: Light, rng: np.random.Generator) -> str:
     mood = choose(MOOD[_mood(light)], "mood")
     clauses = [lighting, contrast, mood] if draw["order"] < 0.5 else [lighting, mood, contrast]
     return ", ".join(clauses)
+
+
+def meaning(phrase: str) -> str:
+    """What a phrase says, whichever of the words for it were drawn and in whatever order its clauses stand."""
+    said = _SYNONYMS.sub(lambda found: _CANONICAL[found[0]], " ".join(phrase.lower().split()))
+    return ", ".join(sorted(clause.strip() for clause in said.split(",") if clause.strip()))
+
+
+_WAYS = [
+    NOUN,
+    *(ways for table in (FROM_A_SIDE, HARDNESS_WORDS, COLOUR_WORDS, CONTRAST, MOOD) for ways in table.values()),
+]
+_CANONICAL = {word: ways[0] for ways in _WAYS for word in ways}
+_SYNONYMS = re.compile("|".join(rf"\b{re.escape(word)}\b" for word in sorted(_CANONICAL, key=len, reverse=True)))
 
 
 def _colour(kelvin: float | None) -> str:

@@ -85,6 +85,7 @@ class Progress:
             "failed": self.failed,
             "shard": {"items": opened + recorded + failed, "recorded": recorded, "failed": failed},
             "rate": round(self.rate, 3),
+            "hindrance": self.worker.hindrance(),
         }
 
 

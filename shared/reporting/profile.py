@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shared.files.table import name_hash
+from shared.light.words import meaning
 from shared.reporting.histograms import Histogram, bars_of, kelvin_histogram
 from shared.splits import SPLITS
 
@@ -65,7 +66,7 @@ class Profile:
                 setattr(self, name, getattr(self, name) + type(getattr(self, name))(spent))
         keywords = row.get("lighting_keywords")
         if isinstance(keywords, str) and keywords.strip():
-            self.wordings.append(name_hash(keywords))
+            self.wordings.append(name_hash(meaning(keywords)))
             self.phrases.update(phrase for part in keywords.split(",") if (phrase := " ".join(part.split())[:80]))
             if len(self.phrases) > MOST_PHRASES:
                 self.phrases = Counter(dict(self.phrases.most_common(MOST_PHRASES // 2)))

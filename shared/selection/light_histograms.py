@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from shared.light.direction import WORDS
 from shared.selection.measured import DIRECTIONS, KEYS, MeasuredLight
 from shared.selection.plots import Drawing, draw_bars, draw_histogram, draw_rose, figure
 
@@ -24,11 +25,11 @@ def light_histograms(light: MeasuredLight, is_kept: np.ndarray) -> bytes:
         draw_bars(axes, [f"{word} key" for word in KEYS], *_counts(light.key, kept, len(KEYS)))
 
     def rose(axes: "Axes") -> None:
-        told = ~np.isnan(light.azimuth_degrees)
-        front = int((light.direction == DIRECTIONS.index("front")).sum())
-        words = f"azimuth; {front:,} from the front, {int((~told).sum()) - front:,} not told"
-        eighths = np.rint(light.azimuth_degrees[told] / 45).astype(int) % 8
-        draw_rose(axes, words, *_counts(eighths, kept[told], 8))
+        # By their words, as the report and the gallery count them, in the order of the angles.
+        counts, own = _counts(np.minimum(light.direction, len(DIRECTIONS)), kept, len(DIRECTIONS) + 1)
+        around = [DIRECTIONS.index(word) for word in WORDS]
+        label = f"direction; {counts[DIRECTIONS.index('front')]:,} from the front, {counts[-1]:,} not told"
+        draw_rose(axes, label, counts[around], own[around])
 
     drawings = [
         rose,

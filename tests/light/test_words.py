@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from shared.light.describe import Light
-from shared.light.words import keywords
+from shared.light.words import keywords, meaning
 
 LIGHT = Light(
     azimuth_degrees=180.0, direction="left", hardness=0.9, cct_kelvin=3200.0, key="low", contrast=9.0,
@@ -77,3 +77,25 @@ def test_of_a_black_and_white_picture_no_colour_of_the_light_is_said():
     for phrase in phrases(replace(LIGHT, cct_kelvin=None)):
         assert re.search("monochrome|black-and-white|colourless", phrase)
         assert not re.search("warm|golden|cool|bluish|neutral|white-balanced|daylight", phrase)
+
+
+def test_phrases_of_one_meaning_are_those_that_differ_in_words_alone():
+    dark = "soft warm light from the left, deep shadows, bright highlights, dim, moody atmosphere"
+    assert meaning(dark) == meaning("Gentle golden illumination from the left side, dark moody scene, high contrast")
+    assert meaning(dark) != meaning(dark.replace("left", "right"))
+    assert meaning(dark) != meaning(dark.replace("soft", "hard"))
+    assert meaning("a kitchen, softly lit") == "a kitchen, softly lit"
+
+
+@pytest.mark.parametrize("key", ["low", "mid", "high"])
+def test_every_wording_of_a_light_has_one_meaning_and_no_two_lights_have_the_same(key):
+    lights = [
+        replace(LIGHT, direction=direction, hardness=hardness, cct_kelvin=kelvin, contrast=contrast, key=key)
+        for direction in (None, "left", "upper left", "above", "front")
+        for hardness in (0.1, 0.5, 0.9)
+        for kelvin in (None, 3000.0, 6000.0, 9000.0)
+        for contrast in (2.0, 6.0, 9.0)
+    ]
+    said = [{meaning(keywords(one, np.random.default_rng(seed))) for seed in range(12)} for one in lights]
+    assert {len(meanings) for meanings in said} == {1}
+    assert len(set.union(*said)) == len(lights)

@@ -102,6 +102,10 @@ class Engine(ABC):
         """What a question holds of a photograph; called on the threads that decode, ahead of the question."""
         return image
 
+    def hindrance(self) -> str:
+        """Why no answers come just now; nothing: they do."""
+        return ""
+
     def hurry(self) -> None:  # noqa: B027 - an engine that tries nothing again has nothing to do
         """The worker is to stop: an answer that does not come at the first try is Abandoned. For engines that try again."""
 

@@ -48,6 +48,7 @@ class Patience:
         self.hurried = threading.Event()  # nothing is tried again, and pauses end
         self.has_answered = False
         self.refused = 0
+        self.trouble = ""  # why nothing comes, since the last answer
 
     def post(self, path: str, body: dict, read: Any) -> Any:
         """What `read` makes of the server's JSON; when it raises Refusal, as for garbage, that is tried again as well.
@@ -68,7 +69,7 @@ class Patience:
                 pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt) * random.uniform(0.5, 1.0)
                 self._note(refusal, pause, attempt)
             else:
-                self.has_answered = True
+                self.has_answered, self.trouble = True, ""
                 return reply
         if last.status == 429 or not self.is_healthy():
             raise RunError(
@@ -110,6 +111,7 @@ class Patience:
                 return
 
     def _note(self, refusal: Refusal, pause: float, attempt: int) -> None:
+        self.trouble = f"no answer from {self.where}: {refusal}"
         if refusal.retry_after > LONGEST_RETRY_AFTER:
             raise RunError(
                 f"the server at {self.where} asks to wait {refusal.retry_after:.0f} seconds ({refusal}); run again then"

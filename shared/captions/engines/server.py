@@ -128,6 +128,9 @@ class Server(Engine):
             self.asked.put(None)
         client.close()
 
+    def hindrance(self) -> str:
+        return self.patience.trouble if self.client else ""
+
     def hurry(self) -> None:
         self.patience.hurried.set()
 

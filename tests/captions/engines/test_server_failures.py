@@ -1,6 +1,7 @@
 """Keys, silence, limits and faults of a server: what ends the run, and what costs one photograph."""
 
 import email.utils
+import threading
 import time
 
 import pytest
@@ -189,6 +190,22 @@ def test_a_photograph_that_is_refused_is_a_failure_of_its_own(items, message, fi
     assert [str(outcome) for outcome in found.values() if not isinstance(outcome, dict)] == [
         f"the server refuses this one (status 400: {message})"
     ]
+
+
+def test_trouble_is_told_while_it_lasts(monkeypatch):
+    monkeypatch.setattr(patience, "FIRST_PAUSE", 0.01)
+    resumed = threading.Event()
+    answer = lambda number, body: completion() if resumed.is_set() else (503, {"error": {"message": "loading"}})  # noqa: E731
+    with ChatServer(answer) as server:
+        engine = Server(server.url, "tiny")
+        assert engine.hindrance() == ""
+        engine.setup()
+        engine.ask(Question("a", (Message("user", "?"),), Sampling(), None))
+        wait_until(lambda: engine.hindrance() == f"no answer from {server.url}: status 503: loading")
+        resumed.set()
+        assert engine.answers(60)
+        assert engine.hindrance() == ""
+        engine.close()
 
 
 def test_closing_does_not_wait_for_pauses(monkeypatch):
