@@ -48,7 +48,7 @@ COMMANDS="run status stop merge verify validate report doctor serve test"
 # What Python answers (shared/commands/next_step.py): where the run stands, and which workers are to be started.
 state="" number="" module="" name="" left=0 unit="" announcement="" failed=0 collected=0
 output_dir="" log_dir="" max_restarts=0 cores=1
-run_words=() worker_words=() gpus=() ranks=() results=()
+run_words=() watch_words=() worker_words=() gpus=() ranks=() results=()
 # What this launch has seen.
 stop_wanted=no watch_pid="" begun="" stopped="" broken=0
 pids=() restarts=() # by worker id
@@ -173,7 +173,7 @@ run_step() {
     say "$announcement"
     pids=() restarts=()
     for id in "${!gpus[@]}"; do start_worker "$id"; done
-    "$PYTHON" -m workers.launch watch "${run_words[@]}" --left "$left" --parent $$ --messages="$log_dir/launcher.log" &
+    "$PYTHON" -m workers.launch watch "${watch_words[@]}" --left "$left" --parent $$ --messages="$log_dir/launcher.log" &
     watch_pid=$!
     while ((${#pids[@]})); do
         for id in "${!pids[@]}"; do

@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from shared.commands.telling import give_up, say
 from shared.commands.variables import Variables
@@ -24,7 +24,7 @@ def main() -> None:
     status, folder = 0, arguments.output_dir or ""
     try:
         variables = Variables(os.environ)
-        run = load_run(arguments, variables)
+        run = None if arguments.command == "watch" else load_run(arguments, variables)
         status = COMMANDS[arguments.command].run(arguments, run, variables)
     except Exception as error:
         status, sentence = exit_status(error, folder)
@@ -64,10 +64,11 @@ def merge(arguments: argparse.Namespace, run: "Run", variables: Variables) -> in
     return answer_launcher(arguments, run, variables, again=True)
 
 
-def watch(arguments: argparse.Namespace, run: "Run", variables: Variables) -> int:
+def watch(arguments: argparse.Namespace, run: None, variables: Variables) -> int:
     from shared.commands.watch import Watch
 
-    return Watch(run.find(arguments.step), arguments.left, arguments.parent, arguments.messages).run()
+    made = Watch(arguments.folder, arguments.label, arguments.left, arguments.together)
+    return made.run(arguments.parent, arguments.messages)
 
 
 def status(arguments: argparse.Namespace, run: "Run", variables: Variables) -> int:
@@ -145,7 +146,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class Command(NamedTuple):
-    run: Callable[[argparse.Namespace, "Run", Variables], int]
+    run: Callable[[argparse.Namespace, Any, Variables], int]  # the second is the run; of a watch nothing
     words: str
 
 
@@ -170,7 +171,7 @@ def parse_command() -> argparse.Namespace:
     for name, command in COMMANDS.items():
         one = commands.add_parser(name, help=command.words, description=command.words, prog=f"./launcher.sh {name}")
         one.set_defaults(parser=one, config=None, input=None, output_dir=None, set=[])
-        if name not in ("serve", "test"):
+        if name not in ("serve", "test", "watch"):
             group = one.add_argument_group("the run, over the variables at the top of launcher.sh")
             add_run_arguments(group, is_required=False)
         add_own_arguments(name, one)
@@ -187,8 +188,10 @@ def add_own_arguments(name: str, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--begun", default="", help=hidden)  # numbers of the steps that it has worked on
         parser.add_argument("--stopped", default="", help=hidden)  # ids of the workers that a person has stopped
     elif name == "watch":
-        parser.add_argument("--step", required=True)
-        parser.add_argument("--left", type=int, required=True)
+        parser.add_argument("--folder", type=Path, required=True, help="of the step")
+        parser.add_argument("--label", required=True, help="what the step is called")
+        parser.add_argument("--left", type=int, required=True, help="items, or steps of a training")
+        parser.add_argument("--together", action="store_true", help="the workers have one progress")
         parser.add_argument("--parent", type=int, required=True)
         parser.add_argument("--messages", type=Path, required=True, help="where the launcher says what it does")
     elif name == "stop":

@@ -100,6 +100,7 @@ def work_of(
         "gpus": {slot.id: slot.gpus if has_gpu else "" for slot in slots},
         "ranks": {slot.id: slot.rank for slot in slots},
         "run_words": [*run_words(arguments), "--step", str(step.number)],
+        "watch_words": [f"--folder={step.folder}", f"--label={step.label}", *(["--together"] if is_together else [])],
         "worker_words": [
             *("--step-name", f"step {step.number} ({name}) "),
             *("--world-size", str(variables.node_count * len(slots)), "--cores", str(cores)),

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.files.small_files import read_json
+from shared.files.step_folder import StepFolder
 from shared.loop.progress import clock
 from shared.machine import gpu_use
-from shared.run.run import Step
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,25 +23,25 @@ SECONDS_TO_DUMP = 3  # between asking a worker for its stacks and ending it
 class Watch:
     """Shows the workers' progress files: a live table in a terminal, a line a minute elsewhere, until the launcher ends it."""
 
-    def __init__(self, step: Step, left: int, parent: int, messages: Path):
-        self.step, self.left, self.parent = step, left, parent
-        self.messages = messages
+    def __init__(self, folder: Path, label: str, left: int, is_together: bool = False):
+        """Of a step's folder; `is_together`: the workers have one progress, which a resumed training does not begin anew."""
+        self.step, self.label, self.left, self.is_together = StepFolder(folder), label, left, is_together
         self.console: Console | None = None  # of the live table
-        self.told = messages.stat().st_size if messages.exists() else 0
         self.finished: dict[
             int, tuple[int, int]
         ] = {}  # recorded and failed of processes, by pid: a restart begins at zero
         self.moved: dict[int, tuple[int, float]] = {}  # the last count of each pid and when it changed
         self.started = time.monotonic()
 
-    def run(self) -> int:
+    def run(self, parent: int, messages: Path) -> int:
+        """Until `parent` is gone; in a terminal with what it says in `messages` above the table. Returns the exit status."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         try:
             if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
-                self._show_table()
+                self._show_table(parent, messages)
             else:
-                self._print_lines()
+                self._print_lines(parent)
         except BrokenPipeError:
             return 0
         return 0
@@ -60,9 +60,7 @@ class Watch:
         recorded = sum(count for count, _ in self.finished.values())
         failed = sum(count for _, count in self.finished.values())
         total = self.left
-        if (
-            self.step.worker.runs_together and workers
-        ):  # they have one progress, which a resumed training does not begin anew
+        if self.is_together and workers:  # they have one progress, which a resumed training does not begin anew
             recorded, total = workers[0]["shard"]["recorded"], workers[0]["shard"]["items"]
         rate = sum(worker["rate"] for worker in workers if worker["state"] == "running")
         todo = max(total - recorded - failed, 0)
@@ -70,44 +68,42 @@ class Watch:
         hindrance = next((found for worker in workers if (found := worker.get("hindrance"))), "")
         return f"{recorded}/{total} done, {failed} failed, {rate:.1f}/s, {hindrance or eta}"
 
-    def _is_orphan(self) -> bool:
-        return os.getppid() != self.parent
-
-    def _print_lines(self) -> None:
+    def _print_lines(self, parent: int) -> None:
         next_line = self.started + SECONDS_BETWEEN_LINES
-        while not self._is_orphan():
+        while os.getppid() == parent:
             time.sleep(1)
             workers = self.look()
             if time.monotonic() >= next_line:
-                print(f"launcher: {self.step.label}: {self.line(workers)}", flush=True)
+                print(f"launcher: {self.label}: {self.line(workers)}", flush=True)
                 next_line += SECONDS_BETWEEN_LINES
 
-    def _show_table(self) -> None:
+    def _show_table(self, parent: int, messages: Path) -> None:
         from rich.live import Live
 
+        told = messages.stat().st_size if messages.exists() else 0
         with Live(self._table([]), refresh_per_second=2, transient=True) as live:
             self.console = live.console
             try:
-                while not self._is_orphan():
+                while os.getppid() == parent:
                     live.update(self._table(self.look()))
-                    self._tell()
+                    told = self._tell(messages, told)
                     time.sleep(0.5)
             finally:
-                self._tell()
+                self._tell(messages, told)
 
-    def _tell(self) -> None:
-        """What the launcher has said since, above the table."""
-        with open(self.messages, "rb") as file:
-            file.seek(self.told)
+    def _tell(self, messages: Path, told: int) -> int:
+        """What the launcher has said since, above the table; returns how many bytes that are in all."""
+        with open(messages, "rb") as file:
+            file.seek(told)
             said = file.read()
-        self.told += len(said)
         for line in said.decode(errors="replace").splitlines():
             self._say(line[len("2026-01-01 00:00:00 launcher: ") :])
+        return told + len(said)
 
     def _table(self, workers: list[dict]):
         from rich.table import Table
 
-        table = Table(title=f"{self.step.label}: {self.line(workers)}", title_justify="left", box=None, pad_edge=False)
+        table = Table(title=f"{self.label}: {self.line(workers)}", title_justify="left", box=None, pad_edge=False)
         for column in ("GPU", "state", "shard", "done", "failed", "rate", "left", "batch", "memory", "GPU use"):
             table.add_column(column, justify="left" if column in ("GPU", "state") else "right")
         use = gpu_use()

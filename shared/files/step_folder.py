@@ -1,11 +1,15 @@
 """The folder of one step: every path in it is spelled here, and nowhere else."""
 
 import re
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shared.files.claims import Claims
-from shared.files.records import Records
 from shared.files.small_files import read_json
+
+if TYPE_CHECKING:
+    from shared.files.records import Records
 
 KILL_FILE = re.compile(r"kill\d+\.txt")
 END_FILE = re.compile(r"end\d+\.txt")
@@ -19,8 +23,7 @@ class StepFolder:
     """Hands out a step's records, claims, signs and tables; `folder` need not exist yet."""
 
     def __init__(self, folder: Path, records_name: str = "records"):
-        self.folder = folder
-        self.records = Records(folder, records_name)
+        self.folder, self.records_name = folder, records_name
         self.settings_path = folder / "step.json"  # what made the records
         self.result_path = folder / "result.jsonl"  # the step's table, which the next step reads
         self.proof_path = (
@@ -31,6 +34,12 @@ class StepFolder:
         self.claims_path = folder / "claims"
         self.sources_path = folder / "sources"  # of the run's input: which file each item is, see shared/run/sources.py
         self.model_folder = folder / "model"  # of a step that trains
+
+    @cached_property
+    def records(self) -> "Records":
+        from shared.files.records import Records  # what only watches a step needs neither them nor NumPy
+
+        return Records(self.folder, self.records_name)
 
     def open_claims(self) -> Claims:
         """A process that works on the step opens them once, and keeps them: see Claims."""

@@ -6,10 +6,12 @@ import resource
 import socket
 import threading
 import time
+from typing import TYPE_CHECKING
 
-from shared.files.control import Control
-from shared.loop.picker import Picker
-from shared.worker import Worker
+if TYPE_CHECKING:
+    from shared.files.control import Control
+    from shared.loop.picker import Picker
+    from shared.worker import Worker
 
 log = logging.getLogger("worker")
 
@@ -20,7 +22,7 @@ QUIET_AFTER = 60  # seconds with a line each; then a line in ten
 class Progress:
     """Counts of this process, written to progress<gpu>.json once a second by a thread of its own."""
 
-    def __init__(self, control: Control, worker: Worker, picker: Picker):
+    def __init__(self, control: "Control", worker: "Worker", picker: "Picker"):
         self.control, self.worker, self.picker = control, worker, picker
         self.state = "starting"
         self.recorded = self.failed = 0
@@ -89,7 +91,7 @@ class Progress:
         }
 
 
-def about_process(control: Control, worker: Worker) -> dict:
+def about_process(control: "Control", worker: "Worker") -> dict:
     """What a progress file says of the process that writes it, whatever it works on."""
     return {
         "gpu": control.gpu,

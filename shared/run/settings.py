@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +77,8 @@ def shown(value: Any) -> str:
 
 
 def versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
     numbers = {}
     for package in NOTED_PACKAGES:
         try:

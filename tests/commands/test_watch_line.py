@@ -1,15 +1,8 @@
 """The line that says how far a step is."""
 
-from types import SimpleNamespace
-
 import pytest
 
 from shared.commands.watch import Watch
-
-
-def watch(tmp_path, left, runs_together=False) -> Watch:
-    step = SimpleNamespace(worker=SimpleNamespace(runs_together=runs_together), progress_files=list)
-    return Watch(step, left, 0, tmp_path / "messages")
 
 
 def worker(recorded=0, items=100, rate=0.0, **more):
@@ -26,19 +19,19 @@ def worker(recorded=0, items=100, rate=0.0, **more):
     ],
 )
 def test_a_training_that_goes_on_counts_all_its_steps(tmp_path, recorded, rate, line):
-    made = watch(tmp_path, left=40, runs_together=True)
+    made = Watch(tmp_path, "step 1 (train)", left=40, is_together=True)
     made.finished[1] = (recorded, 0)
     assert made.line([worker(recorded, rate=rate)]) == line
 
 
 def test_items_are_those_of_this_launch(tmp_path):
-    made = watch(tmp_path, left=40)
+    made = Watch(tmp_path, "step 1 (toy)", left=40)
     made.finished |= {1: (10, 1), 2: (5, 0)}
     assert made.line([worker(rate=1.0), worker(rate=2.0)]) == "15/40 done, 1 failed, 3.0/s, 8 s left"
 
 
 def test_what_hinders_stands_where_the_time_would(tmp_path):
-    made = watch(tmp_path, left=40)
+    made = Watch(tmp_path, "step 1 (toy)", left=40)
     made.finished[1] = (10, 0)
     told = "no answer from http://127.0.0.1:8000/v1: status 503: loading"
     assert (
