@@ -59,6 +59,7 @@ def test_both_of_two_people_are_cut_out():
     assert mask[100:140, 520:560].mean() > 240
 
 
+@pytest.mark.slow
 def test_a_large_photograph_gets_a_mask_of_its_own_size(astronaut):
     large = np.asarray(Image.fromarray(data.astronaut()).resize((1100, 1100), Image.Resampling.BICUBIC))
     mask = people(large)

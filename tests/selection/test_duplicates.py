@@ -67,7 +67,7 @@ def related_hashes(draw):
 
 
 @given(related_hashes())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_the_groups_are_those_of_comparing_every_pair(made):
     assert near_duplicate_groups(*made).tolist() == groups_by_comparing_all(*made)
 

@@ -7,12 +7,14 @@ from PIL import Image, ImageOps
 
 from tests.workers.filtering import NAMES, SAMPLES, best_first, collect, made_up, measure, read_csv
 
+SIX = NAMES[::2]
+
 
 @pytest.fixture(scope="module")
 def with_copies(tmp_path_factory) -> list[dict]:
-    """The rows of the bundled photographs, of each encoded again, and of each mirrored."""
+    """The rows of six of the bundled photographs, of each encoded again, and of each mirrored."""
     photographs = tmp_path_factory.mktemp("photographs")
-    for path in SAMPLES.glob("*.jpg"):
+    for path in (SAMPLES / name for name in SIX):
         shutil.copy(path, photographs / path.name)
         with Image.open(path) as image:
             image.save(photographs / f"{path.stem} again.jpg", quality=40)
@@ -23,8 +25,8 @@ def with_copies(tmp_path_factory) -> list[dict]:
 def test_near_duplicates_and_mirror_images_are_in_one_split(tmp_path, with_copies):
     _, result = collect(tmp_path, with_copies, split_ratios=(1, 1, 1), duplicates="all")
     splits = {row["key"]: row["split"] for row in result}
-    assert len(splits) == 3 * len(NAMES)
-    for name in NAMES:
+    assert len(splits) == 3 * len(SIX)
+    for name in SIX:
         stem = name.removesuffix(".jpg")
         assert len({splits[f"{stem}{copy}.jpg"] for copy in ("", " again", " mirrored")}) == 1
     assert set(splits.values()) == {"train", "val", "test"}
@@ -32,7 +34,7 @@ def test_near_duplicates_and_mirror_images_are_in_one_split(tmp_path, with_copie
 
 def test_of_near_duplicates_the_best_is_kept_and_the_others_say_of_which_they_are_copies(tmp_path, with_copies, capsys):
     folder, result = collect(tmp_path, with_copies)
-    stems = [name.removesuffix(".jpg") for name in NAMES]
+    stems = [name.removesuffix(".jpg") for name in SIX]
     families = [[row for row in with_copies if row["key"].removesuffix(".jpg").split(" ")[0] == stem] for stem in stems]
     best = [best_first(family)[0] for family in families]
     assert sorted(row["key"] for row in result) == sorted(row["key"] for row in best)
@@ -46,7 +48,7 @@ def test_of_near_duplicates_the_best_is_kept_and_the_others_say_of_which_they_ar
             for sentence in [f"near-duplicate of {original[row['key']]}"]
         ),
     ]
-    assert "passed over: 24 near-duplicates\n" in capsys.readouterr().out
+    assert "passed over: 12 near-duplicates\n" in capsys.readouterr().out
 
 
 def test_a_photograph_stays_in_its_split_when_a_better_copy_of_it_arrives(tmp_path):

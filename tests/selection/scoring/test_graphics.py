@@ -95,9 +95,9 @@ def seen(image: Image.Image, form: str, folder: Path) -> np.ndarray:
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG 75", "JPEG 40", "WEBP 80"])
 @pytest.mark.parametrize("kind", MADE)
-def test_what_was_drawn_or_written_is_graphics(tmp_path, kind, form):
-    for seed in (11, 12):
-        assert kind_of_picture(seen(MADE[kind](random.Random(seed)), form, tmp_path)) == GRAPHICS
+@pytest.mark.parametrize("seed", [11, pytest.param(12, marks=pytest.mark.slow)])
+def test_what_was_drawn_or_written_is_graphics(tmp_path, seed, kind, form):
+    assert kind_of_picture(seen(MADE[kind](random.Random(seed)), form, tmp_path)) == GRAPHICS
 
 
 @pytest.mark.parametrize("colour", ["white", "black", (128, 120, 90)])
@@ -108,7 +108,9 @@ def test_one_colour_is_plain_also_with_noise(tmp_path, colour):
     assert [kind_of_picture(seen(image, "JPEG 80", tmp_path)) for image in (sheet, noisy)] == [PLAIN] * 2
 
 
-@pytest.mark.parametrize("quality", [95, 60, 30])
+@pytest.mark.parametrize(
+    "quality", [pytest.param(95, marks=pytest.mark.slow), pytest.param(60, marks=pytest.mark.slow), 30]
+)
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
 def test_a_photograph_is_one_however_it_was_compressed(tmp_path, path, quality):
     with Image.open(path) as image:
