@@ -125,6 +125,7 @@ def close(one, other):
     assert (pictures[0] != pictures[1]).mean() < 0.01
 
 
+@pytest.mark.slow
 def test_an_item_comes_out_the_same_alone_and_in_a_batch_and_twice(models, photographs):
     made = worker(
         mask="sam3", mask_model=models.sam3, method="marigold", albedo_model=models.appearance, **SURE_OF_ANYTHING

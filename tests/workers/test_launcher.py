@@ -137,6 +137,7 @@ def test_two_launchers_at_once_compute_nothing_twice(project):
     assert [row["key"] for row in project.rows()] == keys
 
 
+@pytest.mark.slow
 def test_a_changed_option_stops_the_run_with_the_difference_in_words(project):
     project.items(4)
     project.write_config({"broken": "a"})

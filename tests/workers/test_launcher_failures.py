@@ -5,6 +5,7 @@ import json
 import pytest
 
 
+@pytest.mark.slow
 def test_one_bad_item_costs_itself_alone_and_is_tried_again_up_to_three_times(project):
     keys = project.items(20)
     project.write_config({"broken": "item0007", "batch_size": 4})

@@ -44,6 +44,7 @@ def test_a_kill_file_stops_one_worker_and_the_others_take_over(project, place):
     assert f"stopped: {kill} asked for it" in (project.folder / "logs" / "gpu0.log").read_text()
 
 
+@pytest.mark.slow
 def test_when_all_are_stopped_the_status_is_4_and_a_rerun_goes_on(project):
     keys = project.items(60)
     gate = project.folder / "gate"

@@ -1,14 +1,15 @@
 """The run with models, configs/relight_gpu.yaml, with tiny random models in the places of the large ones."""
 
 import json
+from importlib.util import find_spec
 
 import pytest
 import yaml
 
 from tests.conftest import ROOT
 
-for name in ("torch", "open_clip", "diffusers", "transformers", "vllm"):
-    pytest.importorskip(name)
+MISSING = [name for name in ("torch", "open_clip", "diffusers", "transformers", "vllm") if find_spec(name) is None]
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
 
 SAMPLES = ("astronaut.jpg", "coffee.jpg", "cat.jpg")
 PHRASE = "soft golden light from the left, quiet open field"

@@ -1,3 +1,4 @@
+import importlib.util
 import json
 import os
 import subprocess
@@ -6,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("vllm")
-
 from shared.captions.engines import vllm
 from shared.captions.structured import SCHEMA
 from tests import tiny_vlm
 from tests.conftest import ROOT
 
-pytestmark = pytest.mark.slow  # three engines are set up
+pytestmark = [
+    pytest.mark.slow,  # three engines are set up
+    # To import it takes seconds, also of those who run other tests.
+    pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vllm is not installed"),
+]
 
 INSIDE = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",

@@ -249,6 +249,7 @@ def test_validation_writes_strips_and_the_floor_beside_them(begin):
     assert list((step.folder / "logs").rglob("events.out.tfevents*"))
 
 
+@pytest.mark.slow
 def test_diffusers_own_pipeline_takes_the_trained_model(begin):
     from diffusers import StableDiffusionInstructPix2PixPipeline
     from PIL import Image

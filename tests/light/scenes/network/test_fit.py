@@ -30,6 +30,7 @@ def test_the_same_seed_draws_the_same_world():
     assert one.shading.tobytes() == other.shading.tobytes()
 
 
+@pytest.mark.slow
 def test_things_are_brighter_towards_their_light():
     """Over many worlds: what faces the light is brighter, so the shading correlates with the position on each thing."""
     agreements = []
