@@ -1,13 +1,16 @@
 """A copy of the project in a temporary folder, with a toy step, launched as a person launches it."""
 
+import atexit
 import csv
 import fcntl
+import functools
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -32,6 +35,23 @@ def pytest_xdist_auto_num_workers() -> int:
     return len(os.sched_getaffinity(0)) + 1
 
 
+@functools.cache
+def checkout() -> Path:
+    """The product's modules, copied once for this process: hundreds of projects hold links to these files."""
+    folder = Path(tempfile.mkdtemp(prefix="checkout-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for name in ("shared", "workers"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.pyc.*"))
+    return folder
+
+
+def linked(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # on another file system
+        shutil.copy2(source, target)
+
+
 class Project:
     """A checkout of its own; `run` waits for launcher.sh, `launch` does not."""
 
@@ -43,7 +63,7 @@ class Project:
         self.called_from = folder
         self.launched: list[subprocess.Popen] = []
         for name in ("shared", "workers"):
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.pyc.*"))
+            shutil.copytree(checkout() / name, folder / name, copy_function=linked)
         shutil.copy(ROOT / "launcher.sh", folder)
         shutil.copy(ROOT / "requirements-core.txt", folder)
         shutil.copy(ROOT / "tests" / "toy.py", folder / "workers" / "toy.py")

@@ -68,5 +68,6 @@ def test_a_large_photograph_gets_a_mask_of_its_own_size(astronaut):
     assert ((small > 127) == (astronaut > 127)).mean() > 0.95
 
 
+@pytest.mark.slow
 def test_the_same_photograph_gets_the_same_mask(astronaut):
     assert people(data.astronaut()).tobytes() == astronaut.tobytes()

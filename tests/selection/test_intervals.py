@@ -13,6 +13,7 @@ from tests.selection.lit_photographs import lit, read
 from tests.workers.filtering import collect, made_up
 
 
+@pytest.mark.slow
 def test_each_interval_of_ranks_says_what_it_holds(tmp_path):
     rows = made_up(7)
     for number, row in enumerate(rows):

@@ -122,6 +122,7 @@ def test_a_diverse_selection_has_the_variety_of_the_pool_and_the_best_alone_have
     assert f"variety of light: {entropy(kinds_in(diverse)):.2f} of the pool's {pool:.2f} bits (100%), " in said
 
 
+@pytest.mark.slow
 def test_tables_of_a_diverse_selection_are_best_first_and_its_splits_as_ever(tmp_path):
     folder, result = collect(tmp_path, lit(400), draws=True, select="diverse", num_images=90)
     scores = [row["lighting_score"] for row in json.loads((folder / "filtered_images.json").read_text())]
@@ -201,6 +202,7 @@ def test_a_record_of_an_earlier_version_is_refused_with_what_to_do(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_the_report_says_what_was_passed_over_and_how_varied_the_choice_is(tmp_path):
     photographs = tmp_path / "photographs"
     photographs.mkdir()

@@ -138,6 +138,7 @@ def test_answers_that_never_pass_are_failures_with_the_answer_in_them(project):
     assert "asked 2 times, and the last answer is a refusal: \\\"I'm sorry, but I can't help with that.\\\"" in text
 
 
+@pytest.mark.slow
 def test_a_stopped_and_killed_run_goes_on_where_it_was_and_asks_nothing_twice(project):
     keys = photographs(project, 40)
     with ChatServer(lambda number, body: 0.1) as server:

@@ -180,6 +180,7 @@ def test_photographs_that_are_too_small_are_scored_and_not_kept(tmp_path):
     assert len(read_csv(folder / "all_scores.csv")) == 10
 
 
+@pytest.mark.slow
 def test_options_leave_out_scores_and_grid(tmp_path, measured):
     folder, _ = collect(tmp_path, measured, draws=True, no_save_scores=True, create_grid=False)
     assert not (folder / "all_scores.csv").exists()

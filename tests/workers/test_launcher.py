@@ -221,6 +221,7 @@ def test_the_launcher_passes_shellcheck():
     assert (checked.returncode, checked.stdout) == (0, "")
 
 
+@pytest.mark.slow
 def test_a_step_may_have_workers_of_several_gpus_beside_one_of_one_each(project):
     keys = project.items(8)
     project.write_config({}, {"type": "toy", "name": "again", "config": {"gpus_per_worker": 2}})

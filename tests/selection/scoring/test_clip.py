@@ -189,6 +189,7 @@ def test_the_models_of_the_contract_have_openai_weights_with_quick_gelu(model):
     assert tag["hf_hub"].endswith(".openai/")
 
 
+@pytest.mark.slow
 def test_a_file_of_weights_is_of_the_model_that_is_named(known, tmp_path, small, caplog):
     caplog.set_level("INFO")
     file = shutil.copy(known / "open_clip_model.safetensors", tmp_path / "weights.safetensors")
