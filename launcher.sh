@@ -161,6 +161,8 @@ ask() {
     { reply=$("$PYTHON" -m workers.launch "$@" 3>&1 1>&4) || status=$?; } 4>&1
     if ((status)); then
         [[ $stop_wanted == no ]] || exit "$STOPPED"
+        ((status < 128)) || say "error: what reads the input was ended by signal $(kill -l "$status");" \
+            "a table or an archive in it may be damaged, or there is too little memory" >&2
         exit "$((status == MISUSE ? MISUSE : BROKEN))"
     fi
     eval "$reply"

@@ -14,7 +14,7 @@ from PIL import Image
 from shared.containers import read_member
 from shared.decoding.decode import decode
 from shared.decoding.formats import NotOpened
-from shared.errors import ImageError
+from shared.errors import DatasetError, ImageError
 
 MOST_OF_WEBP = 16383  # pixels a side
 
@@ -70,6 +70,10 @@ def read_bytes(source: dict | str | os.PathLike) -> bytes:
         raise ImageError(f"{name} is a folder") from None
     except OSError as error:
         raise ImageError(f"{name} cannot be read: {error.strerror or error}") from error
+    except DatasetError:
+        raise
+    except Exception as error:  # of a damaged container pyarrow may raise anything
+        raise ImageError(f"{name} cannot be read: {error}") from error
     if not data:
         raise ImageError(f"{name} is empty")
     if isinstance(source, dict) and (watched := files_read.get()) is not None:

@@ -14,26 +14,28 @@ _ROWS = 1024  # rows that become Python objects at once
 
 def read_parquet(path: Path, reader: RowReader) -> Iterator[dict]:
     """Items of a Parquet file; the photographs in it are not read."""
-    import pyarrow as pa
 
     try:
         file = open_parquet(path)
         columns = [name for field in file.schema_arrow for name in _columns_to_read(field)]
         batches = file.iter_batches(_ROWS, columns=columns, use_threads=False)
         yield from _items(file.schema_arrow, batches, reader)
-    except (pa.ArrowException, OSError) as error:
+    except DatasetError:
+        raise
+    except Exception as error:  # of damaged bytes pyarrow may raise anything
         raise DatasetError(f"{path.name} cannot be read as Parquet: {_first_line(error)}") from None
 
 
 def read_arrow(path: Path, reader: RowReader) -> Iterator[dict]:
     """Items of a memory-mapped Arrow file, IPC stream or file format; the photographs in it are not read."""
-    import pyarrow as pa
 
     try:
         schema, batches = open_arrow(path)
         parts = (batch.slice(start, _ROWS) for batch in batches for start in range(0, batch.num_rows, _ROWS))
         yield from _items(schema, parts, reader)
-    except (pa.ArrowException, OSError) as error:
+    except DatasetError:
+        raise
+    except Exception as error:
         raise DatasetError(f"{path.name} cannot be read as Arrow: {_first_line(error)}") from None
 
 

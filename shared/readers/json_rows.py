@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,10 @@ def read_json_rows(path: Path, reader: RowReader) -> Iterator[dict]:
         file.seek(start)
         number = 0
         try:
-            rows = ijson.items(MendedJson(file), "item" if first == b"[" else "data.item", use_float=True)
-            for item in _items(((f"entry {count} of {path.name}", row) for count, row in enumerate(rows, 1)), reader):
+            rows = ijson.items(MendedJson(file), "item" if first == b"[" else "data.item")
+            for item in _items(
+                ((f"entry {count} of {path.name}", with_floats(row)) for count, row in enumerate(rows, 1)), reader
+            ):
                 number += 1
                 yield item
             if number == 0 and first == b"{":
@@ -37,6 +40,16 @@ def read_json_rows(path: Path, reader: RowReader) -> Iterator[dict]:
         except (ijson.JSONError, UnicodeDecodeError) as error:
             reason = str(error).strip().splitlines()[0]
             raise DatasetError(f"{path.name} is not JSON after entry {number}: {reason}") from None
+
+
+def with_floats(value: Any) -> Any:
+    """Numbers as other readers have them: ijson gives decimals, and integers of any length (as floats it would refuse them)."""
+    if isinstance(value, dict):
+        return {name: with_floats(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [with_floats(one) for one in value]
+    is_long = isinstance(value, int) and not -(1 << 63) <= value < 1 << 64
+    return float(value) if is_long or isinstance(value, Decimal) else value
 
 
 def read_json_lines(path: Path, reader: RowReader) -> Iterator[dict]:

@@ -33,14 +33,15 @@ def read_tar(path: Path, reader: RowReader) -> Iterator[dict]:
     """
     groups = _Groups(path, reader)
     with open(path, "rb") as file:
-        for key, group in groupby(_members(file, path), key=lambda member: member[0]):
+        for key, group in groupby(_members(file, path, groups.no_members), key=lambda member: member[0]):
             item = groups.item(file, key, [(extension, member) for _, extension, member in group])
             if item is not None:
                 yield item
     groups.say()
 
 
-def _members(file: Any, path: Path) -> Iterator[tuple[str, str, tarfile.TarInfo]]:
+def _members(file: Any, path: Path, others: Counter[str]) -> Iterator[tuple[str, str, tarfile.TarInfo]]:
+    """Each member's key, the rest of its name, and the member; what can be none of an item is counted in `others`."""
     try:
         with tarfile.open(fileobj=file, mode="r:") as tar:
             while (member := tar.next()) is not None:
@@ -50,6 +51,8 @@ def _members(file: Any, path: Path) -> Iterator[tuple[str, str, tarfile.TarInfo]
                 stem, dot, extension = base.partition(".")
                 if stem and dot and member.isreg() and not member.issparse():
                     yield (f"{folder}/{stem}" if folder else stem), extension, member
+                elif not member.isdir() and stem:
+                    others["of a name without a suffix" if member.isreg() else "that are links or devices"] += 1
             end = tar.offset
     except tarfile.TarError as error:
         raise DatasetError(f"{path} is not a whole, uncompressed tar: {error}") from None
@@ -67,6 +70,7 @@ class _Groups:
         self.path, self.reader = path, reader
         self.without_image: Counter[str] = Counter()  # the rest of a member's name -> groups
         self.example = ""
+        self.no_members: Counter[str] = Counter()
         self.left_out: Counter[tuple[str, str]] = Counter()  # (taken, passed over) -> groups
 
     def item(self, file: Any, key: str, group: list[tuple[str, tarfile.TarInfo]]) -> dict | None:
@@ -91,6 +95,8 @@ class _Groups:
                 f"{self.path.name}: passed over what has no photograph beside it under its name: {kinds}; "
                 f'as "{self.example}" (tar --sort=name puts them side by side)'
             )
+        for kind, count in self.no_members.items():
+            self.reader.say(f"{self.path.name}: passed over {count} members {kind}")
         for (taken, left), count in self.left_out.most_common(_MOST_NAMED):
             self.reader.say(
                 f"{self.path.name}: {count} items have several images; .{taken} was taken and {left} passed over "

@@ -274,3 +274,25 @@ def test_names_that_two_tars_share_get_a_number(tmp_path):
     assert [(row["key"], read_member(row)) for row in table] == [
         ("a", b"0.tar"), ("b", b"0.tar"), ("a-2", b"1.tar"), ("b-2", b"1.tar"),
     ]  # fmt: skip
+
+
+def test_members_that_can_be_no_item_s_are_counted_and_said(tmp_path):
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w") as tar:
+        for name, kind in (
+            ("folder", tarfile.DIRTYPE),
+            ("folder/a.jpg", tarfile.REGTYPE),
+            ("IMG_1", tarfile.REGTYPE),
+            ("IMG_2", tarfile.REGTYPE),
+            ("b.jpg", tarfile.SYMTYPE),
+            (".hidden", tarfile.REGTYPE),
+        ):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, "folder/a.jpg"
+            tar.addfile(member, io.BytesIO(b""))
+    said: list[str] = []
+    assert [item["key"] for item in Source(str(path)).items(said.append)] == ["folder/a"]
+    assert said == [
+        "a.tar: passed over 2 members of a name without a suffix",
+        "a.tar: passed over 1 members that are links or devices",
+    ]
