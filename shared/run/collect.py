@@ -99,7 +99,8 @@ def result_digest(step: Step, records: Records) -> str:
     """What the step's tables were made of; the same digest means that they are up to date."""
     failed = sum(1 for _ in json_files(records.failures))
     settings = hashlib.sha256(canonical(step.settings | step.collect_settings)).hexdigest()[:16]
-    return f"{Table(step.table_path).digest} {records.digest()} {failed} {settings} {step.run.config.paths}"
+    place = "" if step.run.config.paths == "relative" else step.folder  # of a run that was moved all paths are others
+    return f"{Table(step.table_path).digest} {records.digest()} {failed} {settings} {step.run.config.paths} {place}"
 
 
 @contextmanager

@@ -122,3 +122,14 @@ def test_an_option_that_came_with_a_new_version_is_no_change_while_it_has_its_de
     with pytest.raises(RunError, match='model_path: "b" was "a"'):
         make(model_path="b")
     assert states(make()) == [RECORDED, OPEN]
+
+
+def test_the_tables_of_a_run_that_was_moved_are_made_anew_once(make, tmp_path):
+    run = make()
+    settle(run, "a", {"image_path": "x.png"})
+    settle(run, "b", {})
+    assert advance(run, print).collected == 1
+    (tmp_path / "out").rename(tmp_path / "elsewhere")
+    moved = Run(run.config, tmp_path / "elsewhere")
+    assert [advance(moved, print).collected for _ in range(2)] == [1, 0]
+    assert Table(moved.steps[0].result_path)[0]["image_path"] == str(tmp_path / "elsewhere" / "step_1_asks" / "x.png")
