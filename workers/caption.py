@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
+from shared.captions.answers import Form
 from shared.captions.engines.registry import ENGINES, EngineName, find_engine
 from shared.captions.prompts import KEYWORDS, KEYWORDS_STRUCTURED, read_prompt
 from shared.start import run
@@ -47,6 +48,13 @@ class Caption(Worker):
     min_words: Annotated[
         NonNegativeInt, Field(description="words that an answer has at least; a shorter one is asked for again")
     ] = 4
+    answers: Annotated[
+        Form | None,
+        Field(
+            description="what an answer is to be: keywords in a line; a description, of which preamble and markup are taken "
+            "away; any, whole and unchecked; null: keywords where max_words is at most 30, else a description"
+        ),
+    ] = None
     max_words: Annotated[PositiveInt | None, Field(description="words that an answer has at most; null: no bound")] = 15
     retries: Annotated[
         NonNegativeInt, Field(description="an answer that does not pass is asked for again, at another temperature")
@@ -211,7 +219,7 @@ class Caption(Worker):
         return Plan(
             prompts=self.prompts,
             sampling=Sampling(self.temperature, self.top_p, self.top_k, self.repetition_penalty, self.max_tokens),
-            wanted=Wanted(self.min_words, self.max_words) if is_checked else Wanted(),
+            wanted=Wanted(self.min_words, self.max_words, self.answers or "") if is_checked else Wanted(),
             system_prompt=self.system_prompt,
             schema=SCHEMA if self.structured and is_checked else None,
             retries=self.retries,
