@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Protocol
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
 
 from shared.errors import is_disk_error, is_out_of_memory
 from shared.machine import free_gpu_memory
@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from shared.run.run import Step
 
 log = logging.getLogger("worker")
+
+
+def _not_taken(name: str) -> str:
+    if name in TAKEN_NAMES or name.startswith("data"):
+        raise ValueError(f"a step keeps other things in its folder {name}")
+    return name
+
+
+TAKEN_NAMES = ("failures", "retries", "parts", "claims", "model", "thumbnails", "images", "filtered_images", "queries")
+FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$"), AfterValidator(_not_taken)]
 
 
 class Loaded(NamedTuple):
@@ -60,6 +70,9 @@ class Worker:
     gpus_per_worker: Annotated[
         NonNegativeInt, Field(description="GPUs that each worker of this step has; 0 is GPUS_PER_WORKER")
     ] = 0
+    records_name: Annotated[
+        FolderName, Field(description="folder of the records, a JSON file for each item, in the step's folder")
+    ] = "records"
 
     seed: int = field(init=False, default=0)  # these are set before setup() and collect()
     folder: Path = field(init=False, default=Path())
@@ -72,7 +85,6 @@ class Worker:
         {"batch_size", "max_attempts", "load_threads", "stall_seconds", "gpus_per_worker"}
     )
     collect_options: ClassVar[frozenset[str]] = frozenset()  # those that only collect() reads: records stay as they are
-    records_name: ClassVar[str] = "records"
     aliases: ClassVar[dict[str, str]] = {}  # other spellings of options -> their names
     only_collects: ClassVar[bool] = False  # True: no work per item, the step is its collect()
     runs_together: ClassVar[bool] = False  # True: one process per GPU, all at one work under torchrun; see work()

@@ -9,13 +9,13 @@ from typing import ClassVar
 import orjson
 import pytest
 
-from shared.errors import RunError
+from shared.errors import ConfigError, RunError
 from shared.files.record_writer import Outcome, RecordWriter
 from shared.files.small_files import read_json, write_json
 from shared.files.states import FAILED, OPEN, RECORDED, item_states
 from shared.files.table import Table
 from shared.run.advance import advance, check_changes
-from shared.run.config import RunConfig, StepConfig
+from shared.run.config import RunConfig, StepConfig, checked
 from shared.run.run import Run
 from shared.worker import Worker
 from tests.conftest import ROOT
@@ -133,3 +133,16 @@ def test_the_tables_of_a_run_that_was_moved_are_made_anew_once(make, tmp_path):
     moved = Run(run.config, tmp_path / "elsewhere")
     assert [advance(moved, print).collected for _ in range(2)] == [1, 0]
     assert Table(moved.steps[0].result_path)[0]["image_path"] == str(tmp_path / "elsewhere" / "step_1_asks" / "x.png")
+
+
+def test_the_records_lie_in_the_folder_that_the_config_names(make):
+    run = make(records_name="captions")
+    settle(run, "a", {"words": "soft"})
+    assert sorted(path.name for path in (run.steps[0].folder / "captions").iterdir()) == ["a.json"]
+    assert states(make(records_name="captions")) == [RECORDED, OPEN]
+
+
+@pytest.mark.parametrize("name", ["failures", "data-train", "../elsewhere", "a/b", ".hidden", ""])
+def test_a_folder_that_is_taken_or_none_is_refused(name):
+    with pytest.raises(ConfigError, match=r"step 1 \(asks\): records_name "):
+        checked(Asks, {"records_name": name}, "step 1 (asks)")
