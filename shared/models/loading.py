@@ -1,5 +1,6 @@
 """What goes wrong while a model is loaded, as one sentence that names the model and the way out."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,13 @@ SENTENCES = {  # by the exception that is in the chain; the first that fits is t
     "ConnectionError": NOT_HERE,
     "TimeoutException": NOT_HERE,
 }
+
+
+# What vLLM and transformers say of a model that is whole, and that they do not run as they were asked to.
+UNSUPPORTED = re.compile(
+    r"[Mm]odel architectures? (\[[^\]]*\]|\S+) (?:are not supported|was supported|is not supported)"
+)
+OWN_CODE = re.compile(r"trust_remote_code|custom code which must be executed")
 
 
 @contextmanager
@@ -55,6 +63,12 @@ def explain(error: BaseException, model: str) -> str:
     for name, sentence in SENTENCES.items():
         if name in names:
             return sentence.format(model=model)
+    told = "\n".join(map(str, chain))
+    if found := UNSUPPORTED.search(told):
+        name = found[1].strip("[]'")
+        return f"is of the architecture {name}, which vLLM does not run; take engine: transformers"
+    if OWN_CODE.search(told):
+        return "brings code of its own: read it, and allow it with trust_remote_code: true"
     reason = (str(error).strip().partition("\n")[0] or type(error).__name__).rstrip(".")
     if Path(model).is_dir():
         return f"cannot be loaded ({reason}); its files are incomplete or of another kind of model"
