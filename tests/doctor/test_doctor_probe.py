@@ -167,6 +167,7 @@ def test_a_step_whose_models_are_not_here_is_not_tried_and_what_follows_may_have
     assert warn("step 2 (s2) cannot be probed before step 1 (s1) has run") in sentences
 
 
+@pytest.mark.slow
 def test_a_step_whose_workers_do_one_work_together_is_not_tried_and_what_it_makes_may_be_needed(bench):
     run = bench.run(Together(), Modelled(), Upper())
     found = list(Examination(run, workers="0").findings())

@@ -70,6 +70,7 @@ def test_a_prompt_file_that_is_not_there_is_named(tmp_path):
         read_prompts(tmp_path / "no.jsonl")
 
 
+@pytest.mark.slow
 def test_a_face_becomes_a_box_around_the_person_with_a_point_on_the_face():
     [prompt] = prompts_of_faces(data.astronaut())
     left, top, right, bottom = prompt.box

@@ -59,7 +59,13 @@ def find(segmenter, *photographs):
 # ---- The network ----
 
 
-@pytest.mark.parametrize("shape", [(320, 320), (200, 450), (900, 300), (48, 1600), (1700, 2300)])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (200, 450),
+        *(pytest.param(shape, marks=pytest.mark.slow) for shape in ((320, 320), (900, 300), (48, 1600), (1700, 2300))),
+    ],
+)
 def test_what_stands_out_is_masked_in_a_photograph_of_any_shape(network, shape):
     photograph, inside = disc(*shape)
     [[subject]] = find(U2Net(str(network)), photograph)

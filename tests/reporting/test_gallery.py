@@ -158,6 +158,7 @@ def test_columns_leave_out_what_no_item_has():
     assert items["facets"]["state"] == {"values": ["kept"], "codes": [0]}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CHROMIUM, reason="needs a browser: chromium")
 @pytest.mark.parametrize(
     ("chosen", "said", "first"),
@@ -189,6 +190,7 @@ def test_a_browser_finds_orders_and_makes_only_what_is_in_sight(tmp_path, photog
     assert len(pictures) == len(cells) and all(f'src="file://{photographs}/fig.jpg"' in image for image in pictures)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CHROMIUM, reason="needs a browser: chromium")
 def test_a_browser_finds_all_that_was_rejected_or_those_of_one_reason(tmp_path, finished):
     write_report(finished)

@@ -182,7 +182,13 @@ def test_different_photographs_are_never_taken_for_one(originals):
     assert groups_of(list(originals.values())) == list(range(len(originals)))
 
 
-@pytest.mark.parametrize("copy", COPIES.values(), ids=COPIES)
+@pytest.mark.parametrize(
+    "copy",
+    [
+        pytest.param(copy, id=name, marks=[pytest.mark.slow] if place else [])
+        for place, (name, copy) in enumerate(COPIES.items())
+    ],
+)
 def test_every_copy_of_every_photograph_is_found(originals, copy):
     images = list(originals.values())
     groups = groups_of([*images, *map(copy, images)])

@@ -54,6 +54,7 @@ def test_all_instances_form_the_subject_unless_the_best_is_asked_for(models, pho
     assert best["mask_scores"] == everybody["mask_scores"][:1]
 
 
+@pytest.mark.slow
 def test_sam2_takes_boxes_from_a_file_else_faces_else_everything(models, photographs, tmp_path):
     prompts = tmp_path / "prompts.jsonl"
     prompts.write_text(json.dumps({"key": "cat.jpg", "boxes": [[20, 10, 90, 100], [90, 20, 180, 120]]}) + "\n")

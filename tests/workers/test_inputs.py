@@ -105,6 +105,7 @@ def test_a_table_with_a_key_twice_stops_before_anything_begins(project):
     assert [path.name for path in project.output.rglob("*") if path.is_file()] == [".lock"]
 
 
+@pytest.mark.slow
 def test_a_path_that_leaves_the_folder_or_a_missing_file_fails_alone(project, tmp_path):
     folder = tmp_path / "table"
     folder.mkdir()

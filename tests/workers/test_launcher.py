@@ -42,6 +42,7 @@ def test_a_second_run_computes_nothing_and_says_so(project):
     assert {path: path.stat().st_mtime_ns for path in project.output.rglob("*.json*")} == before
 
 
+@pytest.mark.slow
 def test_items_that_are_added_are_the_only_ones_computed(project):
     project.items(10)
     project.write_config({})
@@ -64,6 +65,7 @@ def test_a_kill_file_from_before_the_launch_is_removed_with_a_line_in_the_log(pr
     assert sorted(project.recorded()) == keys
 
 
+@pytest.mark.slow
 def test_an_end_file_from_an_earlier_run_is_not_believed(project):
     keys = project.items(10)
     project.write_config({})

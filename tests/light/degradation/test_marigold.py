@@ -90,6 +90,7 @@ def test_the_noise_is_the_items_own(appearance):
     assert (one.albedo != decompose(appearance, data.chelsea(), seed=8).albedo).mean() > 0.3
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_the_median_of_answers_and_steps_count(models, appearance):
     three = Marigold(models.appearance, None, None, 3, CPU, set())
     photographs = [three.prepare(photograph) for photograph in (data.astronaut(), data.coffee()[:400, :400])]

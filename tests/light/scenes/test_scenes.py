@@ -32,6 +32,7 @@ def test_the_paint_cancels_in_the_ratio_of_two_lights(family):
     assert np.ptp(np.percentile(ratio, (2, 98))) < 0.25 * np.median(ratio)
 
 
+@pytest.mark.slow
 def test_the_step_makes_a_triplet_for_every_side(project):
     project.input = project.folder / "scenes.txt"
     project.input.write_text("scene-{08..19}\n")

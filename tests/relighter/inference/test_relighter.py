@@ -37,7 +37,10 @@ def sd15(tiny_sd15_edits):
     return Relighter.load(tiny_sd15_edits, CPU)
 
 
-@pytest.mark.parametrize("name", ["tiny_sd15_edits", "tiny_sdxl_edits", "tiny_flux"])
+@pytest.mark.parametrize(
+    "name",
+    ["tiny_sd15_edits", *(pytest.param(name, marks=pytest.mark.slow) for name in ("tiny_sdxl_edits", "tiny_flux"))],
+)
 def test_an_image_of_any_size_comes_back_in_its_size_and_the_seed_decides(name, request):
     relighter = Relighter.load(request.getfixturevalue(name), CPU)
     images = [photograph(0), photograph(40), photograph(0, 33, 90)]

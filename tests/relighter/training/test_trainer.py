@@ -231,6 +231,7 @@ def test_a_table_without_triplets_is_named_with_its_fields(begin, tmp_path, tabl
         make_step(write_config(tmp_path / "c.yaml", other), tmp_path / "c")
 
 
+@pytest.mark.slow
 def test_validation_writes_strips_and_the_floor_beside_them(begin):
     step = begin(validation_steps=3, validation_inference_steps=2, num_validation_images=5, report_to="tensorboard")
     assert train(step)
