@@ -89,7 +89,7 @@ def may_be_replaced(before: np.ndarray, now: np.ndarray) -> np.ndarray:
 
 def is_replaced(run: Run, item: dict) -> bool:
     """Whether a record of the item was made of other bytes than its photograph has now."""
-    sources = [source for step in run.steps if (source := source_of(step, item["key"]))]
+    sources = sources_of(run, item["key"])
     if not sources:
         return any(step.worker.has_records and step.records.is_settled(item["key"]) for step in run.steps)
     return any(is_other_content(source, item) for source in sources)
@@ -113,18 +113,28 @@ def is_other_content(source: dict, item: dict) -> bool:
 def find_replaced(run: Run) -> Iterator[str]:
     """The keys of the items whose photograph was replaced since a record of theirs was made; reads every record."""
     for item in Table(run.input.result_path):
-        if any((source := source_of(step, item["key"])) and is_other_file(source, item) for step in run.steps):
+        if any(is_other_file(source, item) for source in sources_of(run, item["key"])):
             yield item["key"]
 
 
-def source_of(step: Step, key: str) -> dict | None:
-    """What a step's record says of the file that it was made of."""
-    if not step.worker.has_records:
-        return None
-    try:
-        return step.records.read(key).get("source")
-    except (OSError, ValueError):
-        return None
+def sources_of(run: Run, key: str) -> list[dict]:
+    """What the records of an item say of the photograph that they were made of.
+
+    Steps behind one that gave the item another image_path, as that of a smaller copy, were made of that.
+    """
+    found = []
+    for step in run.steps:
+        if not step.worker.has_records:
+            continue
+        try:
+            record = step.records.read(key)
+        except (OSError, ValueError):
+            continue
+        if record.get("source"):
+            found.append(record["source"])
+        if "image_path" in record:
+            break
+    return found
 
 
 def forget(step: Step, key: str) -> None:

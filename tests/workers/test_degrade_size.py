@@ -1,6 +1,7 @@
 """How large the images of a triplet are, and in which format."""
 
 import io
+import os
 
 import numpy as np
 import pytest
@@ -106,3 +107,6 @@ def test_a_run_of_small_webp_ends_with_triplets_of_one_size_that_are_valid(proje
         sizes[row["key"]] = pair[0].size
     assert sizes == {"a.png": (200, 133), "b.png": (200, 133), "c.png": (100, 66)}
     assert project.run("validate").returncode == 0
+    os.utime(folder / "a.png")  # of what is made of the smaller copy nothing is done again
+    again = project.run()
+    assert "nothing to do" in again.stdout, again.stdout

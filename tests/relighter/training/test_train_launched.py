@@ -58,14 +58,10 @@ def log_of(project) -> str:
 
 
 @pytest.mark.slow
-def test_two_processes_stop_at_a_kill_file_go_on_to_the_very_same_weights_and_relight(training, dataset):
-    steps = (
-        {"type": "relight", "config": {"split": "test", "num_inference_steps": 2, "resolution": 64}},
-        {"type": "evaluate"},
-    )
-    project = training("sd15", steps, dataset, max_train_steps=12)
+def test_two_processes_stop_at_a_kill_file_and_go_on_to_the_very_same_weights(training, dataset):
+    project = training("sd15", (), dataset, max_train_steps=12)
     through, halted = project.folder / "through", project.folder / "halted"
-    done = project.run(OUTPUT_DIR=through, STEPS="train")
+    done = project.run(OUTPUT_DIR=through)
     assert done.returncode == 0, done.stdout + log_of(project)
     assert "12 steps, 2 processes together" in done.stdout
 
@@ -85,9 +81,6 @@ def test_two_processes_stop_at_a_kill_file_go_on_to_the_very_same_weights_and_re
     assert same(weights_of(step_of(through) / "model"), weights_of(step_of(halted) / "model"))
     steps = [json.loads(line)["step"] for line in (step_of(halted) / "loss.jsonl").read_text().splitlines()]
     assert steps == sorted(set(steps)) and steps[-1] == 12
-    scores = json.loads((halted / "step_3_evaluate" / "evaluation.json").read_text())
-    tests = len((dataset / "test" / "metadata.jsonl").read_text().splitlines())
-    assert scores["images"] == tests > 0
     assert "nothing to do" in project.run(OUTPUT_DIR=halted).stdout
 
 
