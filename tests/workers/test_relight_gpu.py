@@ -42,7 +42,8 @@ def test_the_run_with_models_makes_triplets(project, tmp_path):
         "engine_options": {"enforce_eager": True},
     }
     project.config.write_text(yaml.safe_dump(config))
-    cpu = {"VLLM_CPU_KVCACHE_SPACE": 1, "HF_HUB_OFFLINE": 1, "VLLM_CACHE_ROOT": tmp_path / "cache"}
+    cpu = {"VLLM_CPU_KVCACHE_SPACE": 1, "VLLM_ENABLE_V1_MULTIPROCESSING": 0, "HF_HUB_OFFLINE": 1}
+    cpu |= {"VLLM_CACHE_ROOT": tmp_path / "cache"}
     done = project.run(INPUT=photographs, GPU_COUNT=1, timeout=600, **cpu)
     log = (project.folder / "logs" / "gpu0.log").read_text()
     assert done.returncode == 0, done.stdout + log[-4000:]
