@@ -17,8 +17,7 @@ from tests.chat_server import PHRASE, ChatServer, completion
 ESTIMATE = (
     r" in a probe of (\d+) items, after \d+ s of loading; about .+ for (\d+) items with (\d) workers?, an estimate"
 )
-# An engine in the worker's own process: to start one beside it takes three times as long.
-CPU = {"VLLM_CPU_KVCACHE_SPACE": 1, "VLLM_ENABLE_V1_MULTIPROCESSING": 0, "HF_HUB_OFFLINE": 1, "GPU_COUNT": 1}
+CPU = {"VLLM_CPU_KVCACHE_SPACE": 1, "HF_HUB_OFFLINE": 1, "GPU_COUNT": 1}
 
 
 def photographs(folder: Path, count: int) -> Path:
