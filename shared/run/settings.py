@@ -42,11 +42,12 @@ def comparable(before: dict | None, worker: Any) -> dict | None:
     """
     if before is None:
         return None
-    new = {option.name for option in dataclasses.fields(worker) if option.init} - set(before) - worker.collect_options
-    defaults = settings_of(type(worker)()) if new else {}
-    return {name: value for name, value in before.items() if name not in worker.speed_options} | {
-        name: defaults[name] for name in new & set(defaults)
-    }
+    passed_over = {*before, *worker.speed_options, *worker.collect_options}
+    new = [option for option in dataclasses.fields(worker) if option.init and option.name not in passed_over]
+    defaults = {option.name: option.default for option in new if option.default is not dataclasses.MISSING}
+    defaults |= {one.name: one.default_factory() for one in new if one.default_factory is not dataclasses.MISSING}
+    kept = {name: value for name, value in before.items() if name not in worker.speed_options}
+    return kept | json.loads(canonical(defaults))
 
 
 def canonical(value: Any) -> bytes:

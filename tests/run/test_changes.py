@@ -17,6 +17,7 @@ from shared.files.table import Table
 from shared.run.advance import advance, check_changes
 from shared.run.config import RunConfig, StepConfig, checked
 from shared.run.run import Run
+from shared.run.settings import comparable
 from shared.worker import Worker
 from tests.conftest import ROOT
 
@@ -146,3 +147,19 @@ def test_the_records_lie_in_the_folder_that_the_config_names(make):
 def test_a_folder_that_is_taken_or_none_is_refused(name):
     with pytest.raises(ConfigError, match=r"step 1 \(asks\): records_name "):
         checked(Asks, {"records_name": name}, "step 1 (asks)")
+
+
+def test_a_step_with_an_option_that_is_needed_is_compared_as_others_are():
+    @dataclass
+    class Needs(Worker):
+        model: str
+        size: int = 3
+
+    worker = Needs(model="a")
+    assert comparable({"seed": 1}, worker) | {"model": "a"} == {
+        "seed": 1,
+        "records_name": "records",
+        "size": 3,
+        "model": "a",
+    }
+    assert "model" not in comparable({"seed": 1}, worker)
