@@ -70,13 +70,8 @@ class Source:
         Table.write.
         """
         path = self.path
-        items, split = _at_least_one(self._read(path, say), path), self.split
+        items, split = _at_least_one(self._read(path, say), path), split_of_table(path.name)
         return ({**item, "split": item.get("split") or split} for item in items) if split else items
-
-    @property
-    def split(self) -> str | None:
-        """What the name of a table says that all its rows are."""
-        return split_of_table(self.path.name) if self.path.is_file() else None
 
     def digest(self) -> str:
         """Changes when the input changed; reads names, sizes and times, never photographs.

@@ -213,9 +213,7 @@ class Filter(Worker):
         count = min(self.num_images, sum(self.split_counts or (self.num_images,)))
         choice = Choice.of(rows, limits, self.select, count, self.keep_share or 1.0)
         kept, scores = choice.kept, choice.measured.scores
-        splits = self.split(rows, choice, step.seed)
-        if not self.split_counts and not self.split_ratios:
-            splits = given_or(splits, rows, kept, step)
+        splits = self.split(rows, choice, step)
         write_tables(rows, kept, splits, step, None if self.no_save_scores else choice.everything)
         write_passed_over(rows, choice, step)
         numbers, chosen = statistics(scores[kept]), choice.numbers()
@@ -239,28 +237,30 @@ class Filter(Worker):
             copy_photographs(rows, kept, step.folder / "filtered_images")
         return in_input_order(rows, kept, splits)
 
-    def split(self, rows: "Table", choice: "Choice", run_seed: int) -> np.ndarray:
+    def split(self, rows: "Table", choice: "Choice", step: "Step") -> np.ndarray:
         """The split of each kept row, (k,) int8, near-duplicates together."""
-        seed = run_seed if self.split_seed is None else self.split_seed
+        seed = step.seed if self.split_seed is None else self.split_seed
         kept, groups = choice.kept, choice.passed_over.groups
         # A picture's lowest draw decides, also of copies that are not kept: it stays where it is when a better copy arrives.
         others = np.flatnonzero(~choice.is_kept & np.isin(groups, groups[kept]))
         members = np.concatenate([kept, others])
-        drawn = (split_draw(seed, row["key"]) for row in rows_at(rows, members))
-        draws = lowest_draws(np.fromiter(drawn, np.uint64, len(members)), groups[members])[: len(kept)]
+        said = ((split_draw(seed, row["key"]), given_split(row)) for row in rows_at(rows, members))
+        table = np.fromiter(said, "u8,i1", len(members))
+        draws = lowest_draws(table["f0"], groups[members])[: len(kept)]
         if self.split_counts:
             return assign_by_counts(draws, groups[kept], self.split_counts)
         if self.split_ratios:
             return assign_by_counts(draws, groups[kept], self.split_ratios)
-        return assign_by_ratios(draws, groups[kept], USUAL_SHARES)
+        given = table["f1"][: len(kept)]
+        if count := int((given >= 0).sum()):
+            step.tell(f"{count:,} of {len(kept):,} stay in the split that the input gives them")
+        return np.where(given >= 0, given, assign_by_ratios(draws, groups[kept], USUAL_SHARES))
 
 
-def given_or(splits: np.ndarray, rows: "Table", kept: np.ndarray, step: "Step") -> np.ndarray:
-    """The splits (k,) that the rows of the `kept` came with, and those that were drawn for the others."""
-    given = [READ_NAMES.get(str(row.get("split") or "")) for row in rows_at(rows, kept)]
-    if count := sum(split is not None for split in given):
-        step.tell(f"{count:,} of {len(given):,} stay in the split that the input gives them")
-    return np.array([SPLITS.index(one) if one else drawn for one, drawn in zip(given, splits, strict=True)], np.int8)
+def given_split(row: dict) -> int:
+    """The place in SPLITS of the split that a row came with; -1 where it came with none."""
+    split = READ_NAMES.get(str(row.get("split") or ""))
+    return SPLITS.index(split) if split else -1
 
 
 def in_input_order(rows: "Table", kept: np.ndarray, splits: np.ndarray) -> Iterator[dict]:

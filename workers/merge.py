@@ -188,11 +188,10 @@ class RowsAt:
 
 def splits_of(rows: "Table", source: Path) -> tuple[str, ...]:
     """train, val, test where the rows have splits, or the one of which the run's input is; else one that has no name."""
-    found = {row.get("split") or "" for row in rows}
     only = split_of_table(source.name)
-    if only and found == {only}:
+    if only and len(rows) and all(row.get("split") == only for row in rows):
         return (only,)
-    return ("",) if found == {""} else SPLITS
+    return SPLITS if any(row.get("split") for row in rows) or not len(rows) else ("",)
 
 
 def source_table(step: "Step", split: str) -> str:

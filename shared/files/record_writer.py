@@ -15,7 +15,7 @@ import orjson
 from shared.errors import disk_error
 from shared.files.names import file_name
 from shared.files.part_file import sync_folder
-from shared.files.records import JSON_OPTIONS, Records
+from shared.files.records import ADDED_UP, JSON_OPTIONS, Records
 from shared.files.small_files import write_synced
 from shared.images import ImageFile, Rejected, encode
 
@@ -83,8 +83,9 @@ class RecordWriter:
             record["files"] = {
                 path: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for path, data in images.items()
             }
-        for name, count in self.records.spent_on_failure(outcome.key).items():
-            record[name] = record.get(name, 0) + count
+        if any(name in record for name in ADDED_UP):
+            for name, count in self.records.spent_on_failure(outcome.key).items():
+                record[name] = record.get(name, 0) + count
         if outcome.source:
             record["source"] = outcome.source
         record["fingerprint"] = self.fingerprint
