@@ -21,7 +21,7 @@ STEPS=${STEPS:-all}                         # only these steps, by number or nam
 INPUT=${INPUT:-}                            # a folder of images, or a CSV, TSV, JSON, JSONL, Parquet, Arrow, tar
 OUTPUT_DIR=${OUTPUT_DIR:-}                  # the run's folder; empty: outputs/<config name>
 LOG_DIR=${LOG_DIR:-}                        # gpu<N>.log and launcher.log, appended; empty: logs, beside this file
-GPU_COUNT=${GPU_COUNT:-auto}                # workers to start; auto: one per GPU, or per CPU core where there is none
+GPU_COUNT=${GPU_COUNT:-}                    # workers to start; auto: one per GPU, or per CPU core where there is none
 GPUS=${GPUS:-}                              # the GPU ids, to leave one out: GPUS=0,2,3
 GPUS_PER_WORKER=${GPUS_PER_WORKER:-1}       # for a model that needs several GPUs
 NODE_RANK=${NODE_RANK:-${SLURM_NODEID:-0}}  # this machine among several that share OUTPUT_DIR
@@ -197,6 +197,7 @@ start_worker() {
     env "${place[@]}" setsid "$PYTHON" -m "workers.$module" "${run_words[@]}" "${worker_words[@]}" \
         --gpu "$id" --rank "${ranks[id]}" --parent $$ >>"$log_dir/gpu$id.log" 2>&1 </dev/null &
     pids[id]=$!
+    say "GPU $id: process $!, log: $log_dir/gpu$id.log"
     [[ $stop_wanted == no ]] || kill -TERM $! 2>/dev/null || true # asked while it was being started
 }
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import DatasetError
+from shared.own_reader import read_photograph
 
 _BATCH_BYTES = 4 << 20  # photographs that are read from a Parquet file at once
 _WINDOW = 4  # batches that stay at hand, because threads take neighbours out of order
@@ -21,13 +22,16 @@ def read_member(item: dict) -> bytes:
     """The bytes of the item's photograph, as stored; may be called from any number of threads.
 
     `item` has "image_path" and, for one inside a container, "image_member": {"offset", "size"} of a tar or
-    {"row", "column"} of a Parquet or Arrow file. Neighbouring rows are quick: some megabytes around the
+    {"row", "column"} of a Parquet or Arrow file, or what read_photograph() takes.
+    Neighbouring rows are quick: some megabytes around the
     last one stay in memory. Raises OSError, and DatasetError where the container has no such photograph.
     """
     path, member = item["image_path"], item.get("image_member")
     if member is None:
         with open(path, "rb") as file:
             return file.read()
+    if "reader" in member:
+        return read_photograph(path, member)
     if "offset" in member:
         with open(path, "rb", buffering=0) as file:
             stored = os.pread(file.fileno(), member["size"], member["offset"])

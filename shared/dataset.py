@@ -16,6 +16,7 @@ from shared.readers.image_columns import image_columns
 from shared.readers.imagefolder import image_folder_metadata, read_image_folder
 from shared.readers.img2dataset import is_img2dataset, read_img2dataset
 from shared.readers.json_rows import read_json_lines, read_json_rows
+from shared.readers.own import read_own
 from shared.readers.row import Fault, RowReader
 from shared.readers.separated import read_list, read_separated
 from shared.readers.split_names import FOLDER_NAMES, split_of_file, split_of_table
@@ -46,7 +47,8 @@ class Source:
     `meta_path`: a folder or a table; `meta_folder`: what relative paths in the table are relative to (its own
     folder where this is None); `image_key`: the column of the photographs, None where there are none, several where an
     item has several images: the first gives image_path, each other <column>_path;
-    `key_column`: the column of the keys, used where the table has it; `config_folder`: where the config lies.
+    `key_column`: the column of the keys, used where the table has it; `config_folder`: where the config lies; `reader`: a
+    Python file that reads the input instead of ours, see shared/own_reader.py.
     The two paths are absolute, or relative to the config's folder or, where nothing is there, to the current one.
     """
 
@@ -55,6 +57,7 @@ class Source:
     image_key: str | Sequence[str] | None = "image"
     key_column: str | None = "key"
     config_folder: str | os.PathLike = "."
+    reader: str | None = None
 
     @property
     def path(self) -> Path:
@@ -79,6 +82,8 @@ class Source:
         A folder of photographs is its sorted relative names and nothing else.
         """
         path = self.path
+        if self.reader:
+            return _files_digest([path, self._found(self.reader)], Path("/"))
         if not path.is_dir():
             return _files_digest([path], Path("/"))
         names = os.listdir(path)
@@ -91,6 +96,9 @@ class Source:
         return _files_digest(files, path) if files else folder_digest(path)
 
     def _read(self, path: Path, say: Callable[[str], None]) -> Iterator[dict]:
+        if self.reader:
+            folder = path if path.is_dir() else path.parent
+            return read_own(path, self._found(self.reader), self._reader(path, folder, say))
         if not path.is_dir():
             return self._read_file(path, say)
         names = os.listdir(path)

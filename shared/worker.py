@@ -76,6 +76,7 @@ class Worker:
 
     seed: int = field(init=False, default=0)  # these are set before setup() and collect()
     folder: Path = field(init=False, default=Path())
+    table_path: Path = field(init=False, default=Path())  # of the step's items
     gpu: int = field(init=False, default=0)
     cores: int = field(init=False, default=1)  # this worker's share of the CPU, for threads of its own
     earlier: tuple[Any, ...] = field(init=False, default=())  # the run's steps before this one
@@ -104,6 +105,14 @@ class Worker:
         from shared.forecast import Forecast
 
         return Forecast()
+
+    @property
+    def notes_sources(self) -> bool:
+        """Whether a record says which file its photograph was, so that one that is replaced is done anew."""
+        return True
+
+    def begin(self, step: "Step") -> None:
+        """In the launcher, each time it prepares the step: put into its folder what is to lie there from the start."""
 
     def made_with(self) -> str:
         """What the records depend on beside the options: a model that the run itself changes. Nothing: on nothing."""

@@ -14,6 +14,7 @@ from tests.conftest import ROOT
 # folders, doors are files; workers/ is the roof, and nobody imports it.
 ROOMS = """
 errors machine seeding splits forecast
+own_reader
 containers decoding
 images models light
 files masks
@@ -33,6 +34,7 @@ DOORS = {
     "worker",
     "start",
     "dataset",
+    "own_reader",
     "images",
     "containers",
     "splits",

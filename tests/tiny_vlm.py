@@ -45,13 +45,13 @@ def pieces_of(sentence: str) -> tuple[str, ...]:
     return tuple(f" {word}" if number else word for number, word in enumerate(words))
 
 
-def say(model, tokenizer, sentence: str, end: str) -> None:
+def say(model, tokenizer, sentence: str, end: str, layers: str = "language_model.layers") -> None:
     """Make the weights say `sentence`, whatever was asked: layers add nothing, and each token calls the next."""
     import torch
 
     with torch.no_grad():
         for name, weight in model.named_parameters():
-            if "language_model.layers" in name and ("o_proj.weight" in name or "down_proj.weight" in name):
+            if layers in name and ("o_proj.weight" in name or "down_proj.weight" in name):
                 weight.zero_()
         embedding = model.get_input_embeddings().weight
         embedding.copy_(torch.nn.functional.normalize(torch.randn(embedding.shape), dim=1))

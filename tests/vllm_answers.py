@@ -40,7 +40,6 @@ def main(folder: Path) -> None:
         folder / "random", prompt="What light?", structured=True, temperature=1.0, max_tokens=300, max_words=30
     )
     found["structured"] = outcomes(random, items[:4])
-    found["structured again"] = outcomes(random, items[:4])
     found["cut"] = outcomes(
         changed(random, worker(folder / "random", setup=False, prompt="?", max_tokens=9, retries=1)), items[:1]
     )

@@ -11,6 +11,7 @@ from shared.errors import ConfigError
 from shared.files.lookup import ROOT
 
 OPTIONS = {"BSZ": "batch_size", "MAX_NUM": "max_num", "TEMPERATURE": "temperature", "MODEL_PATH": "model_path"}
+OF_CONFIGS = ("GPU_COUNT", "SOURCE", "SUB_PARTITION_NAME", "OUTPUT_DIR", "LOG_DIR")  # what a config may say for them
 NO_CUTDOWN = 9999999  # TEST_CUTDOWN of a run over everything
 
 
@@ -23,10 +24,25 @@ class Variables:
     def __init__(self, environ: Mapping[str, str]):
         self.environ = environ
         self.called_from = Path(environ.get("CALLED_FROM") or ROOT)
-        self.steps = environ.get("STEPS", "all").strip()
+        self._read()
+
+    def take_defaults(self, defaults: Mapping[str, str | int], config: Path) -> None:
+        """What a config says of variables that a person has left empty. Raises ConfigError."""
+        for name in defaults:
+            if name not in OF_CONFIGS:
+                raise ConfigError(f"{config}: launcher: no {name!r}; a config may set {', '.join(OF_CONFIGS)}")
+        given = {name: value for name, value in self.environ.items() if value}
+        said = {name: str(value) for name, value in defaults.items()}
+        if "GPUS" in given:
+            said.pop("GPU_COUNT", None)  # as many as are named
+        self.environ = said | given
+        self._read()
+
+    def _read(self) -> None:
+        self.steps = self.environ.get("STEPS", "all").strip()
         self.steps = "" if self.steps == "all" else self.steps
         self.gpus = self._ids("GPUS")
-        self.gpu_count = None if environ.get("GPU_COUNT", "auto") == "auto" else self._number("GPU_COUNT", 1, 1)
+        self.gpu_count = None if self.environ.get("GPU_COUNT", "") in ("", "auto") else self._number("GPU_COUNT", 1, 1)
         self.gpus_per_worker = self._number("GPUS_PER_WORKER", 1, 1)
         self.node_rank = self._number("NODE_RANK", 0, 0)
         self.node_count = self._number("NODE_COUNT", 1, 1)

@@ -134,7 +134,7 @@ class Loop:
             return self.worker.load(item)
         finally:
             files_read.reset(token)
-            if source := watched.get(place_of(item)):
+            if (source := watched.get(place_of(item))) and self.worker.notes_sources:
                 self.sources[item["key"]] = source
 
     def answer(self, item: dict, found: dict | BaseException) -> None:

@@ -63,6 +63,7 @@ def advance(
         step.folder.mkdir(exist_ok=True)
         is_changed = step.read_made().get("fingerprint") not in (None, step.fingerprint)
         step.write_settings()
+        step.worker.begin(step)
         if step.worker.only_collects:
             left, failed = 0, 0
         elif step.worker.runs_together:
@@ -116,7 +117,7 @@ def check_changes(run: Run, on_change: str, say: Callable[[str], None]) -> None:
 def input_settings(run: Run) -> dict:
     config = run.config
     return {"input": str(run.source.path), "image_key": config.image_key, "key_column": config.key_column} | (
-        {"meta_folder": config.meta_folder} if config.meta_folder else {}
+        {name: value for name in ("meta_folder", "reader") if (value := getattr(config, name))}
     )
 
 

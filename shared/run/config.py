@@ -15,7 +15,18 @@ from shared.readers.image_columns import image_columns
 from shared.run.spelling import nearest
 from shared.run.step_types import NEEDED_OPTIONS, find_worker, step_types
 
-RUN_KEYS = ("meta_path", "meta_folder", "image_key", "key_column", "seed", "folder", "paths", "steps")
+RUN_KEYS = (
+    "meta_path",
+    "meta_folder",
+    "image_key",
+    "key_column",
+    "reader",
+    "seed",
+    "folder",
+    "paths",
+    "launcher",
+    "steps",
+)
 STEP_KEYS = ("type", "name", "config")
 
 
@@ -45,11 +56,13 @@ class RunConfig:
     meta_folder: str | None = None
     image_key: str | list[str] | None = "image"  # of a list, the first is the photograph
     key_column: str = "key"
+    reader: str | None = None  # a Python file with read(path), for an input of another kind
     seed: int = 42
     folder: Literal["."] | None = None  # ".": the only step's files lie in the run's folder itself
     paths: Literal["absolute", "relative"] = (
         "absolute"  # in the CSV and metadata files: from anywhere, or inside the run
     )
+    launcher: dict[str, str | int] = field(default_factory=dict)  # of its variables, where a person leaves them empty
     steps: list[StepConfig] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # what a person should be told: steps passed over, overrides unused
 
@@ -83,6 +96,14 @@ def load_config(path: Path, meta_path: str | None = None, overrides: dict[str, A
         raise ConfigError(f"{path}: folder is {config.folder!r}, which only a config of one step may say")
     config.notes += [f"{name} has no effect: no step of {path} takes it" for name in unused]
     return config
+
+
+def launcher_defaults(path: Path) -> dict:
+    """What the config says of the launcher's variables. Raises ConfigError."""
+    defaults = read_yaml(path).get("launcher") or {}
+    if not isinstance(defaults, dict):
+        raise ConfigError(f"{path}: launcher is {defaults!r}; it should be a mapping of the launcher's variables")
+    return defaults
 
 
 def load_step(number: int, entry: Any, config: RunConfig, overrides: dict, unused: dict) -> StepConfig | None:

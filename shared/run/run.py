@@ -22,8 +22,9 @@ class Run:
     def __init__(self, config: RunConfig, folder: Path):
         self.config, self.folder = config, Path(os.path.abspath(folder))
         self.source = Source(
-            config.meta_path, config.meta_folder, config.image_key, config.key_column, config.path.resolve().parent
-        )
+            config.meta_path, config.meta_folder, config.image_key, config.key_column, config.path.resolve().parent,
+            config.reader,
+        )  # fmt: skip
         self.input = StepFolder(self.folder / INPUT_FOLDER)
         self.report_path = self.folder / "report.html"
         self.steps: list[Step] = []
@@ -90,6 +91,7 @@ class Step(StepFolder):
         self.table_path = table_path  # of the items, which the step before has made
         self.seed = run.config.seed
         self.worker.seed, self.worker.folder, self.worker.earlier = self.seed, self.folder, tuple(run.steps)
+        self.worker.table_path = table_path
         settings = settings_of(self.worker) | {"seed": self.seed}
         only_collecting = self.worker.collect_options
         self.settings = {name: value for name, value in settings.items() if name not in only_collecting}

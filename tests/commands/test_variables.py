@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from shared.commands.variables import Variables
+from shared.errors import ConfigError
 from shared.files.lookup import ROOT
 
 
@@ -41,3 +42,16 @@ def test_variables_that_are_options_of_every_step(tmp_path):
 def test_a_number_with_a_leading_zero_is_that_number(variable):
     attribute = {"TEST_CUTDOWN": "at_most"}.get(variable, variable.lower())
     assert getattr(Variables({variable: "08"}), attribute) == 8
+
+
+def test_a_config_may_say_what_a_person_has_left_empty(tmp_path):
+    said = {"GPU_COUNT": 1, "SOURCE": "web", "SUB_PARTITION_NAME": "part"}
+    variables = Variables({"GPU_COUNT": "", "SOURCE": "mine"})
+    variables.take_defaults(said, tmp_path / "a.yaml")
+    assert (variables.gpu_count, variables.output_dir(Path("a.yaml")).name) == (1, "out_mine_part")
+    for given in ({"GPU_COUNT": "auto"}, {"GPUS": "0,2"}):
+        variables = Variables(given)
+        variables.take_defaults(said, tmp_path / "a.yaml")
+        assert variables.gpu_count is None
+    with pytest.raises(ConfigError, match="launcher: no 'BSZ'; a config may set GPU_COUNT"):
+        Variables({}).take_defaults({"BSZ": 4}, tmp_path / "a.yaml")

