@@ -11,14 +11,24 @@ def is_path_field(field: str, value: object) -> bool:
     return field.endswith("_path") and isinstance(value, str) and value != "" and "://" not in value
 
 
+@lru_cache(maxsize=256)
+def _named_as_paths(fields: tuple[str, ...]) -> tuple[str, ...]:
+    """The fields that are paths by their names; the rows of a table are nearly all of one shape."""
+    return tuple(field for field in fields if field.endswith("_path"))
+
+
 def relative_paths(row: dict, folder: str, run_folder: str) -> dict:
     """The row as a table in `folder` has it: paths inside `run_folder` are made relative to `folder`.
 
     Both folders are absolute and normalized. Returns `row` itself where nothing changes.
     """
+    fields = _named_as_paths(tuple(row))
+    if not fields:
+        return row
     inside = run_folder.rstrip(os.sep) + os.sep
     changed = {}
-    for field, value in row.items():
+    for field in fields:
+        value = row[field]
         if is_path_field(field, value) and value.startswith(inside):
             parent, name = os.path.split(value)
             relative = _relative_folder(parent, folder)
@@ -28,7 +38,8 @@ def relative_paths(row: dict, folder: str, run_folder: str) -> dict:
 
 def absolute_paths(row: dict, folder: str) -> dict:
     """The row as it is in memory: its relative paths made absolute against `folder`, in place."""
-    for field, value in row.items():
+    for field in _named_as_paths(tuple(row)):
+        value = row[field]
         if is_path_field(field, value) and not value.startswith(os.sep):
             row[field] = os.path.normpath(f"{folder}/{value}")
     return row

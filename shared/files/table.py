@@ -91,7 +91,8 @@ class Table(Sequence[dict]):
         target = Path(os.path.abspath(path))
         run = os.path.abspath(run_folder)
         with PartFile(target) as part, PartFile(index_path(target)) as index_part:
-            written = (relative_paths(row, str(target.parent), run) for row in rows)
+            folder = str(target.parent)
+            written = (relative_paths(row, folder, run) for row in rows)
             derived = bytearray()
             index = _write_lines(_json_lines(written, name or target.name, derived), part.file, index_part.file)
             part.file.flush()

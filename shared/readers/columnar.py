@@ -59,9 +59,41 @@ def _items(schema: Any, batches: Iterator[Any], reader: RowReader) -> Iterator[d
     stored = {field.name for field in schema if field.name in reader.image_columns and _is_image(field.type)}
     number = 0
     for batch in batches:
+        if _are_plain(schema, stored, reader):
+            yield from _plain_items(batch, reader, number)
+            number += batch.num_rows
+            continue
         for row in _rows_without_bytes(batch):
             number += 1
             yield reader.item(row, number, stored, number - 1)
+
+
+def _are_plain(schema: Any, stored: set[str], reader: RowReader) -> bool:
+    """Whether the rows are items as they stand: with a photograph inside, a key, and nothing that JSON says otherwise."""
+    import pyarrow as pa
+
+    carried = [field for field in schema if not _is_binary(field.type)]
+    are_plain = all(
+        pa.types.is_string(field.type) or pa.types.is_large_string(field.type) or pa.types.is_integer(field.type)
+        or pa.types.is_boolean(field.type) or pa.types.is_null(field.type)
+        for field in carried
+    )  # fmt: skip
+    names = {field.name for field in carried}
+    has_own_words = "unreadable" in names or any(name.endswith("_path") for name in names)
+    is_one = stored == set(reader.image_columns) and len(stored) == 1
+    return are_plain and is_one and not stored & names and reader.key_column in names and not has_own_words
+
+
+def _plain_items(batch: Any, reader: RowReader, start: int) -> Iterator[dict]:
+    """The items of a batch whose rows are plain, many times quicker than one by one: what RowReader.item() gives for each."""
+    [column], table, key_column = reader.image_columns, str(reader.table), reader.key_column
+    for number, row in enumerate(_rows_without_bytes(batch), start):
+        key = row[key_column]
+        if key is None or key == "":
+            yield reader.item(row, number + 1, (column,), number)
+            continue
+        member = {"row": number, "column": column}
+        yield {"key": "", **row, "image_path": table, "image_member": member, "key": str(key)}
 
 
 def _is_image(kind: Any) -> bool:

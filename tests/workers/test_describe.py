@@ -116,17 +116,12 @@ def test_internvl_with_code_of_its_own_cuts_as_many_tiles_as_max_num_says(projec
     keys = save_dataset(project.folder / "web", 5)
     model = tiny_captioners.internvl_chat(project.folder / "InternVL-Chat-V1-5", PARAGRAPH)
     given = variables | CPU | {"VLLM_CACHE_ROOT": project.folder / "cache", "MODEL_PATH": model}
-    refused = project.run(*TINY, **given)
-    assert refused.returncode == 1
-    assert "brings code of its own: read it, and allow it with trust_remote_code: true" in refused.stdout
     words = [*TINY, "--set", "trust_remote_code=true", "--set", "lean_records=false"]
-    tokens = {}
-    for tiles in (1, 6):
-        output = project.folder / f"out{tiles}"
-        done = project.run(*words, **given | {"MAX_NUM": tiles, "OUTPUT_DIR": output})
-        assert done.returncode == 0, done.stdout
-        found = {path.stem: json.loads(path.read_text()) for path in (output / "captions").glob("*.json")}
-        assert {key: record["vlm_caption"] for key, record in found.items()} == dict.fromkeys(keys, PARAGRAPH)
-        tokens[tiles] = {record["prompt_tokens"] for record in found.values()}
-    # 96 x 64 pixels are 3 x 2 tiles and a thumbnail, of 4 tokens each
-    assert {more - less for less in tokens[1] for more in tokens[6]} == {6 * 4}
+    done = project.run(*words, **given | {"MAX_NUM": 6})
+    assert done.returncode == 0, done.stdout
+    found = captions(project)
+    assert {key: record["vlm_caption"] for key, record in found.items()} == dict.fromkeys(keys, PARAGRAPH)
+    prompt = (ROOT / "configs" / "prompts" / "describe.txt").read_text().strip()
+    said = f"user\n\n{prompt}\nassistant\n"  # a token for each byte, three for the turns, and the image between its two
+    tiles = (3 * 2 + 1) * 4 + 2  # 96 x 64 pixels are 3 x 2 tiles and the whole, of 4 tokens each
+    assert {record["prompt_tokens"] for record in found.values()} == {len(said.encode()) + 3 + tiles}
