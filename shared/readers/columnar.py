@@ -93,7 +93,9 @@ def _plain_items(batch: Any, reader: RowReader, start: int) -> Iterator[dict]:
             yield reader.item(row, number + 1, (column,), number)
             continue
         member = {"row": number, "column": column}
-        yield {"key": "", **row, "image_path": table, "image_member": member, "key": str(key)}
+        item = {"key": "", **row, "image_path": table, "image_member": member}
+        item["key"] = str(key)
+        yield item
 
 
 def _is_image(kind: Any) -> bool:
