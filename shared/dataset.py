@@ -12,9 +12,10 @@ from shared.errors import DatasetError
 from shared.files.lookup import find_path, places_of
 from shared.readers.columnar import read_arrow, read_parquet, saved_splits
 from shared.readers.folder import folder_digest, has_image_suffix, read_folder
+from shared.readers.hub import hub_dataset, is_dataset_name
 from shared.readers.image_columns import image_columns
 from shared.readers.imagefolder import image_folder_metadata, read_image_folder
-from shared.readers.img2dataset import is_img2dataset, read_img2dataset
+from shared.readers.img2dataset import images_of_download, is_img2dataset, read_img2dataset
 from shared.readers.json_rows import read_json_lines, read_json_rows
 from shared.readers.own import read_own
 from shared.readers.row import Fault, RowReader
@@ -61,8 +62,12 @@ class Source:
 
     @property
     def path(self) -> Path:
-        """Where the input is; raises DatasetError with the places tried."""
-        return self._found(self.meta_path)
+        """Where the input is, of a download its images; raises DatasetError with the places tried."""
+        place = find_path(self.meta_path, self.config_folder)
+        if place is None and not self.reader and is_dataset_name(self.meta_path):
+            return hub_dataset(self.meta_path, " and no ".join(places_of(self.meta_path, self.config_folder)))
+        path = self._found(self.meta_path)
+        return (None if self.reader or not path.is_dir() else images_of_download(path)) or path
 
     def items(self, say: Callable[[str], None] = lambda _: None) -> Iterator[dict]:
         """The items in the input's order, read as they are taken; `say` gets what was passed over, once all are.

@@ -48,6 +48,28 @@ class RequestError(KnownError, RuntimeError):
     """The server answers others, and not this question; the message has its reason."""
 
 
+class DownloadError(KnownError, RuntimeError):
+    """A file of the web that could not be had. `http_status` is what the server said, 0 where it said nothing; `is_passing`:
+    another try may fare better, after `retry_after` seconds; `is_final`: not even that of another day.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        http_status: int = 0,
+        is_passing: bool = False,
+        is_final: bool = False,
+        retry_after: float = 0.0,
+    ):
+        super().__init__(message)
+        self.http_status, self.is_passing, self.is_final, self.retry_after = (
+            http_status,
+            is_passing,
+            is_final,
+            retry_after,
+        )
+
+
 class AnswerError(KnownError, ValueError):
     """The model answered, and no answer passed; the message holds the last one."""
 

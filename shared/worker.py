@@ -79,6 +79,7 @@ class Worker:
     table_path: Path = field(init=False, default=Path())  # of the step's items
     gpu: int = field(init=False, default=0)
     cores: int = field(init=False, default=1)  # this worker's share of the CPU, for threads of its own
+    world_size: int = field(init=False, default=1)  # workers that share the step
     earlier: tuple[Any, ...] = field(init=False, default=())  # the run's steps before this one
     written: dict[str, Any] = field(init=False, default_factory=dict)  # paths that were found, as the config has them
 

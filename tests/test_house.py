@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 ROOMS = """
 errors machine seeding splits forecast
 own_reader
-containers decoding
+containers decoding web
 images models light
 files masks
 captions.engines

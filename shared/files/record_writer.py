@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from shared.errors import disk_error
+from shared.errors import DownloadError, disk_error
 from shared.files.names import file_name
 from shared.files.part_file import sync_folder
 from shared.files.records import ADDED_UP, JSON_OPTIONS, Records
@@ -111,6 +111,8 @@ class RecordWriter:
             "host": socket.gethostname(),
             "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         }
+        if isinstance(error, DownloadError):
+            failure |= {"http_status": error.http_status, "final": error.is_final}
         noted = Counter(getattr(error, "noted", {}))
         failure |= noted + Counter(self.records.spent_on_failure(outcome.key))
         for name, file in error.files.items() if isinstance(error, Rejected) else ():

@@ -131,7 +131,7 @@ class Records:
             except (ValueError, KeyError, TypeError):
                 path.unlink()  # a torn failure says nothing; its item is open
                 continue
-            if attempts < max_attempts:
+            if attempts < max_attempts and not failure.get("final"):
                 target = self.retries / path.relative_to(self.failures)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(path, target)

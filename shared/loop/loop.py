@@ -200,7 +200,7 @@ class Loop:
 
     def _set_up(self) -> None:
         self.progress.state = "setup"
-        self.worker.gpu, self.worker.cores = self.control.gpu, self.cores
+        self.worker.gpu, self.worker.cores, self.worker.world_size = self.control.gpu, self.cores, self.world_size
         started = time.monotonic()
         self.worker.setup()
         if "cv2" in sys.modules:
@@ -248,6 +248,10 @@ class Feed(Iterator[Loaded]):
             self.loop.unanswered[item["key"]] = item
             return Loaded(item, data)
         raise StopIteration
+
+    def index_of(self, item: dict) -> int:
+        """The place in the step's table of an item that was given out and not answered."""
+        return self.loop.in_flight[item["key"]][0]
 
     def is_stopping(self) -> bool:
         return self.loop.control.stop_requested()

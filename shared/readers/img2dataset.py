@@ -5,6 +5,7 @@ import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from shared.containers import open_parquet
 from shared.errors import DatasetError
 from shared.files.equal_keys import DerivedKey
 from shared.readers.folder import FolderWalk, escaped
@@ -20,16 +21,48 @@ def is_img2dataset(folder: Path, names: Collection[str]) -> bool:
     return any(shard in names and (folder / shard).is_dir() for shard in shards)
 
 
+def images_of_download(folder: Path) -> Path | None:
+    """Where the shards lie in the folder of a download, which has them in images/ beside urls.parquet; None of another."""
+    images = folder / "images"
+    if not images.is_dir() or not any((folder / name).is_file() for name in ("urls.parquet", "full_metadata.parquet")):
+        return None
+    return images if is_img2dataset(images, os.listdir(images)) else None
+
+
+class ShardTable:
+    """What images/<shard>.parquet says of photographs without a .json; one shard is held at a time."""
+
+    def __init__(self) -> None:
+        self.shard = Path()
+        self.rows: dict[str, dict] = {}
+
+    def row(self, stem: str) -> dict:
+        """Of the photograph at `stem`; nothing where the shard has no row of it, or is damaged."""
+        shard = Path(stem).parent
+        if shard != self.shard:
+            self.shard, self.rows = shard, rows_of_shard(shard.with_suffix(".parquet"))
+        return self.rows.get(os.path.basename(stem), {})
+
+
+def rows_of_shard(path: Path) -> dict[str, dict]:
+    try:
+        return {str(row.get("key")): row for batch in open_parquet(path).iter_batches() for row in batch.to_pylist()}
+    except Exception:  # of a damaged file pyarrow may raise anything; its photographs are there all the same
+        return {}
+
+
 def read_img2dataset(folder: Path) -> Iterator[dict]:
-    """The photographs that were downloaded, by shard and name, with key and fields from the .json of each.
+    """The photographs that were downloaded, by shard and name, with key and fields from the .json of each, else the shard's row.
 
     A row whose download failed has left no photograph and is no item.
     """
+    shards = ShardTable()
     for relative in FolderWalk(folder).names():
         stem = os.path.splitext(f"{folder}/{relative}")[0]
         item: dict = {"key": ""}
         try:
-            fields = parsed(_content(stem + ".json") or b"{}", f"{os.path.basename(stem)}.json")
+            sidecar = _content(stem + ".json")
+            fields = parsed(sidecar, f"{os.path.basename(stem)}.json") if sidecar else shards.row(stem)
             caption = _content(stem + ".txt")
             if caption is not None:
                 item["caption"] = caption.decode().strip()

@@ -1,6 +1,5 @@
 """Requests over HTTP that outlast a busy server: tried again with growing pauses, and an end when there is no sense in it."""
 
-import email.utils
 import logging
 import random
 import re
@@ -11,17 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from shared.captions.engines.engine import Abandoned
 from shared.errors import RequestError, RunError
+from shared.web.waiting import FIRST_PAUSE, LONGEST_PAUSE, PASSING, seconds_to_wait
 
 if TYPE_CHECKING:
     import httpx
 
 log = logging.getLogger("worker")
 
-TRIES = 8
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds; with TRIES about two minutes in all
+TRIES = 8  # with the pauses about two minutes in all
 LONGEST_RETRY_AFTER = 600.0  # a server that asks for more has its quota spent, and a person should know
 CONTEXT = "maximum context length"  # of a prompt with a photograph that is too long, whichever field is blamed
-PASSING = {408, 409, 425, 429, *range(500, 600)}  # statuses that another try may mend
 
 
 @dataclass(eq=False)
@@ -98,7 +96,7 @@ class Patience:
             message, field, is_spent = reason_of(response)
             # Of the fields that were sent: vLLM also names input_tokens or image_url, which are this item's.
             names_option = field in body and field != "messages" and CONTEXT not in message
-            pause = retry_after(response.headers)
+            pause = seconds_to_wait(response.headers.get("retry-after", ""))
             raise Refusal(response.status_code, self.without_key(message), names_option, is_spent, pause)
         try:
             return response.json()
@@ -141,19 +139,6 @@ class Patience:
 
     def without_key(self, text: str) -> str:
         return text.replace(self.key, "***") if self.key else text
-
-
-def retry_after(headers: Any) -> float:
-    """Seconds that a server asks to wait, as a number or a date; 0 when it does not say."""
-    value = headers.get("retry-after", "").strip()
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except (TypeError, ValueError):
-        return 0.0
 
 
 def reason_of(response: Any) -> tuple[str, str, bool]:
