@@ -7,7 +7,7 @@
 #   nohup ./launcher.sh > run.log 2>&1 &       in the background, outliving the terminal
 #   tail -f logs/gpu0.log                      follow one worker
 #   touch kill0.txt                            stop the worker on GPU 0; the others take over its items
-#   ./launcher.sh status | stop [gpu] | merge | verify [--repair] | validate [folder] | report | doctor | serve | test
+#   ./launcher.sh status | stop [gpu] | merge | verify [--repair] | validate [folder] | push | report | doctor | serve | test
 #   ./launcher.sh <command> --help             what that command takes
 #
 # Ctrl-C asks every worker to finish what it has begun; a second one ends them at once.
@@ -43,14 +43,14 @@ export TEMPERATURE MODEL_PATH DATASET_DIR SOURCE SUB_PARTITION_NAME TEST_CUTDOWN
 # --------------------------------------------------------------------------------------------------------------------
 
 STOPPED=4 FAILED=3 MISUSE=2 BROKEN=1
-COMMANDS="run status stop merge verify validate report doctor serve test"
+COMMANDS="run status stop merge verify validate push report doctor serve test"
 
 # What Python answers (shared/commands/next_step.py): where the run stands, and which workers are to be started.
 state="" number="" module="" name="" left=0 unit="" announcement="" failed=0 collected=0
 output_dir="" log_dir="" max_restarts=0 cores=1
-run_words=() watch_words=() worker_words=() gpus=() ranks=() results=()
+run_words=() push_words=() watch_words=() worker_words=() gpus=() ranks=() results=()
 # What this launch has seen.
-stop_wanted=no watch_pid="" begun="" stopped="" broken=0
+stop_wanted=no watch_pid="" push_pid="" begun="" stopped="" broken=0
 pids=() restarts=() # by worker id
 never=""            # a descriptor from which nothing ever comes
 
@@ -115,7 +115,7 @@ run_all() {
     trap 'ask_to_stop INT' INT
     trap 'ask_to_stop TERM' TERM
     trap 'ask_to_stop HUP' HUP
-    trap end_watch EXIT
+    trap "end_watch; end_push" EXIT
     ask run --first "$@"
     while [[ $state == work ]]; do
         if [[ $stop_wanted == yes || ${#gpus[@]} == 0 ]]; then
@@ -177,6 +177,10 @@ run_step() {
     for id in "${!gpus[@]}"; do start_worker "$id"; done
     "$PYTHON" -m workers.launch watch "${watch_words[@]}" --left "$left" --parent $$ --messages="$log_dir/launcher.log" &
     watch_pid=$!
+    if ((${#push_words[@]})); then
+        "$PYTHON" -m workers.launch push "${push_words[@]}" --parent $$ </dev/null &
+        push_pid=$!
+    fi
     while ((${#pids[@]})); do
         for id in "${!pids[@]}"; do
             pid=${pids[id]} status=0
@@ -188,6 +192,7 @@ run_step() {
         nap
     done
     end_watch
+    end_push
 }
 
 start_worker() {
@@ -262,6 +267,13 @@ end_watch() {
     kill "$watch_pid" 2>/dev/null || true
     wait "$watch_pid" 2>/dev/null || true
     watch_pid=""
+}
+
+end_push() { # it finishes what it has begun
+    [[ -n $push_pid ]] || return 0
+    kill "$push_pid" 2>/dev/null || true
+    wait "$push_pid" 2>/dev/null || true
+    push_pid=""
 }
 
 # ---- The tests -------------------------------------------------------------------------------------------------------

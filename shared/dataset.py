@@ -15,7 +15,7 @@ from shared.readers.folder import folder_digest, has_image_suffix, read_folder
 from shared.readers.hub import hub_dataset, is_dataset_name
 from shared.readers.image_columns import image_columns
 from shared.readers.imagefolder import image_folder_metadata, read_image_folder
-from shared.readers.img2dataset import images_of_download, is_img2dataset, read_img2dataset
+from shared.readers.img2dataset import images_of_download, is_img2dataset, parsed_shards, read_img2dataset
 from shared.readers.json_rows import read_json_lines, read_json_rows
 from shared.readers.own import read_own
 from shared.readers.row import Fault, RowReader
@@ -49,7 +49,8 @@ class Source:
     folder where this is None); `image_key`: the column of the photographs, None where there are none, several where an
     item has several images: the first gives image_path, each other <column>_path;
     `key_column`: the column of the keys, used where the table has it; `config_folder`: where the config lies; `reader`: a
-    Python file that reads the input instead of ours, see shared/own_reader.py.
+    Python file that reads the input instead of ours, see shared/own_reader.py; `shards`: of a download, the folders that are
+    read, as 0-9 or 3,5.
     The two paths are absolute, or relative to the config's folder or, where nothing is there, to the current one.
     """
 
@@ -59,6 +60,7 @@ class Source:
     key_column: str | None = "key"
     config_folder: str | os.PathLike = "."
     reader: str | None = None
+    shards: str | None = None
 
     @property
     def path(self) -> Path:
@@ -101,6 +103,8 @@ class Source:
         return _files_digest(files, path) if files else folder_digest(path)
 
     def _read(self, path: Path, say: Callable[[str], None]) -> Iterator[dict]:
+        if self.shards is not None and not (path.is_dir() and is_img2dataset(path, os.listdir(path))):
+            raise DatasetError(f"shards is {self.shards!r}, and {path} is no download, which has numbered folders")
         if self.reader:
             folder = path if path.is_dir() else path.parent
             return read_own(path, self._found(self.reader), self._reader(path, folder, say))
@@ -118,7 +122,10 @@ class Source:
             raise DatasetError(
                 f'no column "{columns[1]}" in {path}: it is a folder of photographs, which has one for an item'
             )
-        return read_img2dataset(path) if is_img2dataset(path, names) else read_folder(path, say)
+        return read_img2dataset(path, self._shards()) if is_img2dataset(path, names) else read_folder(path, say)
+
+    def _shards(self) -> frozenset[int] | None:
+        return None if self.shards is None else parsed_shards(self.shards)
 
     def _read_splits(self, splits: list[tuple[dict, list[Path]]], say: Callable[[str], None]) -> Iterator[dict]:
         for split, files in splits:

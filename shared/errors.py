@@ -70,6 +70,10 @@ class DownloadError(KnownError, RuntimeError):
         )
 
 
+class PublishError(KnownError, RuntimeError):
+    """What is recorded could not be published; nothing of it is lost, and it may be tried again."""
+
+
 class AnswerError(KnownError, ValueError):
     """The model answered, and no answer passed; the message holds the last one."""
 

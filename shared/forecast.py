@@ -37,5 +37,6 @@ class Forecast:
 
     models: list[Model] = field(default_factory=list)
     keeps: int | None = None  # at most so many items go on to the next step
+    repository: tuple[str, str] | None = None  # on the Hub, with its owner: rows are pushed to it
     images: int = 0  # image files of the photograph's size that an item leaves,
     longest_side: int | None = None  # but none larger than this, in pixels

@@ -24,7 +24,7 @@ light.scenes dataset
 light.scenes.network
 run
 exports worker
-captions loop relighter.inference selection.scoring
+captions hub loop relighter.inference selection.scoring
 start doctor selection triplets
 relighter.evaluation relighter.training reporting
 commands

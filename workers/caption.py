@@ -51,7 +51,8 @@ class Caption(CaptionOptions):
         image = self._engine.open(item, self.max_pixels)
         self._samples.keep(item["key"], image)
         hint = self._hint(item, image) if self.hints else ""
-        return self._engine.prepare(image), hint
+        sizes = missing_sizes(item, image.info["full_size"]) if self.measure_sizes else {}
+        return self._engine.prepare(image), hint, sizes
 
     def stream(self, loaded: Iterator[Loaded]) -> Iterator[tuple[dict, dict | Exception]]:
         from shared.captions.asking import ask
@@ -115,8 +116,8 @@ class Caption(CaptionOptions):
     def _begin(self, one: Loaded) -> "Interview":
         from shared.captions.asking import Interview
 
-        image, hint = one.data
-        return Interview(self._plan, one.item, image, hint)
+        image, hint, sizes = one.data
+        return Interview(self._plan, one.item, image, hint, sizes)
 
     def _hint(self, item: dict, image: Any) -> str:
         from shared.captions.prompts import hint
@@ -134,6 +135,13 @@ class Caption(CaptionOptions):
 
     def _cost(self, prompt_tokens: int, completion_tokens: int) -> float:
         return (prompt_tokens * self.price_prompt + completion_tokens * self.price_completion) / 1e6
+
+
+def missing_sizes(item: dict, full_size: tuple[int, int]) -> dict[str, int]:
+    """Those that the input does not say, in pixels: of the photograph as it is stored, which nobody has made smaller."""
+    sides = dict(zip(("width", "height"), full_size, strict=True))
+    sizes = sides | {f"original_{name}": size for name, size in sides.items()}
+    return {name: size for name, size in sizes.items() if not item.get(name)}
 
 
 if __name__ == "__main__":

@@ -92,6 +92,14 @@ def verify(arguments: argparse.Namespace, run: "Run", variables: Variables) -> i
         return verify_run(run, arguments.repair, say)
 
 
+def push(arguments: argparse.Namespace, run: "Run", variables: Variables) -> int:
+    from shared.commands.publish import push_along, push_once
+
+    if arguments.along:
+        return push_along(run, arguments.along, arguments.parent, say)
+    return push_once(run)
+
+
 def validate(arguments: argparse.Namespace, run: "Run", variables: Variables) -> int:
     from shared.triplets.validate import FAULTY, validate_folder
 
@@ -158,6 +166,7 @@ COMMANDS = {
     "merge": Command(merge, "Make the tables of a run anew whose items are done, for example after it was moved."),
     "verify": Command(verify, "Check every record, image and table of the run."),
     "validate": Command(validate, "Check a folder of triplets: every pair there, readable, of one size."),
+    "push": Command(push, "Publish on the Hub what is recorded so far, of a run that still goes too."),
     "report": Command(report, "Write report.html anew, of a run that still goes too."),
     "doctor": Command(doctor, "Say whether this machine can do the run, how long it takes and what it writes."),
     "serve": Command(serve, "Become a vLLM server of the config's captioner, for workers here and elsewhere."),
@@ -195,6 +204,9 @@ def add_own_arguments(name: str, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--together", action="store_true", help="the workers have one progress")
         parser.add_argument("--parent", type=int, required=True)
         parser.add_argument("--messages", type=Path, required=True, help="where the launcher says what it does")
+    elif name == "push":
+        parser.add_argument("--along", type=int, help=hidden)  # the number of the step that is at work
+        parser.add_argument("--parent", type=int, help=hidden)
     elif name == "stop":
         parser.add_argument("gpu", nargs="?", type=int, help="its number; without one, all of them")
     elif name == "doctor":

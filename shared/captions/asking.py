@@ -83,8 +83,8 @@ class Exchange:
 class Interview:
     """All the captions of one item."""
 
-    def __init__(self, plan: Plan, item: dict, image: Any, hint: str = ""):
-        self.item, self.image, self.hint = item, image, hint
+    def __init__(self, plan: Plan, item: dict, image: Any, hint: str = "", noted: dict | None = None):
+        self.item, self.image, self.hint, self.noted = item, image, hint, noted or {}  # the last goes into the record
         self.exchanges = [Exchange(plan, self, number) for number in range(plan.captions)]
         self.left = len(self.exchanges)
         self.error: Exception | None = None
@@ -131,7 +131,7 @@ class Interview:
             fields["answers"] = first.texts
         if first.fields:
             fields["structured"] = first.fields
-        return fields | first.measured | (counts if self.asked else {})
+        return fields | first.measured | self.noted | (counts if self.asked else {})
 
 
 def ask(

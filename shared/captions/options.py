@@ -124,6 +124,12 @@ class CaptionOptions(Worker):
     sample_images: Annotated[
         NonNegativeInt, Field(description="so many photographs, the first of the input, are kept as JPEG in images/")
     ] = 0
+    measure_sizes: Annotated[
+        bool,
+        Field(
+            description="records hold width, height, original_width and original_height where the input does not say them"
+        ),
+    ] = False
     lean_records: Annotated[
         bool, Field(description="records hold the captions alone: no tokens, and not which file was read")
     ] = False

@@ -11,6 +11,7 @@ from shared.doctor.memory import Sized, check_memory
 from shared.doctor.models import check_model
 from shared.doctor.packages import check_core_packages, check_model_packages, command, installed, missing
 from shared.doctor.probe import RECORD_BYTES, Probe
+from shared.doctor.repository import check_repository
 from shared.doctor.sample import Sample, take_sample
 from shared.doctor.servers import check_server
 from shared.doctor.weights import StoredWeights
@@ -76,6 +77,7 @@ class Examination:
         yield from guarded("the packages of the models", self.check_packages)
         for step in self.steps:
             yield from guarded(f"{step.label}: its models", self.check_step, step)
+        yield from self.check_repositories()
         yield from guarded("the input", self.check_input)
         yield from guarded("what the run will cost", self.check_costs)
 
@@ -90,6 +92,7 @@ class Examination:
                 return
             for step in self.steps:
                 yield from guarded(f"{step.label}: its models", self.check_step, step)
+        yield from self.check_repositories()
         if self.steps == self.run.steps:
             self.sample = take_sample(self.run.source, self.at_most, SECONDS_BEFORE_RUN)
             if self.sample.items and self.sample.is_whole:
@@ -182,6 +185,11 @@ class Examination:
             )
         else:
             yield warn(f"{step.label}: no GPU here, so its models run on the CPU, many times slower")
+
+    def check_repositories(self) -> Iterator[Finding]:
+        for step in self.steps:
+            if to := self.forecast(step).repository:
+                yield from guarded(f"{step.label}: its repository", check_repository, step.label, *to)
 
     def check_input(self) -> Iterator[Finding]:
         self.sample = take_sample(self.run.source, self.at_most)

@@ -12,11 +12,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import IO, Any
 
+from shared.exports.parquet_file import ParquetFile
 from shared.exports.writers import UnixLines, whole_file
-from shared.files.part_file import PartFile, sync_folder
 
 SHARD_SIZE = 10_000  # rows of the input in one folder
-ROWS_IN_MEMORY = 1000
 # What a transfer adds to the columns of the input.
 COLUMNS = {
     "key": "string", "status": "string", "error_message": "string", "width": "int32", "height": "int32",
@@ -85,51 +84,3 @@ def schema_of(columns: list[str]) -> Any:
 
     kinds = {"int32": pa.int32(), "string": pa.string()}
     return pa.schema([(name, kinds[COLUMNS.get(name, "string")]) for name in columns])
-
-
-class ParquetFile:
-    """A Parquet file of the columns of `schema`, written row by row with flat memory, whole or not at all."""
-
-    def __init__(self, path: Path, schema: Any):
-        self.path, self.schema = path, schema
-        self.pending: list[dict] = []
-
-    def __enter__(self) -> "ParquetFile":
-        from pyarrow import parquet
-
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.part = PartFile(self.path)
-        self.part.__enter__()
-        self.writer = parquet.ParquetWriter(self.part.file, self.schema, compression="zstd")
-        return self
-
-    def add(self, row: Mapping[str, Any]) -> None:
-        self.pending.append({name: self._cell(name, row.get(name)) for name in self.schema.names})
-        if len(self.pending) >= ROWS_IN_MEMORY:
-            self._flush()
-
-    def _cell(self, name: str, value: Any) -> Any:
-        """What the input says is text, and JSON where it is none."""
-        if value is None or isinstance(value, str) or COLUMNS.get(name) == "int32":
-            return value
-        return json.dumps(value, ensure_ascii=False)
-
-    def _flush(self) -> None:
-        import pyarrow as pa
-
-        if self.pending:
-            self.writer.write_table(pa.Table.from_pylist(self.pending, self.schema))
-            self.pending = []
-
-    def __exit__(self, *error: Any) -> None:
-        try:
-            if error[0] is None:
-                self._flush()
-            self.writer.close()
-            if error[0] is None:
-                self.part.file.flush()
-                self.part.sync()
-                self.part.replace()
-                sync_folder(self.path.parent)
-        finally:
-            self.part.__exit__(*error)

@@ -51,18 +51,38 @@ def rows_of_shard(path: Path) -> dict[str, dict]:
         return {}
 
 
-def read_img2dataset(folder: Path) -> Iterator[dict]:
+def parsed_shards(text: str) -> frozenset[int]:
+    """The numbers in `0-9` or `3,5,10-12`. Raises DatasetError."""
+    if not re.fullmatch(r"\s*\d+(\s*-\s*\d+)?(\s*,\s*\d+(\s*-\s*\d+)?)*\s*", text):
+        raise DatasetError(f"shards is {text!r}; it should be numbers of folders, as 0-9 or 3,5")
+    ends = [(int(first), int(last or first)) for first, last in re.findall(r"(\d+)(?:\s*-\s*(\d+))?", text)]
+    return frozenset(number for first, last in ends for number in range(first, last + 1))
+
+
+def photographs_of(folder: Path, shards: frozenset[int] | None) -> Iterator[str]:
+    """Their relative paths, sorted; of these shards only. Raises DatasetError where there are none of them."""
+    if shards is None:
+        yield from FolderWalk(folder).names()
+        return
+    wanted = sorted(name for name in os.listdir(folder) if name.isdigit() and int(name) in shards)
+    if not wanted:
+        raise DatasetError(f"none of the folders that shards names is in {folder}")
+    for name in wanted:
+        yield from (f"{name}/{relative}" for relative in FolderWalk(folder / name).names())
+
+
+def read_img2dataset(folder: Path, shards: frozenset[int] | None = None) -> Iterator[dict]:
     """The photographs that were downloaded, by shard and name, with key and fields from the .json of each, else the shard's row.
 
     A row whose download failed has left no photograph and is no item.
     """
-    shards = ShardTable()
-    for relative in FolderWalk(folder).names():
+    tables = ShardTable()
+    for relative in photographs_of(folder, shards):
         stem = os.path.splitext(f"{folder}/{relative}")[0]
         item: dict = {"key": ""}
         try:
             sidecar = _content(stem + ".json")
-            fields = parsed(sidecar, f"{os.path.basename(stem)}.json") if sidecar else shards.row(stem)
+            fields = parsed(sidecar, f"{os.path.basename(stem)}.json") if sidecar else tables.row(stem)
             caption = _content(stem + ".txt")
             if caption is not None:
                 item["caption"] = caption.decode().strip()

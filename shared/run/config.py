@@ -21,12 +21,19 @@ RUN_KEYS = (
     "image_key",
     "key_column",
     "reader",
+    "shards",
     "seed",
     "folder",
     "paths",
     "launcher",
     "steps",
 )
+# What other programs call it, and what does it here.
+REPLACED = {
+    "max_images": "TEST_CUTDOWN, a variable of launcher.sh, says how many items are taken",
+    "checkpoint_dir": "every item is recorded in OUTPUT_DIR, a variable of launcher.sh, as soon as it is done",
+    "resume": "a run always goes on where it stopped; start it again with the same OUTPUT_DIR",
+}
 STEP_KEYS = ("type", "name", "config")
 
 
@@ -57,6 +64,7 @@ class RunConfig:
     image_key: str | list[str] | None = "image"  # of a list, the first is the photograph
     key_column: str = "key"
     reader: str | None = None  # a Python file with read(path), for an input of another kind
+    shards: str | int | None = None  # of a download: only these of its folders, as 0-9 or 3,5
     seed: int = 42
     folder: Literal["."] | None = None  # ".": the only step's files lie in the run's folder itself
     paths: Literal["absolute", "relative"] = (
@@ -78,6 +86,8 @@ def load_config(path: Path, meta_path: str | None = None, overrides: dict[str, A
     steps = values.pop("steps", None)
     if not isinstance(steps, list) or not steps:
         raise ConfigError(f"{path} has no steps; it needs a list `steps:` of entries with a `type:`")
+    if "shards" in (overrides or {}):
+        values["shards"] = (overrides or {})["shards"]
     if meta_path:
         values["meta_path"] = os.path.abspath(meta_path) if os.path.exists(meta_path) else meta_path
     if not isinstance(values.get("meta_path"), str):
@@ -87,7 +97,8 @@ def load_config(path: Path, meta_path: str | None = None, overrides: dict[str, A
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from None
     config = checked(RunConfig, {"path": path, **values}, str(path))
-    unused = dict(overrides or {})
+    unused = {name: value for name, value in (overrides or {}).items() if name != "shards"}
+    check_replaced(unused, "--set")
     for number, entry in enumerate(steps, start=1):
         step = load_step(number, entry, config, overrides or {}, unused)
         if step:
@@ -184,9 +195,16 @@ def option_names(worker_class: type) -> list[str]:
 
 
 def check_keys(values: dict, known: Any, where: str, noun: str = "key") -> None:
+    check_replaced({key: value for key, value in values.items() if key not in known}, where)
     for key in values:
         if key not in known:
             raise ConfigError(f"{where}: no {noun} {key!r}{nearest(str(key), list(known))}")
+
+
+def check_replaced(values: dict, where: str) -> None:
+    for key in values:
+        if key in REPLACED:
+            raise ConfigError(f"{where}: there is no {key!r}: {REPLACED[key]}")
 
 
 def checked(kind: type, values: dict, where: str) -> Any:

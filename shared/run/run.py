@@ -23,7 +23,7 @@ class Run:
         self.config, self.folder = config, Path(os.path.abspath(folder))
         self.source = Source(
             config.meta_path, config.meta_folder, config.image_key, config.key_column, config.path.resolve().parent,
-            config.reader,
+            config.reader, None if config.shards is None else str(config.shards),
         )  # fmt: skip
         self.input = StepFolder(self.folder / INPUT_FOLDER)
         self.report_path = self.folder / "report.html"

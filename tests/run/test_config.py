@@ -75,7 +75,7 @@ TYPES = ", ".join(step_types())
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", "run.yaml should hold keys and values; the keys are meta_path, meta_folder, image_key, key_column, reader, seed, folder, paths, launcher, steps"),
+        ("", "run.yaml should hold keys and values; the keys are meta_path, meta_folder, image_key, key_column, reader, shards, seed, folder, paths, launcher, steps"),
         ("- a\n- b\n", "run.yaml should hold keys and values; the keys are"),
         ("meta_path: p\n", "run.yaml has no steps; it needs a list `steps:` of entries with a `type:`"),
         ("meta_path: p\nsteps: {type: filter}\n", "run.yaml has no steps;"),
@@ -236,7 +236,7 @@ def test_help_lists_every_option_with_its_default_and_what_is_allowed():
         ("type: ImageCaptioner\n    config: {}", "ImageCaptioner needs the option 'engine', or a name or provider"),
         (
             "type: ImageCaptioner\n    name: llava\n    config: {}",
-            "(InternVLChat, mistral, openai, qwen3vl, qwen3vl-server)",
+            "(Gemma3, InternVLChat, mistral, openai, qwen3vl, qwen3vl-server)",
         ),
         ("type: ImageGenerator\n    config: {}", "no type 'ImageGenerator'; (caption, "),
     ],
