@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 TILE_PIXELS = 448 * 448  # of InternVL
 
 
+@dataclass
+class LintOptions:
+    """What the report looks for in a model's captions, beside what is always odd."""
+
+    opening: Annotated[str, Field(description="how each should begin; empty: as it likes")] = ""
+    forbidden_words: Annotated[tuple[str, ...], Field(description="words that none should say")] = ()
+    language: Annotated[str, Field(description="of all captions, as en; empty: that of most")] = ""
+
+
 @dataclass(kw_only=True)
 class CaptionOptions(Worker):
     """What is asked, which model answers, and what a record keeps of it."""
@@ -124,6 +133,9 @@ class CaptionOptions(Worker):
     sample_images: Annotated[
         NonNegativeInt, Field(description="so many photographs, the first of the input, are kept as JPEG in images/")
     ] = 0
+    lint: Annotated[LintOptions, Field(description="what the report looks for in the captions")] = field(
+        default_factory=LintOptions
+    )
     measure_sizes: Annotated[
         bool,
         Field(
@@ -139,7 +151,12 @@ class CaptionOptions(Worker):
         "max_model_len", "max_num_seqs", "tensor_parallel_size", "gpu_memory_utilization", "offload", "vllm_url", "num_workers",
         "request_seconds", "key_variable",
     }  # fmt: skip
-    collect_options: ClassVar[frozenset[str]] = frozenset({"price_prompt", "price_completion"})
+    collect_options: ClassVar[frozenset[str]] = frozenset({"price_prompt", "price_completion", "lint"})
+
+    @property
+    def is_linted(self) -> bool:
+        """Whether its report looks through the captions: those of a model."""
+        return find_engine(self.engine).reads_prompts
 
     @property
     def prompts(self) -> tuple[str, ...]:

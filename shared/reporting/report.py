@@ -13,6 +13,7 @@ from shared.reporting.funnel import FunnelStage, stages_of, triplet_counts
 from shared.reporting.gallery import gallery_of
 from shared.reporting.gallery_page import gallery_page
 from shared.reporting.histograms import spread
+from shared.reporting.lint import lints_of
 from shared.reporting.profile import Profile, light_of
 from shared.reporting.rejects import Rejects, examples_of
 from shared.reporting.scores import selection_of
@@ -93,6 +94,7 @@ def content(run: Run) -> dict[str, Any]:
         "tokens": (profile.prompt_tokens, profile.completion_tokens),
         "dollars": profile.dollars,
         "gallery": gallery_of(run, table, profile),
+        "lints": lints_of(run),
         "rejected": rejected,
         "examples_of": examples_of,
         "page": gallery_page(run, table, profile, stages, rejected),
