@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import hypothesis
 import pytest
 import yaml
 
@@ -22,6 +23,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes would compile the project's modules
 
 from tests import tiny_diffusion
+
+hypothesis.settings.register_profile(
+    "suite", deadline=None
+)  # an example may take long on a machine that does other things
+hypothesis.settings.load_profile("suite")
 
 ROOT = Path(__file__).resolve().parent.parent
 VARIABLES = (

@@ -30,7 +30,7 @@ def main(folder: Path) -> None:
     says._plan = worker(folder / "says", setup=False, prompt=["What room?", "What light?"], repeat_time=2).plan()
     found["conversation"] = outcomes(says, items[:2])
     says._plan = plan
-    too_long = Question("long", (Message("user", "light " * 1000),), Sampling(), Image.new("RGB", (64, 64)))
+    too_long = Question("long", (Message("user", "light " * 1000),), Sampling(), (Image.new("RGB", (64, 64)),))
     found["too long"] = [str(answer) for _, answer in answers(says._engine, [too_long])]
     found["revived"] = revived(says, items)
     found["dead again"] = dead_again(says, items)
@@ -48,7 +48,7 @@ def main(folder: Path) -> None:
             item["key"],
             (Message("user", "Describe the light."),),
             Sampling(0.0, max_tokens=12),
-            Image.open(item["image_path"]),
+            (Image.open(item["image_path"]),),
         )
         for item in items[:6]
     ]

@@ -48,11 +48,16 @@ class Caption(CaptionOptions):
 
     def load(self, item: dict) -> Any:
         # The photograph, never the degraded image: the words describe the light that the model has to bring back.
-        image = self._engine.open(item, self.max_pixels)
-        self._samples.keep(item["key"], image)
-        hint = self._hint(item, image) if self.hints else ""
-        sizes = missing_sizes(item, image.info["full_size"]) if self.measure_sizes else {}
-        return self._engine.prepare(image), hint, sizes
+        from shared.captions.pictures import contact_sheet, pictures_of
+
+        pictures = pictures_of(item, self.images, self.frames, self.max_pixels, self._engine.open)
+        first = pictures[0]
+        if len(pictures) > 1 and not self._engine.takes_several():
+            pictures = [contact_sheet(pictures, self.max_pixels)]
+        self._samples.keep(item["key"], first)
+        hint = self._hint(item, first) if self.hints else ""
+        sizes = missing_sizes(item, first.info.get("full_size", first.size)) if self.measure_sizes else {}
+        return tuple(map(self._engine.prepare, pictures)), hint, sizes
 
     def stream(self, loaded: Iterator[Loaded]) -> Iterator[tuple[dict, dict | Exception]]:
         from shared.captions.asking import ask
@@ -116,8 +121,8 @@ class Caption(CaptionOptions):
     def _begin(self, one: Loaded) -> "Interview":
         from shared.captions.asking import Interview
 
-        image, hint, sizes = one.data
-        return Interview(self._plan, one.item, image, hint, sizes)
+        images, hint, sizes = one.data
+        return Interview(self._plan, one.item, images, hint, sizes)
 
     def _hint(self, item: dict, image: Any) -> str:
         from shared.captions.prompts import hint

@@ -57,7 +57,7 @@ class Exchange:
         )
         schema = self.plan.schema if self.is_last_turn else None
         messages = (*self.messages, Message("user", prompt))
-        return Question(item["key"], messages, sampling, self.interview.image, schema, item, asker=self)
+        return Question(item["key"], messages, sampling, self.interview.images, schema, item, asker=self)
 
     def take(self, question: Question, answer: Answer) -> Question | None:
         """Note an answer; returns what is to be asked next, or None when the caption is done. Raises AnswerError."""
@@ -83,8 +83,8 @@ class Exchange:
 class Interview:
     """All the captions of one item."""
 
-    def __init__(self, plan: Plan, item: dict, image: Any, hint: str = "", noted: dict | None = None):
-        self.item, self.image, self.hint, self.noted = item, image, hint, noted or {}  # the last goes into the record
+    def __init__(self, plan: Plan, item: dict, images: tuple[Any, ...], hint: str = "", noted: dict | None = None):
+        self.item, self.images, self.hint, self.noted = item, images, hint, noted or {}  # the last goes into the record
         self.exchanges = [Exchange(plan, self, number) for number in range(plan.captions)]
         self.left = len(self.exchanges)
         self.error: Exception | None = None

@@ -87,6 +87,20 @@ class CaptionOptions(Worker):
         1024 * 1024
     )
 
+    images: Annotated[
+        tuple[str, ...],
+        Field(
+            min_length=1,
+            description="fields of an item that hold what is asked about, in this order; several are one question",
+        ),
+    ] = ("image_path",)
+    frames: Annotated[
+        NonNegativeInt,
+        Field(
+            description="of an item that is a video, so many frames are asked about, as several images or, of a model that takes "
+            "one, as a contact sheet; 0: a video fails"
+        ),
+    ] = 0
     max_num: Annotated[
         PositiveInt | None,
         Field(
@@ -154,6 +168,11 @@ class CaptionOptions(Worker):
     collect_options: ClassVar[frozenset[str]] = frozenset({"price_prompt", "price_completion", "lint"})
 
     @property
+    def most_images(self) -> int:
+        """Of a question."""
+        return max(1, self.frames) * len(self.images)
+
+    @property
     def is_linted(self) -> bool:
         """Whether its report looks through the captions: those of a model."""
         return find_engine(self.engine).reads_prompts
@@ -196,4 +215,9 @@ class CaptionOptions(Worker):
             raise ConfigError(f"{label}: prompt: it is empty")
 
     def forecast(self) -> "Forecast":
-        return find_engine(self.engine).forecast(self)
+        from dataclasses import replace
+
+        forecast = find_engine(self.engine).forecast(self)
+        if not self.frames:
+            return forecast
+        return replace(forecast, models=[replace(model, packages=(*model.packages, "av")) for model in forecast.models])

@@ -142,7 +142,8 @@ def card(run: Run, row: dict, labels: list[str], side: int) -> Card:
 
 
 def keywords_of(row: dict) -> str:
-    keywords = row.get("relit_instruction") or row.get("lighting_keywords") or row.get("edit_prompt")
+    names = ("relit_instruction", "lighting_keywords", "edit_prompt", "vlm_caption", "caption")
+    keywords = next((row[name] for name in names if row.get(name)), "")
     return keywords if isinstance(keywords, str) else ""
 
 

@@ -154,7 +154,7 @@ def questions(count: int, longest: int, side: int) -> list[Question]:
         Question(
             f"k{number}", (Message("user", "Describe the light of this photograph."),),
             Sampling(temperature=1.0, max_tokens=int(length), seed=number),
-            Image.fromarray(draw.integers(0, 256, (side, side, 3), dtype=np.uint8)),
+            (Image.fromarray(draw.integers(0, 256, (side, side, 3), dtype=np.uint8)),),
         )
         for number, length in enumerate(lengths)
     ]  # fmt: skip

@@ -97,7 +97,7 @@ def test_several_prompts_are_a_conversation_about_one_image():
         Message("assistant", "A room. It has a window."),
         Message("user", "What light?"),
     )
-    assert [question.image for question in engine.asked] == ["image 0", "image 0"]
+    assert [question.images for question in engine.asked] == ["image 0", "image 0"]
 
 
 def test_repeat_time_captions_of_one_item_have_numbers_of_their_own():

@@ -151,6 +151,7 @@ def test_killed_and_run_again_it_asks_for_no_file_that_it_has(project, variables
     assert len(list((project.output / "images" / "00000").iterdir())) == 3 * 600
 
 
+@pytest.mark.slow
 def test_rows_that_have_moved_do_not_overwrite_each_other(project, variables):
     with WebServer() as server:
         write_table(project, [f"{server.url}/a", f"{server.url}/b"])
@@ -163,6 +164,7 @@ def test_rows_that_have_moved_do_not_overwrite_each_other(project, variables):
     assert "the place of row 1 holds the file of " in json.loads(failure.read_text())["message"]
 
 
+@pytest.mark.slow
 def test_an_input_that_is_nowhere_is_said_with_both_places(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(

@@ -139,6 +139,7 @@ def test_whatever_fails_once_every_row_is_there_once(project, hub, variables, ho
     assert sorted(row["key"] for row in on_the_hub(hub, project)) == keys
 
 
+@pytest.mark.slow
 def test_a_hub_that_refuses_costs_the_push_alone_and_the_sentence_says_how_to_finish_it(project, hub, variables):
     keys = save_download(project.folder / "download", 4)
     with ChatServer(lambda number, body: completion(SAID)) as server:
@@ -175,6 +176,7 @@ def test_rows_are_pushed_while_the_captioner_works_and_a_killed_run_goes_on(proj
     assert sorted(row["key"] for row in on_the_hub(hub, project)) == keys
 
 
+@pytest.mark.slow
 def test_an_item_that_succeeds_late_goes_into_a_part_of_its_own(project, hub, variables):
     keys = save_download(project.folder / "download", 6)
     (project.folder / "download" / "images" / "00000" / f"{keys[2]}.jpg").rename(project.folder / "aside.jpg")

@@ -36,12 +36,12 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """A conversation that waits for its next answer. `image` belongs to the first message of the user, before its text."""
+    """A conversation that waits for its next answer. `images` belong to the first message of the user, before its text."""
 
     key: str  # names the image
     messages: tuple[Message, ...]
     sampling: Sampling
-    image: Any = None  # what prepare() of the engine made of the photograph
+    images: tuple[Any, ...] = ()  # what prepare() of the engine made of each photograph
     schema: dict | None = None  # of the JSON that the answer has to be
     item: dict = field(
         default_factory=dict, repr=False
@@ -89,6 +89,10 @@ class Engine(ABC):
     @abstractmethod
     def setup(self) -> None:
         """Import what is heavy, load or reach the model. Raises RunError when there is none."""
+
+    def takes_several(self) -> bool:
+        """Whether a question may hold several images; known after setup()."""
+        return True
 
     def open(self, item: dict, max_pixels: int) -> Image.Image:
         """The photograph, as large as the engine is to see it."""

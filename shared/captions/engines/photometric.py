@@ -24,9 +24,9 @@ class Photometric(Engine):
     reads_prompts: ClassVar[bool] = False
     without_use: ClassVar[frozenset[str]] = OF_SERVERS | {
         "model_path", "prompt", "system_prompt", "structured", "hints", "min_words", "max_words", "retries", "temperature",
-        "answers", "top_p", "top_k", "repetition_penalty", "max_tokens", "max_pixels", "max_num", "max_model_len", "max_num_seqs",
-        "tensor_parallel_size", "gpu_memory_utilization", "dtype", "trust_remote_code", "offload", "engine_options",
-        "price_prompt", "price_completion",
+        "answers", "top_p", "top_k", "repetition_penalty", "max_tokens", "max_pixels", "images", "frames", "max_num", "lint",
+        "max_model_len", "max_num_seqs", "tensor_parallel_size", "gpu_memory_utilization", "dtype", "trust_remote_code",
+        "offload", "engine_options", "price_prompt", "price_completion",
     }  # fmt: skip
 
     def __init__(self, seed: int, batch_size: int = 8):
@@ -64,7 +64,7 @@ class Photometric(Engine):
         while self.waiting:
             question = self.waiting.popleft()
             try:
-                answered.append((question, self._measure(question.item, question.image)))
+                answered.append((question, self._measure(question.item, question.images[0])))
             except Exception as error:
                 log.warning("%s failed", question.key, exc_info=True)
                 answered.append((question, error))

@@ -185,14 +185,14 @@ class Server(Engine):
 
 
 def chat_messages(question: Question) -> list[dict]:
-    """A conversation as the protocol has it, the image before the first text of the user."""
+    """A conversation as the protocol has it, the images before the first text of the user."""
     messages: list[dict] = []
-    image = question.image
+    images = question.images
     for role, text in question.messages:
-        if role == "user" and image is not None:
-            part = {"type": "image_url", "image_url": {"url": image}}
-            messages.append({"role": role, "content": [part, {"type": "text", "text": text}]})
-            image = None
+        if role == "user" and images:
+            parts = [{"type": "image_url", "image_url": {"url": image}} for image in images]
+            messages.append({"role": role, "content": [*parts, {"type": "text", "text": text}]})
+            images = ()
         else:
             messages.append({"role": role, "content": text})
     return messages

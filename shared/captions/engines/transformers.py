@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from shared.captions.engines.engine import OF_SERVERS, Answer, Engine, Question
 from shared.captions.engines.row_sampling import penalty_of, row_sampler
-from shared.captions.engines.tiles import tiles_of
+from shared.captions.engines.tiles import takes_several, tiles_of
 from shared.errors import is_out_of_memory
 from shared.forecast import Forecast, Model
 from shared.machine import free_gpu_memory
@@ -88,6 +88,9 @@ class Transformers(Engine):
         ends = self.model.generation_config.eos_token_id
         ends = tokenizer.eos_token_id if ends is None else ends
         self.ends = {ends} if isinstance(ends, int) else set(ends or ())
+
+    def takes_several(self) -> bool:
+        return takes_several(self.name)
 
     def room(self) -> int:
         return self.batch_size - len(self.waiting)
@@ -183,7 +186,7 @@ class Transformers(Engine):
         # A model from before there were chats, such as BLIP-2, is given the texts one after another.
         join = one_after_another if self.model.config.model_type != "blip-2" else questions_and_answers
         texts = [join(question) for question in batch]
-        images = [question.image for question in batch]
+        images = [image for question in batch for image in question.images]
         return self.processor(images=images, text=texts, padding=True, return_tensors="pt")
 
     def _read(self, row: Any, max_tokens: int, prompt_tokens: int) -> Answer:
@@ -209,13 +212,13 @@ def questions_and_answers(question: Question) -> str:
 
 
 def conversation_of(question: Question) -> list[dict]:
-    """A conversation as chat templates take it, the image before the first text of the user."""
+    """A conversation as chat templates take it, the images before the first text of the user."""
     messages: list[dict] = []
-    image = question.image
+    images = question.images
     for role, text in question.messages:
         content: list[dict] = [{"type": "text", "text": text}]
-        if role == "user" and image is not None:
-            content.insert(0, {"type": "image", "image": image})
-            image = None
+        if role == "user":
+            content = [*({"type": "image", "image": image} for image in images), *content]
+            images = ()
         messages.append({"role": role, "content": content})
     return messages

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from shared.captions.engines.engine import OF_SERVERS, Answer, Engine, Question
-from shared.captions.engines.tiles import tiles_of
+from shared.captions.engines.tiles import takes_several, tiles_of
 from shared.errors import EngineError, RunError
 from shared.forecast import Forecast, Model
 from shared.models.loading import loading
@@ -46,6 +46,7 @@ class Vllm(Engine):
         trust_remote_code: bool = False,
         asks_again: bool = False,
         max_num: int | None = None,
+        images: int = 1,
         options: dict[str, Any] | None = None,
     ):
         self.model, self.gpu, self.tensor_parallel_size, self.max_num = model, gpu, tensor_parallel_size, max_num
@@ -59,7 +60,7 @@ class Vllm(Engine):
             "max_num_seqs": max_num_seqs,
             "gpu_memory_utilization": gpu_memory_utilization,
             "trust_remote_code": trust_remote_code,
-            "limit_mm_per_prompt": {"image": 1, "video": 0},
+            "limit_mm_per_prompt": {"image": images, "video": 0},
             "enable_prefix_caching": asks_again,
             # an image that comes once needs no hash and no cache
             **({} if asks_again else {"mm_processor_cache_gb": 0}),
@@ -80,7 +81,7 @@ class Vllm(Engine):
             max_model_len=options.max_model_len, max_num_seqs=options.max_num_seqs, batch_size=options.batch_size,
             tensor_parallel_size=options.tensor_parallel_size, gpu_memory_utilization=options.gpu_memory_utilization,
             trust_remote_code=options.trust_remote_code, asks_again=options.repeat_time > 1 or len(options.prompts) > 1,
-            max_num=options.max_num, options=options.engine_options,
+            max_num=options.max_num, images=options.most_images, options=options.engine_options,
         )  # fmt: skip
 
     @classmethod
@@ -94,10 +95,15 @@ class Vllm(Engine):
     def setup(self) -> None:
         set_environment(self.gpu)
         with loading(self.model, "model_path"):
+            if self.settings["limit_mm_per_prompt"]["image"] > 1 and not self.takes_several():
+                self.settings["limit_mm_per_prompt"] = {"image": 1, "video": 0}
             if self.max_num:
                 given = self.settings.get("mm_processor_kwargs") or {}
                 self.settings["mm_processor_kwargs"] = tiles_of(self.model, self.max_num) | given
             self._start()
+
+    def takes_several(self) -> bool:
+        return takes_several(self.model)
 
     def room(self) -> int:
         """Nothing until half of those that wait have moved up: rendered in turn with steps, each one finds cold caches."""
@@ -221,14 +227,17 @@ class Vllm(Engine):
 
 
 def messages_of(question: Question) -> list[dict]:
-    """A conversation as vLLM's chat entry point takes it, the image before the first text of the user."""
+    """A conversation as vLLM's chat entry point takes it, the images before the first text of the user."""
     messages: list[dict] = []
-    image = question.image
+    images = question.images
     for role, text in question.messages:
-        if role == "user" and image is not None:
-            part = {"type": "image_pil", "image_pil": image, "uuid": question.key}
-            messages.append({"role": role, "content": [part, {"type": "text", "text": text}]})
-            image = None
+        if role == "user" and images:
+            parts = [
+                {"type": "image_pil", "image_pil": image, "uuid": f"{question.key} {number}"}
+                for number, image in enumerate(images)
+            ]
+            messages.append({"role": role, "content": [*parts, {"type": "text", "text": text}]})
+            images = ()
         else:
             messages.append({"role": role, "content": text})
     return messages

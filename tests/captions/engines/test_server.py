@@ -139,7 +139,7 @@ def test_batch_size_is_how_many_photographs_are_kept_ready_for_a_free_place():
         engine.setup()
         taken = 0
         while engine.room() > 0:
-            engine.ask(Question("a", (Message("user", "?"),), Sampling(), None))
+            engine.ask(Question("a", (Message("user", "?"),), Sampling()))
             taken += 1
         wait_until(lambda: len(server.requests) == 2)
         engine.close()

@@ -20,7 +20,7 @@ def answer(server, **options):
     engine = Server(server.url, "tiny", **options)
     engine.setup()
     try:
-        engine.ask(Question("a", (Message("user", "What light?"),), Sampling(0.1, max_tokens=100, seed=5), None))
+        engine.ask(Question("a", (Message("user", "What light?"),), Sampling(0.1, max_tokens=100, seed=5)))
         while not (found := engine.answers(1)):
             pass
         return found[0][1]
@@ -127,7 +127,7 @@ def test_a_server_that_goes_away_ends_the_run_and_blames_no_item(items):
     with ChatServer() as server:
         engine = Server(server.url, "tiny")
         engine.setup()
-    engine.ask(Question("a", (Message("user", "?"),), Sampling(), None))
+    engine.ask(Question("a", (Message("user", "?"),), Sampling()))
     with pytest.raises(RunError, match=r"has not answered 8 tries .*nothing recorded is lost"):  # noqa: PT012
         while True:
             engine.answers(1)
@@ -200,7 +200,7 @@ def test_trouble_is_told_while_it_lasts(monkeypatch):
         engine = Server(server.url, "tiny")
         assert engine.hindrance() == ""
         engine.setup()
-        engine.ask(Question("a", (Message("user", "?"),), Sampling(), None))
+        engine.ask(Question("a", (Message("user", "?"),), Sampling()))
         wait_until(lambda: engine.hindrance() == f"no answer from {server.url}: status 503: loading")
         resumed.set()
         assert engine.answers(60)
@@ -214,7 +214,7 @@ def test_closing_does_not_wait_for_pauses(monkeypatch):
     with ChatServer(lambda number, body: (500, {"error": {"message": "oops"}})) as server:
         engine = Server(server.url, "tiny")
         engine.setup()
-        engine.ask(Question("a", (Message("user", "?"),), Sampling(), None))
+        engine.ask(Question("a", (Message("user", "?"),), Sampling()))
         wait_until(lambda: server.requests)
         engine.close()
         [(_, error)] = engine.answers(10)

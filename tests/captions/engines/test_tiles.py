@@ -40,7 +40,7 @@ def test_transformers_cuts_as_many_as_it_is_told(tmp_path):
     for tiles in (1, 6):
         engine = Transformers(str(model), dtype="float32", max_num=tiles)
         engine.setup()
-        engine.ask(Question("a", (Message("user", "What?"),), Sampling(0.0, max_tokens=8), image))
+        engine.ask(Question("a", (Message("user", "What?"),), Sampling(0.0, max_tokens=8), (image,)))
         [(_, answer)] = engine.answers(1.0)
         assert answer.text == "a barn"
         tokens[tiles] = answer.prompt_tokens

@@ -42,7 +42,7 @@ def photograph(number, width=128):
 
 def question(number, **sampling):
     given = {"temperature": 1.0, "max_tokens": 12, "seed": number} | sampling
-    return Question(f"k{number}", (Message("user", "Describe the light."),), Sampling(**given), photograph(number))
+    return Question(f"k{number}", (Message("user", "Describe the light."),), Sampling(**given), (photograph(number),))
 
 
 def answers(engine, questions):
@@ -157,7 +157,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_the_size_is_kept(models, monkey
 
 
 def test_a_question_that_cannot_be_answered_costs_itself_alone(models):
-    broken = Question("bad", (Message("user", "?"),), Sampling(max_tokens=40), image="no image")
+    broken = Question("bad", (Message("user", "?"),), Sampling(max_tokens=40), images=("no image",))
     found = answers(
         started(models("qwen3vl", tiny_vlm.SENTENCE)), [question(1, max_tokens=40), broken, question(2, max_tokens=40)]
     )
@@ -171,7 +171,7 @@ def test_a_conversation_goes_on_with_what_was_said(models):
         "k1",
         (*first.messages, Message("assistant", "A room."), Message("user", "And now?")),
         first.sampling,
-        first.image,
+        first.images,
     )
     engine = started(models("qwen3vl", tiny_vlm.SENTENCE))
     short, long = answers(engine, [first])["k1"], answers(engine, [later])["k1"]
@@ -183,7 +183,7 @@ def test_a_schema_holds_random_weights_to_json(models):
     pytest.importorskip("xgrammar")
     engine = started(models("qwen3vl"), batch_size=2)
     asked = [
-        Question(f"k{n}", question(n).messages, Sampling(1.0, max_tokens=300, seed=n), photograph(n), SCHEMA)
+        Question(f"k{n}", question(n).messages, Sampling(1.0, max_tokens=300, seed=n), (photograph(n),), SCHEMA)
         for n in range(3)
     ]
     found = answers(engine, [*asked, question(7)])
