@@ -114,11 +114,13 @@ class ImageFile:
     """An image that a step makes: written before its record, which then names it with size and checksum.
 
     `path` is relative to the step's folder; `image` a uint8 array (height, width[, 3]) or a PIL image, which become PNG or
-    WebP by the path's suffix, or bytes that are written as they are.
+    WebP by the path's suffix, or bytes that are written as they are. One that `is_spare` need not outlast a power failure by
+    itself: where the tables find another size, the item is done anew.
     """
 
     path: str
     image: Any
+    is_spare: bool = False
 
 
 class Rejected(ValueError):

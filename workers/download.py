@@ -143,8 +143,8 @@ class Download(Worker):
         files = {"image_path": ImageFile(place_of_row(number, suffix), data)}
         if self.caption_key and carried.get("caption") is not None:
             text = str(carried["caption"]).encode("utf-8", "replace")
-            files["caption_path"] = ImageFile(place_of_row(number, ".txt"), text)
-        files["metadata_path"] = ImageFile(place_of_row(number, ".json"), sidecar(meta))
+            files["caption_path"] = ImageFile(place_of_row(number, ".txt"), text, is_spare=True)
+        files["metadata_path"] = ImageFile(place_of_row(number, ".json"), sidecar(meta), is_spare=True)
         return {**files, **measured}
 
     def _misplaced(self, item: dict, number: int) -> Exception | None:

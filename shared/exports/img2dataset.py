@@ -4,13 +4,14 @@ The names and columns are those of its version 1.47, so that what reads such a f
 """
 
 import csv
-import json
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 from typing import IO, Any
+
+import orjson
 
 from shared.exports.parquet_file import ParquetFile
 from shared.exports.writers import UnixLines, whole_file
@@ -39,7 +40,7 @@ def place_of_row(number: int, suffix: str) -> str:
 
 
 def sidecar(row: Mapping[str, Any]) -> bytes:
-    return json.dumps(row, indent=4, ensure_ascii=False).encode("utf-8", "replace")
+    return orjson.dumps(row, option=orjson.OPT_INDENT_2)
 
 
 def write_download_tables(folder: Path, carried: list[str], rows: Iterable[dict]) -> None:

@@ -62,10 +62,11 @@ class RecordWriter:
         if isinstance(error, dict):
             try:
                 files, record = self._encode(outcome, error)
+                spare = {value.path for value in error.values() if isinstance(value, ImageFile) and value.is_spare}
             except Exception as unwritable:  # what was found cannot be put into a file: that item's failure
                 error = unwritable
             else:
-                self._write_record(number, outcome, files, record)
+                self._write_record(number, outcome, files, record, spare)
                 return
         self._write_failure(number, outcome, error)
 
@@ -91,10 +92,15 @@ class RecordWriter:
         record["fingerprint"] = self.fingerprint
         return images, orjson.dumps(record, option=JSON_OPTIONS)
 
-    def _write_record(self, number: int, outcome: Outcome, images: dict[str, bytes], record: bytes) -> None:
+    def _write_record(
+        self, number: int, outcome: Outcome, images: dict[str, bytes], record: bytes, spare: set[str]
+    ) -> None:
         for position, (path, data) in enumerate(images.items()):
             part = self.parts / f"{number}-{position}"
-            write_synced(part, data)
+            if path in spare:
+                part.write_bytes(data)
+            else:
+                write_synced(part, data)
             outcome.parts.append((part, self.records.folder / path))
         write_synced(self.parts / str(number), record)
         outcome.parts.append((self.parts / str(number), self.records.record_path(outcome.key)))

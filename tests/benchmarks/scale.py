@@ -156,9 +156,10 @@ def tell(
     print(heading(f"{items:,} {what}, {workers} workers", PACKAGES))
     rows = [
         ["whole run, with reading and tables", f"{items / seconds:.0f} items/s"],
+        ["from the first record to the last", f"{items / (times[-1] - times[0]):.0f} items/s"],
         [f"items {WARM:,} to {WARM + SPAN:,}", f"{first:.0f} items/s"],
         [f"the last {SPAN:,}", f"{last:.0f} items/s, {last / first:.2f} of these"],
-        ["tenths of the items, slowest and quickest", f"{min(tenths):.0f} and {max(tenths):.0f} items/s"],
+        ["tenth by tenth", f"{', '.join(f'{rate:.0f}' for rate in tenths)} items/s"],
         ["memory of a worker, up to a twentieth", f"{early:.0f} MB"],
         ["memory of a worker, at most", f"{most:.0f} MB"],
     ]
