@@ -65,11 +65,15 @@ class Source:
     @property
     def path(self) -> Path:
         """Where the input is, of a download its images; raises DatasetError with the places tried."""
-        place = find_path(self.meta_path, self.config_folder)
-        if place is None and not self.reader and is_dataset_name(self.meta_path):
+        if self._is_on_the_hub:
             return hub_dataset(self.meta_path, " and no ".join(places_of(self.meta_path, self.config_folder)))
         path = self._found(self.meta_path)
         return (None if self.reader or not path.is_dir() else images_of_download(path)) or path
+
+    @property
+    def _is_on_the_hub(self) -> bool:
+        is_here = find_path(self.meta_path, self.config_folder) is not None
+        return not is_here and not self.reader and is_dataset_name(self.meta_path)
 
     def items(self, say: Callable[[str], None] = lambda _: None) -> Iterator[dict]:
         """The items in the input's order, read as they are taken; `say` gets what was passed over, once all are.
@@ -115,6 +119,8 @@ class Source:
         if metadata:
             return read_image_folder(path, metadata, self._reader(path, path, say))
         splits = [] if is_img2dataset(path, names) else _splits(path)
+        if len(splits) == 1 and self._is_on_the_hub:
+            splits = [({}, files) for _, files in splits]  # all that there is, which the datasets library calls train
         if splits:
             return self._read_splits(splits, say)
         columns = image_columns(self.image_key)
@@ -130,8 +136,8 @@ class Source:
     def _read_splits(self, splits: list[tuple[dict, list[Path]]], say: Callable[[str], None]) -> Iterator[dict]:
         for split, files in splits:
             for file in files:
-                for item in self._read_file(file, say):
-                    yield {**item, **split} if split else item
+                items = self._read_file(file, say)
+                yield from ({**item, **split} for item in items) if split else items
 
     def _read_file(self, path: Path, say: Callable[[str], None]) -> Iterator[dict]:
         suffix = path.suffix.lower()
@@ -190,20 +196,19 @@ def _files_digest(files: list[Path], folder: Path) -> str:
 
 
 def _at_least_one(items: Iterator[dict], path: Path) -> Iterator[dict]:
-    is_empty, is_readable, first_fault = True, False, ""
+    first_fault = ""
     for item in items:
-        is_empty = False
-        if not is_readable:
-            is_readable = not isinstance(item.get("unreadable"), Fault)
-            first_fault = first_fault or item.get("unreadable", "")
         yield item
-    if not is_empty and not is_readable:
+        if not isinstance(item.get("unreadable"), Fault):
+            yield from items
+            return
+        first_fault = first_fault or item["unreadable"]
+    if first_fault:
         raise DatasetError(first_fault)
-    if is_empty and path.is_dir():
+    if path.is_dir():
         suffixes = ", ".join([*SUFFIXES, *_CONTAINERS])
         raise DatasetError(f"the folder {path} holds no photographs; looked for {suffixes}")
-    if is_empty:
-        raise DatasetError(f"there is nothing in {path}")
+    raise DatasetError(f"there is nothing in {path}")
 
 
 class IndexedDataset(Sequence):

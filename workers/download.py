@@ -1,5 +1,6 @@
 """Fetch the photograph of each row of a table of addresses, into the folder that img2dataset would write."""
 
+import atexit
 import hashlib
 import io
 import json
@@ -70,6 +71,7 @@ class Download(Worker):
             allow_private=self.allow_private, heed_robots=self.heed_robots,
         )  # fmt: skip
         self._fetcher = Fetcher(limits, measure, threads=self.cores)
+        atexit.register(self._fetcher.close)
 
     def stream(self, loaded: Iterator[Loaded]) -> Iterator[tuple[dict, dict | Exception]]:
         """Keeps as many rows under way as there are transfers for them, and yields each as it comes."""

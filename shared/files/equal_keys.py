@@ -21,6 +21,10 @@ class EqualKeys(DatasetError):
 
 def with_suffixes(rows: Iterable[dict], suffixes: Mapping[int, str]) -> Iterator[dict]:
     """`suffixes`: row (from 0) -> what its key gets behind it."""
+    return _suffixed(rows, suffixes) if suffixes else iter(rows)
+
+
+def _suffixed(rows: Iterable[dict], suffixes: Mapping[int, str]) -> Iterator[dict]:
     for place, row in enumerate(rows):
         if place in suffixes:
             row["key"] = DerivedKey(row["key"] + suffixes[place])

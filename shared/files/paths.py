@@ -22,17 +22,16 @@ def relative_paths(row: dict, folder: str, run_folder: str) -> dict:
 
     Both folders are absolute and normalized. Returns `row` itself where nothing changes.
     """
-    fields = _named_as_paths(tuple(row))
-    if not fields:
-        return row
-    inside = run_folder.rstrip(os.sep) + os.sep
-    changed = {}
-    for field in fields:
+    changed = None
+    for field in _named_as_paths(tuple(row)):
         value = row[field]
-        if is_path_field(field, value) and value.startswith(inside):
-            parent, name = os.path.split(value)
-            relative = _relative_folder(parent, folder)
-            changed[field] = name if relative == "." else f"{relative}/{name}"
+        # Most paths are outside, and their rows by the million.
+        if isinstance(value, str) and value.startswith(run_folder) and is_path_field(field, value):
+            inside = run_folder.rstrip(os.sep) + os.sep
+            if value.startswith(inside):
+                parent, name = os.path.split(value)
+                relative = _relative_folder(parent, folder)
+                changed = (changed or {}) | {field: name if relative == "." else f"{relative}/{name}"}
     return {**row, **changed} if changed else row
 
 

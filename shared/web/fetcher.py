@@ -161,11 +161,12 @@ class Fetcher:
             host = self.hosts.setdefault((url.host, url.port), Host(self.limits.per_host))
             host.users += 1
             try:
-                async with host.gate, self.slots:
-                    await self._sleep(host.resume_at - time.monotonic())
-                    if self.is_hurried:
-                        raise LetGo("nobody waits for this file any more")
-                    found = await deadline.within(self._hop(url, host), url)
+                async with host.gate:
+                    await self._sleep(host.resume_at - time.monotonic())  # of the others, who do not wait with it
+                    async with self.slots:
+                        if self.is_hurried:
+                            raise LetGo("nobody waits for this file any more")
+                        found = await deadline.within(self._hop(url, host), url)
             finally:
                 host.users -= 1
                 if not host.users:

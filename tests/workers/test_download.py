@@ -12,6 +12,7 @@ from pyarrow import parquet
 from shared.dataset import Source
 from shared.errors import DatasetError
 from tests.conftest import ROOT, wait_until
+from tests.fake_hub import FakeHub
 from tests.web_server import WebServer, photograph, slowly
 
 COLUMNS = ["key", "url", "caption", "md5", "tags", "merged_tags"]
@@ -171,3 +172,33 @@ def test_an_input_that_is_nowhere_is_said_with_both_places(tmp_path, monkeypatch
         DatasetError, match=r"there is no .*nobody/nothing.* and no dataset of that name on the Hub that can"
     ):
         list(Source("nobody/nothing", config_folder=tmp_path).items())
+
+
+@pytest.mark.slow
+def test_a_dataset_on_the_hub_is_an_input_by_its_name(project, variables):
+    import io
+
+    import pyarrow as pa
+
+    pytest.importorskip("datasets")
+    with WebServer() as server, FakeHub() as hub:
+        rows = [
+            dict(zip(COLUMNS, [f"source-{n}", f"{server.url}/{n}", f"words {n}", "m", "t", "t"], strict=True))
+            for n in range(3)
+        ]
+        stream = io.BytesIO()
+        parquet.write_table(pa.Table.from_pylist(rows), stream)
+        hub.add("tomg-group-umd/ContraStyles", "data/train-00000-of-00001.parquet", stream.getvalue())
+        given = {"INPUT": "", **hub.environment(project.folder / "hub")}
+        done = project.run(*RUN, **variables | given)
+    assert done.returncode == 0, done.stdout
+    full = parquet.read_table(project.output / "full_metadata.parquet").to_pylist()
+    assert [row["original_key"] for row in full] == ["source-0", "source-1", "source-2"]
+    assert parquet.read_schema(project.output / "urls.parquet").names == [
+        "url",
+        "caption",
+        "original_key",
+        "md5",
+        "tags",
+        "merged_tags",
+    ]

@@ -10,14 +10,10 @@ import sys
 import pytest
 from pyarrow import parquet
 
-from shared.dataset import Source
-from shared.errors import ConfigError, DatasetError
-from shared.run.config import load_config
-from shared.run.run import Run
 from tests.chat_server import ChatServer, completion
 from tests.conftest import ROOT, wait_until
 from tests.fake_hub import FakeHub
-from tests.web_server import photograph
+from tests.workers.describing import save_download
 
 pytest.importorskip("huggingface_hub")
 
@@ -28,34 +24,6 @@ COLUMNS = [
 SAID = "Oil on canvas: a red barn beside birch trees in low evening light."
 CONFIG = ROOT / "configs" / "recaption.yaml"
 REPOSITORY = "me/ContraStylesRecap"
-
-
-def save_download(folder, count: int, shard_size: int = 10, without_sidecar: tuple[int, ...] = ()) -> list[str]:
-    """As img2dataset leaves it, without sizes; returns the keys. Some photographs have their shard's row alone."""
-    import pyarrow as pa
-
-    rows = []
-    for number in range(count):
-        shard, key = f"{number // shard_size:05d}", f"{number // shard_size:05d}{number % shard_size:04d}"
-        place = folder / "images" / shard
-        place.mkdir(parents=True, exist_ok=True)
-        (place / f"{key}.jpg").write_bytes(photograph(number))
-        row = {
-            "original_key": f"source-{number}", "md5": f"md5-{number}", "tags": "['oil']", "merged_tags": "oil",
-            "caption": f"words {number}", "url": f"https://example.org/{number}.jpg", "key": key, "status": "success",
-            "error_message": None, "width": None, "height": None, "original_width": None, "original_height": None,
-            "exif": None, "sha256": f"sha-{number}",
-        }  # fmt: skip
-        rows.append(row)
-        if number not in without_sidecar:
-            (place / f"{key}.json").write_text(json.dumps(row))
-    for shard in {row["key"][:5] for row in rows}:
-        parquet.write_table(
-            pa.Table.from_pylist([row for row in rows if row["key"].startswith(shard)]),
-            folder / "images" / f"{shard}.parquet",
-        )
-    parquet.write_table(pa.Table.from_pylist(rows), folder / "urls.parquet")
-    return [row["key"] for row in rows]
 
 
 @pytest.fixture
@@ -210,43 +178,23 @@ def test_two_machines_take_shards_of_their_own_and_push_to_one_repository(projec
     assert sorted(row["key"] for row in on_the_hub(hub, project)) == keys
 
 
-@pytest.mark.parametrize(
-    ("setting", "sentence"),
-    [
-        ({"max_images": 3}, "there is no 'max_images': TEST_CUTDOWN, a variable of launcher.sh"),
-        ({"resume": True}, "there is no 'resume': a run always goes on where it stopped"),
-        ({"checkpoint_dir": "x"}, "there is no 'checkpoint_dir': every item is recorded in OUTPUT_DIR"),
-    ],
-)
-def test_what_is_called_otherwise_is_said(setting, sentence):
-    with pytest.raises(ConfigError, match=sentence):
-        load_config(CONFIG, None, setting)
-
-
-@pytest.mark.parametrize(
-    ("shards", "said"),
-    [
-        ("0,2", ["0000", "0002"]),
-        (1, ["0001"]),
-        ("1-2", ["0001", "0002"]),
-        ("7-9", "none of the folders that shards names is in"),
-        ("all", "shards is 'all'; it should be numbers of folders, as 0-9 or 3,5"),
-    ],
-)
-def test_shards_are_folders_of_a_download(tmp_path, shards, said):
-    save_download(tmp_path / "download", 6, shard_size=2)
-    run = Run(load_config(CONFIG, str(tmp_path / "download"), {"shards": shards}), tmp_path / "out")
-    if isinstance(said, list):
-        assert sorted({item["key"][1:5] for item in run.source.items()}) == said
-    else:
-        with pytest.raises(DatasetError, match=said):
-            list(run.source.items())
-
-
-def test_shards_of_another_input_are_said(tmp_path):
-    (tmp_path / "a.jpg").write_bytes(photograph(1))
-    with pytest.raises(DatasetError, match="is no download, which has numbered folders"):
-        list(Source(str(tmp_path), shards="0-1").items())
+@pytest.mark.slow
+def test_two_that_push_at_once_push_each_row_once(project, hub, variables):
+    keys = save_download(project.folder / "download", 40)
+    with ChatServer(lambda number, body: completion(SAID)) as server:
+        command = words(server, hf_repo="ContraStylesRecap", push_every=3, seconds_between_pushes=0.2)
+        machines = [
+            project.launch(
+                *command,
+                "--set",
+                f"shards={shards}",
+                **variables | {"OUTPUT_DIR": project.folder / shards, "GPU_COUNT": 1},
+            )
+            for shards in ("0-1", "2-3")
+        ]
+        said = [machine.communicate(timeout=600)[0] for machine in machines]
+    assert [machine.returncode for machine in machines] == [0, 0], said
+    assert sorted(row["key"] for row in on_the_hub(hub, project)) == keys
 
 
 @pytest.mark.parametrize(

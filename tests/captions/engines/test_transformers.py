@@ -8,7 +8,7 @@ from PIL import Image
 pytest.importorskip("transformers")
 
 from shared.captions.engines.engine import Answer, Message, Question, Sampling
-from shared.captions.engines.transformers import Transformers
+from shared.captions.engines.transformers import Transformers, questions_and_answers
 from shared.captions.structured import SCHEMA, compose
 from shared.errors import RunError
 from shared.run.config import checked
@@ -205,3 +205,14 @@ def test_a_model_without_a_chat_template_is_asked_plainly(models):
 def test_a_model_that_is_not_there_is_one_sentence(tmp_path):
     with pytest.raises(RunError, match=r"model_path \S+ is neither a folder here nor a model on the Hub"):
         Transformers(str(tmp_path / "nothing")).setup()
+
+
+def test_blip_2_is_asked_in_the_form_that_vllm_puts_it_in():
+    messages = (
+        Message("system", "Be brief."),
+        Message("user", "What room?"),
+        Message("assistant", "A hall."),
+        Message("user", "What light?"),
+    )
+    asked = questions_and_answers(Question("a", messages, Sampling()))
+    assert asked == "Question: What room? Answer: A hall. Question: What light? Answer:"
