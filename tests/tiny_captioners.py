@@ -166,7 +166,18 @@ def gemma3(folder: Path, sentence: str | None = None) -> Path:
         image_processor=t.Gemma3ImageProcessor(size={"height": 64, "width": 64}, image_seq_length=16),
         tokenizer=tokenizer, image_seq_length=16, chat_template=GEMMA_TEMPLATE,
     )  # fmt: skip
-    return save(model, processor, folder, sentence, "<eos>", "<pad>")
+    save(model, processor, folder, sentence, "<eos>", "<pad>")
+    name_as_on_the_hub(folder / "model.safetensors")
+    return folder
+
+
+def name_as_on_the_hub(path: Path) -> None:
+    """The repositories of Gemma 3 are older than the names that transformers gives today."""
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(path)
+    renamed = {name.replace("vision_tower.", "vision_tower.vision_model."): weight for name, weight in weights.items()}
+    save_file(renamed, path, metadata={"format": "pt"})
 
 
 def qwen2_of(tokenizer) -> dict:

@@ -156,7 +156,9 @@ class Repository:
 
 
 def is_of_the_net(error: Exception) -> bool:
-    return any(kind.__module__.partition(".")[0] in ("httpx", "httpcore") for kind in type(error).__mro__)
+    return any(
+        kind.__module__.startswith(("httpx", "httpcore")) for kind in type(error).__mro__
+    )  # whose names have numbers too
 
 
 def git_id(data: bytes) -> str:
