@@ -166,7 +166,7 @@ def gemma3(folder: Path, sentence: str | None = None) -> Path:
         image_processor=t.Gemma3ImageProcessor(size={"height": 64, "width": 64}, image_seq_length=16),
         tokenizer=tokenizer, image_seq_length=16, chat_template=GEMMA_TEMPLATE,
     )  # fmt: skip
-    save(model, processor, folder, sentence, "<eos>", "<pad>")
+    save(model, processor, folder, sentence, "<eos>", "<pad>", begin="\n")  # a token of its own here
     name_as_on_the_hub(folder / "model.safetensors")
     return folder
 

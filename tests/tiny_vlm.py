@@ -45,7 +45,7 @@ def pieces_of(sentence: str) -> tuple[str, ...]:
     return tuple(f" {word}" if number else word for number, word in enumerate(words))
 
 
-def say(model, tokenizer, sentence: str, end: str, layers: str = "language_model.layers") -> None:
+def say(model, tokenizer, sentence: str, end: str, layers: str = "language_model.layers", begin: str = "Ċ") -> None:
     """Make the weights say `sentence`, whatever was asked: layers add nothing, and each token calls the next."""
     import torch
 
@@ -57,17 +57,17 @@ def say(model, tokenizer, sentence: str, end: str, layers: str = "language_model
         embedding.copy_(torch.nn.functional.normalize(torch.randn(embedding.shape), dim=1))
         head = model.get_output_embeddings().weight
         head.zero_()
-        chain = ["Ċ", *(piece.replace(" ", "Ġ") for piece in pieces_of(sentence)), end]
+        chain = [begin, *(piece.replace(" ", "Ġ") for piece in pieces_of(sentence)), end]
         numbers = tokenizer.convert_tokens_to_ids(chain)
         for before, after in pairwise(numbers):
             head[after] = 20 * embedding[before]
 
 
-def save(model, processor, folder: Path, sentence: str | None, end: str, padding: str) -> Path:
+def save(model, processor, folder: Path, sentence: str | None, end: str, padding: str, begin: str = "Ċ") -> Path:
     import torch
 
     if sentence:
-        say(model, processor.tokenizer, sentence, end)
+        say(model, processor.tokenizer, sentence, end, begin=begin)
     model = model.to(torch.bfloat16).eval()
     model.generation_config.eos_token_id = processor.tokenizer.convert_tokens_to_ids(end)
     model.generation_config.pad_token_id = processor.tokenizer.convert_tokens_to_ids(padding)
