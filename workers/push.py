@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field, NonNegativeFloat, PositiveInt
@@ -58,6 +59,8 @@ class Push(Worker):
 
     only_collects: ClassVar[bool] = True
 
+    _pushed: list[Path] = field(init=False, default_factory=list)  # the parts that are on the Hub
+
     def check(self, label: str) -> None:
         from shared.errors import ConfigError
 
@@ -90,42 +93,55 @@ class Push(Worker):
             else:
                 self.push(step)
 
-    def push_so_far(self, step: "Step") -> int:
-        """Push what the step before has recorded by now; returns the number of commits. Raises PublishError."""
+    def push_so_far(self, step: "Step", only_new: bool = False) -> None:
+        """Push what the step before has recorded by now; `only_new`: where that made no new part, the Hub is not asked.
+
+        Raises PublishError.
+        """
         from shared.hub.parts import rows_so_far
 
         with pushing(step.folder):
-            source = source_of(step)
-            self.parts(step).add(rows_so_far(source), is_last=source.result_path.exists())
-            return self.push(step)
+            source, parts = source_of(step), self.parts(step)
+            parts.add(rows_so_far(source), is_last=source.result_path.exists())
+            if not only_new or parts.paths() != self._pushed:
+                self.push(step)
 
     def parts(self, step: "Step") -> Any:
         from shared.hub.parts import Parts
 
         return Parts(step.folder / "data", self.fields(), self.types(), self.push_every, self.with_images)
 
-    def push(self, step: "Step") -> int:
+    def push(self, step: "Step") -> None:
+        from huggingface_hub.constants import ENDPOINT
+
         from shared.errors import PublishError
         from shared.hub.publish import Repository, full_name
 
         paths = self.parts(step).paths()
         if not paths:
-            return 0
+            return
         try:
             name = full_name(self.hf_repo, self.hf_username)
-            commits = Repository(name, self.revision, self.private, self._marker(step)).publish(
-                paths, self.card(step, name)
-            )
+            repository = Repository(name, self.revision, self.private, self._marker(step))
+            commits = repository.publish(paths, self.card(step, name))
         except PublishError as error:
-            again = f"CONFIG={step.run.config.path} OUTPUT_DIR={step.run.folder} ./launcher.sh push"
             raise PublishError(
-                f"{step.label}: {error}; nothing recorded is lost, and this pushes the rest: {again}"
+                f"{step.label}: {error}; nothing recorded is lost, and this pushes the rest: {self._command(step)}"
             ) from error
-        step.tell(
-            f"{len(paths)} parts are in https://huggingface.co/datasets/{name}"
-            + (f", {commits} commits" if commits else "")
+        self._pushed = paths
+        made = f" by {commits} commits" if commits else ", as they were"
+        step.tell(f"{len(paths)} parts are in {ENDPOINT}/datasets/{name}{made}")
+
+    def _command(self, step: "Step") -> str:
+        """With which a person pushes the rest."""
+        run = step.run
+        variables = {"CONFIG": run.config.path, "INPUT": run.config.meta_path, "OUTPUT_DIR": run.folder}
+        options = {"hf_repo": self.hf_repo, "hf_username": self.hf_username, "revision": self.revision}
+        usual = type(self)()
+        words = [f"{name}={quote(str(value))}" for name, value in variables.items()] + ["./launcher.sh push"]
+        return " ".join(
+            words + [f"--set {name}={quote(value)}" for name, value in options.items() if value != getattr(usual, name)]
         )
-        return commits
 
     def card(self, step: "Step", name: str) -> str:
         from shared.files.records import json_files
