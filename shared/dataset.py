@@ -10,7 +10,9 @@ from typing import Any
 from shared.decoding.formats import SUFFIXES
 from shared.errors import DatasetError
 from shared.files.lookup import find_path, places_of
+from shared.files.table import EncodedRows
 from shared.readers.columnar import read_arrow, read_parquet, saved_splits
+from shared.readers.encoded import encoded_file
 from shared.readers.folder import folder_digest, has_image_suffix, read_folder
 from shared.readers.hub import hub_dataset, is_dataset_name
 from shared.readers.image_columns import image_columns
@@ -86,6 +88,30 @@ class Source:
         path = self.path
         items, split = _at_least_one(self._read(path, say), path), split_of_table(path.name)
         return ({**item, "split": item.get("split") or split} for item in items) if split else items
+
+    def encoded(self, folder: str, run_folder: str) -> Iterator[EncodedRows] | None:
+        """The items as lines of a table in `folder`, of Arrow and Parquet files whose rows are plain; None of another input."""
+        path = self.path
+        if self.reader or self.shards is not None:
+            return None
+        splits = _splits(path) if path.is_dir() else [({}, [path])]
+        if (
+            len(splits) != 1
+            or (splits[0][0] and not self._is_on_the_hub)
+            or (split_of_table(path.name) and path.is_file())
+        ):
+            return None
+        files = splits[0][1]
+        if not files or any(file.suffix.lower() not in (".arrow", ".parquet") for file in files):
+            return None
+        made = (
+            encoded_file(file, self._reader(file, file.parent, lambda _: None), folder, run_folder) for file in files
+        )
+        return None if any(blocks is None for blocks in made) else self._encoded(files, folder, run_folder)
+
+    def _encoded(self, files: list[Path], folder: str, run_folder: str) -> Iterator[EncodedRows]:
+        for file in files:
+            yield from encoded_file(file, self._reader(file, file.parent, lambda _: None), folder, run_folder) or ()
 
     def digest(self) -> str:
         """Changes when the input changed; reads names, sizes and times, never photographs.

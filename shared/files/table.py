@@ -7,7 +7,7 @@ import weakref
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -88,13 +88,19 @@ class Table(Sequence[dict]):
         the rows came from, for the sentences of the DatasetErrors: two rows with one key (EqualKeys, where it
         is a DerivedKey), a row without a key, a value that is not JSON.
         """
+        target, run = Path(os.path.abspath(path)), os.path.abspath(run_folder)
+        folder = str(target.parent)
+        written = (relative_paths(row, folder, run) for row in rows)
+        return cls.write_encoded(target, _in_blocks(_json_lines(written, name or target.name)), name)
+
+    @classmethod
+    def write_encoded(
+        cls, path: str | os.PathLike, blocks: Iterable["EncodedRows"], name: str | None = None
+    ) -> "Table":
+        """The same of rows that are lines already, with the paths as the table has them."""
         target = Path(os.path.abspath(path))
-        run = os.path.abspath(run_folder)
         with PartFile(target) as part, PartFile(index_path(target)) as index_part:
-            folder = str(target.parent)
-            written = (relative_paths(row, folder, run) for row in rows)
-            derived = bytearray()
-            index = _write_lines(_json_lines(written, name or target.name, derived), part.file, index_part.file)
+            index, derived = _write_blocks(blocks, part.file, index_part.file)
             part.file.flush()
             _check_keys(index, part.file.fileno(), name or target.name, derived)
             is_kept = target.exists() and filecmp.cmp(target, part.part, shallow=False)
@@ -110,46 +116,67 @@ class Table(Sequence[dict]):
         return cls(target)
 
 
+class EncodedRows(NamedTuple):
+    """Some rows of a table as they lie on disk."""
+
+    block: bytes  # the lines, each with its newline
+    lengths: np.ndarray  # (rows) uint64, bytes of each line
+    keys: Sequence[str]
+    derived: bytes  # one for each row: whether its key is a DerivedKey
+
+
 def index_path(path: Path) -> Path:
     return path.with_name(path.name + ".index")
 
 
-def _json_lines(rows: Iterable[dict], name: str, derived: bytearray) -> Iterator[tuple[bytes, str]]:
-    """Each row's line and key; `derived` gets a byte for each: whether its key is one."""
+def encoded_rows(rows: Iterable[dict], name: str, start: int = 0) -> EncodedRows:
+    """All of some rows, of which `start` came before; see Table.write. Raises DatasetError."""
+    return _block_of(list(_json_lines(rows, name, start)))
+
+
+def _json_lines(rows: Iterable[dict], name: str, start: int = 0) -> Iterator[tuple[bytes, str]]:
+    """Each row's line and key."""
     options = orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
-    for number, row in enumerate(rows, 1):
+    for number, row in enumerate(rows, start + 1):
         key = row.get("key")
         if not isinstance(key, str) or not key:
             raise DatasetError(f"row {number} of {name} has no key: {key!r}")
-        derived.append(isinstance(key, DerivedKey))
         try:
             yield orjson.dumps(row, option=options), key
         except TypeError as error:
             raise DatasetError(f"row {number} of {name} cannot be written as JSON: {error}") from None
 
 
-def _write_lines(lines: Iterable[tuple[bytes, str]], file: IO[bytes] | None, index_file: IO[bytes]) -> TableIndex:
-    index = IndexWriter(index_file)
-    pending: list[bytes] = []
-    keys: list[str] = []
+def _in_blocks(lines: Iterable[tuple[bytes, str]]) -> Iterator[EncodedRows]:
+    pending: list[tuple[bytes, str]] = []
     size = 0
-
-    def flush() -> None:
-        block = index.add(pending, keys)
-        if file is not None:
-            file.write(block)
-        pending.clear()
-        keys.clear()
-
-    for line, key in lines:
+    for line in lines:
         pending.append(line)
-        keys.append(key)
-        size += len(line)
+        size += len(line[0])
         if size >= _BLOCK:
-            flush()
-            size = 0
-    flush()
-    return index.finish()
+            yield _block_of(pending)
+            pending, size = [], 0
+    yield _block_of(pending)
+
+
+def _block_of(lines: list[tuple[bytes, str]]) -> EncodedRows:
+    lengths = np.fromiter((len(line) for line, _ in lines), dtype="<u8", count=len(lines))
+    keys = [key for _, key in lines]
+    derived = bytes(isinstance(key, DerivedKey) for key in keys)
+    return EncodedRows(b"".join(line for line, _ in lines), lengths, keys, derived)
+
+
+def _write_blocks(
+    blocks: Iterable[EncodedRows], file: IO[bytes] | None, index_file: IO[bytes]
+) -> tuple[TableIndex, bytearray]:
+    """Returns the index, and a byte for each row: whether its key is derived."""
+    index, derived = IndexWriter(index_file), bytearray()
+    for block in blocks:
+        index.add(block.block, block.lengths, block.keys)
+        derived += block.derived
+        if file is not None:
+            file.write(block.block)
+    return index.finish(), derived
 
 
 def _check_keys(index: TableIndex, file: int, name: str, derived: bytearray | None = None) -> None:
@@ -182,12 +209,12 @@ def _rebuilt_index(path: Path, file: int) -> TableIndex:
         part = PartFile(index_path(path))
     except OSError:  # a folder that we may not write to: the index lives as long as this table
         with tempfile.TemporaryFile() as temporary:
-            index = _write_lines(lines, None, temporary)
+            index, _ = _write_blocks(_in_blocks(lines), None, temporary)
             _check_keys(index, file, path.name)
             return index
     with part:
         table_time = os.fstat(file).st_mtime_ns
-        index = _write_lines(lines, None, part.file)
+        index, _ = _write_blocks(_in_blocks(lines), None, part.file)
         _check_keys(index, file, path.name)
         part.sync()
         os.utime(part.part, ns=(table_time, table_time))

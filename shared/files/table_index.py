@@ -1,6 +1,7 @@
 """Where each row of a JSON-lines file ends and the hash of its key, as a file that is memory-mapped."""
 
 import os
+from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import IO
@@ -63,16 +64,13 @@ class IndexWriter:
         self._size = 0
         self._rows = 0
 
-    def add(self, lines: list[bytes], keys: list[str]) -> bytes:
-        """Take the next lines (each with its newline) and their keys; returns the lines as one block."""
-        block = b"".join(lines)
-        lengths = np.fromiter(map(len, lines), dtype=_WORD, count=len(lines))
+    def add(self, block: bytes, lengths: np.ndarray, keys: Sequence[str]) -> None:
+        """Take the next lines, the bytes of each (uint64), and their keys."""
         self._file.write((np.cumsum(lengths, dtype=_WORD) + np.uint64(self._size)).tobytes())
         self._hashes += b"".join(map(_hash_bytes, keys))
         self._content.update(block)
         self._size += len(block)
-        self._rows += len(lines)
-        return block
+        self._rows += len(lengths)
 
     def finish(self) -> TableIndex:
         """Complete the file. The caller syncs it and sets its time to the table's."""

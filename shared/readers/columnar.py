@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +15,40 @@ _ROWS = 1024  # rows that become Python objects at once
 
 def read_parquet(path: Path, reader: RowReader) -> Iterator[dict]:
     """Items of a Parquet file; the photographs in it are not read."""
-
-    try:
-        file = open_parquet(path)
-        columns = [name for field in file.schema_arrow for name in _columns_to_read(field)]
-        batches = file.iter_batches(_ROWS, columns=columns, use_threads=False)
-        yield from _items(file.schema_arrow, batches, reader)
-    except DatasetError:
-        raise
-    except Exception as error:  # of damaged bytes pyarrow may raise anything
-        raise DatasetError(f"{path.name} cannot be read as Parquet: {_first_line(error)}") from None
+    return read_columnar(path, reader)
 
 
 def read_arrow(path: Path, reader: RowReader) -> Iterator[dict]:
     """Items of a memory-mapped Arrow file, IPC stream or file format; the photographs in it are not read."""
+    return read_columnar(path, reader)
 
+
+def read_columnar(path: Path, reader: RowReader) -> Iterator[dict]:
+    with damage_said(path):
+        schema, batches = batches_of(path)
+        yield from items_of(schema, batches, reader.for_columns(schema.names), 0)
+
+
+def batches_of(path: Path) -> tuple[Any, Iterator[Any]]:
+    """The schema of a file, and its rows in batches that leave out what is large; to be used inside damage_said()."""
+    if path.suffix.lower() == ".parquet":
+        file = open_parquet(path)
+        columns = [name for field in file.schema_arrow for name in _columns_to_read(field)]
+        return file.schema_arrow, file.iter_batches(_ROWS, columns=columns, use_threads=False)
+    schema, batches = open_arrow(path)
+    return schema, (batch.slice(start, _ROWS) for batch in batches for start in range(0, batch.num_rows, _ROWS))
+
+
+@contextmanager
+def damage_said(path: Path) -> Iterator[None]:
+    """Whatever is raised while the file is read becomes a DatasetError: of damaged bytes pyarrow may raise anything."""
     try:
-        schema, batches = open_arrow(path)
-        parts = (batch.slice(start, _ROWS) for batch in batches for start in range(0, batch.num_rows, _ROWS))
-        yield from _items(schema, parts, reader)
+        yield
     except DatasetError:
         raise
     except Exception as error:
-        raise DatasetError(f"{path.name} cannot be read as Arrow: {_first_line(error)}") from None
+        kind = "Parquet" if path.suffix.lower() == ".parquet" else "Arrow"
+        raise DatasetError(f"{path.name} cannot be read as {kind}: {_first_line(error)}") from None
 
 
 def saved_splits(folder: Path) -> list[tuple[str | None, list[Path]]]:
@@ -54,12 +66,11 @@ def saved_splits(folder: Path) -> list[tuple[str | None, list[Path]]]:
         raise DatasetError(f"the datasets folder {folder} is not whole: {_first_line(error)}") from None
 
 
-def _items(schema: Any, batches: Iterator[Any], reader: RowReader) -> Iterator[dict]:
-    reader = reader.for_columns(schema.names)
-    stored = {field.name for field in schema if field.name in reader.image_columns and _is_image(field.type)}
-    number = 0
+def items_of(schema: Any, batches: Iterator[Any], reader: RowReader, number: int) -> Iterator[dict]:
+    """The items of some batches of a file, of which `number` rows came before; `reader` is for its columns."""
+    stored, is_plain = stored_images(schema, reader), are_plain(schema, reader)
     for batch in batches:
-        if _are_plain(schema, stored, reader):
+        if is_plain:
             yield from _plain_items(batch, reader, number)
             number += batch.num_rows
             continue
@@ -68,20 +79,25 @@ def _items(schema: Any, batches: Iterator[Any], reader: RowReader) -> Iterator[d
             yield reader.item(row, number, stored, number - 1)
 
 
-def _are_plain(schema: Any, stored: set[str], reader: RowReader) -> bool:
+def stored_images(schema: Any, reader: RowReader) -> set[str]:
+    """The columns that hold photographs themselves."""
+    return {field.name for field in schema if field.name in reader.image_columns and _is_image(field.type)}
+
+
+def are_plain(schema: Any, reader: RowReader) -> bool:
     """Whether the rows are items as they stand: with a photograph inside, a key, and nothing that JSON says otherwise."""
     import pyarrow as pa
 
-    carried = [field for field in schema if not _is_binary(field.type)]
-    are_plain = all(
-        pa.types.is_string(field.type) or pa.types.is_large_string(field.type) or pa.types.is_integer(field.type)
-        or pa.types.is_boolean(field.type) or pa.types.is_null(field.type)
-        for field in carried
+    stored = stored_images(schema, reader)
+    carried = [field for field in schema if not is_binary(field.type)]
+    can_be = (
+        pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_boolean, pa.types.is_null,
     )  # fmt: skip
     names = {field.name for field in carried}
     has_own_words = "unreadable" in names or any(name.endswith("_path") for name in names)
     is_one = stored == set(reader.image_columns) and len(stored) == 1
-    return are_plain and is_one and not stored & names and reader.key_column in names and not has_own_words
+    are_simple = all(any(is_kind(field.type) for is_kind in can_be) for field in carried)
+    return are_simple and is_one and not stored & names and reader.key_column in names and not has_own_words
 
 
 def _plain_items(batch: Any, reader: RowReader, start: int) -> Iterator[dict]:
@@ -103,15 +119,15 @@ def _is_image(kind: Any) -> bool:
     import pyarrow as pa
 
     if pa.types.is_struct(kind):
-        return any(field.name == "bytes" and _is_binary(field.type) for field in kind)
-    return _is_binary(kind)
+        return any(field.name == "bytes" and is_binary(field.type) for field in kind)
+    return is_binary(kind)
 
 
-def _is_binary(kind: Any) -> bool:
+def is_binary(kind: Any) -> bool:
     import pyarrow as pa
 
     if pa.types.is_dictionary(kind):
-        return _is_binary(kind.value_type)
+        return is_binary(kind.value_type)
     is_view = pa.types.is_binary_view(kind)
     return is_view or pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
 
@@ -121,10 +137,10 @@ def _columns_to_read(field: Any) -> list[str]:
     import pyarrow as pa
 
     if not pa.types.is_struct(field.type):
-        return [] if _is_binary(field.type) else [field.name]
-    if not any(_is_binary(inner.type) for inner in field.type):
+        return [] if is_binary(field.type) else [field.name]
+    if not any(is_binary(inner.type) for inner in field.type):
         return [field.name]
-    return [f"{field.name}.{inner.name}" for inner in field.type if not _is_binary(inner.type)]
+    return [f"{field.name}.{inner.name}" for inner in field.type if not is_binary(inner.type)]
 
 
 def _rows_without_bytes(batch: Any) -> list[dict]:
@@ -132,10 +148,10 @@ def _rows_without_bytes(batch: Any) -> list[dict]:
 
     columns: dict[str, Any] = {}
     for field, column in zip(batch.schema, batch.columns, strict=True):
-        if _is_binary(field.type):
+        if is_binary(field.type):
             continue
         if pa.types.is_struct(field.type):
-            kept = [place for place, inner in enumerate(field.type) if not _is_binary(inner.type)]
+            kept = [place for place, inner in enumerate(field.type) if not is_binary(inner.type)]
             names = [field.type[place].name for place in kept]
             values = column.flatten()
             column = pa.StructArray.from_arrays([values[place] for place in kept], names, mask=column.is_null())

@@ -139,6 +139,12 @@ def read_input(run: Run, say: Callable[[str], None], at_most: int | None) -> Non
 
 def write_items(run: Run, path: Path, say: Callable[[str], None], at_most: int | None) -> Table:
     """The input as a table; where names derived for rows are equal it is read once more, for their suffixes."""
+    if at_most is None and (blocks := run.source.encoded(str(path.parent), str(run.folder))):
+        try:
+            if len(table := Table.write_encoded(path, blocks, run.source.path.name)):
+                return table
+        except EqualKeys:
+            pass  # the way by items tells them apart
     suffixes: dict[int, str] = {}
     while True:
         said: list[str] = []

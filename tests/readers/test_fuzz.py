@@ -22,6 +22,7 @@ from pyarrow import parquet
 
 from shared.dataset import Source
 from shared.errors import DatasetError, ImageError
+from shared.files.table import Table
 from shared.images import read_bytes
 from tests.conftest import ROOT
 from tests.run.small_runs import read_step_0
@@ -140,6 +141,7 @@ def check_seeds(folder: str, name: str, first: int, end: int) -> None:
 
 def check_container(path: Path, seed: int) -> None:
     items, said, refused = read(path)
+    check_lines(path, items, refused, seed)
     if refused:
         assert path.name in refused, seed
         return
@@ -148,6 +150,18 @@ def check_container(path: Path, seed: int) -> None:
     assert whole + failed == len(items), seed
     # A name that was damaged may part a photograph from its words, or put two under one name; then that is said.
     assert len(items) == ROWS or said or failed, (seed, [item["key"] for item in items])
+
+
+def check_lines(path: Path, items: list[dict], refused: str, seed: int) -> None:
+    """Column by column it is the same, or refused in words."""
+    target = path.with_name("quick.jsonl")
+    try:
+        blocks = Source(str(path)).encoded(str(path.parent), str(path.parent))
+        if blocks is not None:
+            found = [row["key"] for row in Table.write_encoded(target, blocks)]
+            assert refused or found == [item["key"] for item in items], seed
+    except DatasetError as error:
+        assert path.name in str(error), seed  # noqa: PT017
 
 
 def is_whole(item: dict) -> bool:
