@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
+from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field, NonNegativeFloat, PositiveInt
@@ -93,10 +94,9 @@ class Push(Worker):
             else:
                 self.push(step)
 
-    def push_so_far(self, step: "Step", only_new: bool = False) -> None:
-        """Push what the step before has recorded by now; `only_new`: where that made no new part, the Hub is not asked.
-
-        Raises PublishError.
+    def push_so_far(self, step: "Step", only_new: bool = False, ended: Event | None = None) -> None:
+        """Push what the step before has recorded by now; `only_new`: where that made no new part, the Hub is not asked; once
+        `ended` is set nothing is tried again. Raises PublishError.
         """
         from shared.hub.parts import rows_so_far
 
@@ -104,14 +104,14 @@ class Push(Worker):
             source, parts = source_of(step), self.parts(step)
             parts.add(rows_so_far(source), is_last=source.result_path.exists())
             if not only_new or parts.paths() != self._pushed:
-                self.push(step)
+                self.push(step, ended)
 
     def parts(self, step: "Step") -> Any:
         from shared.hub.parts import Parts
 
         return Parts(step.folder / "data", self.fields(), self.types(), self.push_every, self.with_images)
 
-    def push(self, step: "Step") -> None:
+    def push(self, step: "Step", ended: Event | None = None) -> None:
         from huggingface_hub.constants import ENDPOINT
 
         from shared.errors import PublishError
@@ -122,7 +122,7 @@ class Push(Worker):
             return
         try:
             name = full_name(self.hf_repo, self.hf_username)
-            repository = Repository(name, self.revision, self.private, self._marker(step))
+            repository = Repository(name, self.revision, self.private, self._marker(step), ended)
             commits = repository.publish(paths, self.card(step, name))
         except PublishError as error:
             raise PublishError(

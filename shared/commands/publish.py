@@ -36,7 +36,7 @@ def push_along(run: Run, number: int, parent: int, say: Callable[[str], None]) -
     told = ""
     while steps and not ended.wait(max(0.2, steps[0].worker.seconds_between_pushes)) and os.getppid() == parent:
         try:
-            steps[0].worker.push_so_far(steps[0], only_new=True)
+            steps[0].worker.push_so_far(steps[0], only_new=True, ended=ended)
             told = ""
         except KnownError as error:
             if str(error) != told:

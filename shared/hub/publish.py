@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 import random
-import time
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,11 @@ CONFLICT = 412  # somebody else has committed meanwhile
 class Repository:
     """A dataset's repository; `marker` says which captioning its parts come from."""
 
-    def __init__(self, name: str, revision: str, is_private: bool, marker: dict):
+    def __init__(self, name: str, revision: str, is_private: bool, marker: dict, ended: threading.Event | None = None):
+        """Once `ended` is set nothing is tried again."""
         from huggingface_hub import HfApi
 
+        self.ended = ended or threading.Event()
         self.name, self.revision, self.is_private, self.marker = name, revision, is_private, marker
         self.api = HfApi()
         self.is_made = False
@@ -50,7 +52,8 @@ class Repository:
                         ) from error
                 pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt) * random.uniform(0.5, 1.0)
                 log.warning("%s: %s; trying again", self.name, reason)
-                time.sleep(pause)
+                if self.ended.wait(pause):
+                    raise PublishError(f"the Hub has not taken it before the end ({reason})")
             if is_done:
                 return commits
             commits += 1
