@@ -4,8 +4,10 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.local_server import LocalServer
 
 PHRASE = "soft window light from the left, quiet living room"
 
@@ -18,11 +20,6 @@ def completion(text: str = PHRASE, reason: str = "stop", **message: Any) -> dict
         }],
         "usage": {"prompt_tokens": 1100, "completion_tokens": 12, "total_tokens": 1112},
     }  # fmt: skip
-
-
-class QuietServer(ThreadingHTTPServer):
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Whoever asked has gone; it is no error of the test."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -83,7 +80,7 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-class ChatServer:
+class ChatServer(LocalServer):
     """`script(number, body)` gives what the request of that number gets: a dict (200), (status, body[, headers]), bytes, or
     a float, which is how long it keeps silent before it answers properly."""
 
@@ -94,17 +91,9 @@ class ChatServer:
         self.is_gone = False  # connections that are kept alive outlive the server
         self.times: list[float] = []
         self.script, self.models, self.lock = script, models, threading.Lock()
-        self.server = QuietServer(("127.0.0.1", 0), type("ItsHandler", (Handler,), {"outer": self}))
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-
-    def __enter__(self) -> "ChatServer":
-        self.thread.start()
-        return self
+        super().__init__(Handler)
+        self.url += "/v1"
 
     def __exit__(self, *error: object) -> None:
         self.is_gone = True
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
+        super().__exit__(*error)

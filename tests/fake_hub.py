@@ -13,7 +13,7 @@ from collections import Counter
 from http.server import BaseHTTPRequestHandler
 from typing import Any, NamedTuple
 
-from tests.chat_server import QuietServer
+from tests.local_server import LocalServer
 
 FIRST_COMMIT = "0" * 40
 
@@ -38,7 +38,7 @@ class Repository:
         self.messages: list[str] = []
 
 
-class FakeHub:
+class FakeHub(LocalServer):
     """`fail[call] = n`: the next n calls of that name are answered with the status `how`, or are "lost" after the work was done."""
 
     def __init__(self, user: str = "me", rights: str = "write"):
@@ -49,19 +49,7 @@ class FakeHub:
         self.fail: dict[str, int] = {}
         self.how: Any = 503
         self.lock = threading.RLock()
-        self.server = QuietServer(("127.0.0.1", 0), type("ItsHandler", (Handler,), {"hub": self}))
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-
-    def __enter__(self) -> "FakeHub":
-        self.thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
+        super().__init__(Handler)
 
     def environment(self, home: Any) -> dict[str, str]:
         """The variables with which the libraries find it."""
@@ -77,7 +65,7 @@ class FakeHub:
 
 
 class Handler(BaseHTTPRequestHandler):
-    hub: FakeHub
+    outer: FakeHub
     protocol_version = "HTTP/1.1"
 
     ROUTES = (
@@ -102,7 +90,7 @@ class Handler(BaseHTTPRequestHandler):
                 break
         else:
             return self.send({"error": f"not here: {path}"}, 404)
-        hub = self.hub
+        hub = self.outer
         with hub.lock:
             hub.calls[name] += 1
             fails = hub.fail.get(name, 0) > 0
@@ -122,25 +110,25 @@ class Handler(BaseHTTPRequestHandler):
 
     def create(self, body: bytes) -> tuple:
         asked = json.loads(body)
-        name = f"{asked.get('organization') or self.hub.user}/{asked['name']}"
-        if name in self.hub.repositories:
-            return {"error": "You already created this dataset repo", "url": f"{self.hub.url}/datasets/{name}"}, 409
-        if self.hub.rights == "read":
+        name = f"{asked.get('organization') or self.outer.user}/{asked['name']}"
+        if name in self.outer.repositories:
+            return {"error": "You already created this dataset repo", "url": f"{self.outer.url}/datasets/{name}"}, 409
+        if self.outer.rights == "read":
             return {"error": "You don't have the rights to create a dataset under this namespace"}, 403
-        self.hub.repositories[name] = Repository(asked.get("private") or asked.get("visibility") == "private")
-        return ({"url": f"{self.hub.url}/datasets/{name}"},)
+        self.outer.repositories[name] = Repository(asked.get("private") or asked.get("visibility") == "private")
+        return ({"url": f"{self.outer.url}/datasets/{name}"},)
 
     def whoami(self, body: bytes) -> tuple:
         if self.headers.get("Authorization", "") != "Bearer hf_fake":
             return {"error": "Invalid credentials"}, 401
-        token = {"displayName": "of the test", "role": self.hub.rights}
-        return ({"name": self.hub.user, "type": "user", "orgs": [], "auth": {"accessToken": token}},)
+        token = {"displayName": "of the test", "role": self.outer.rights}
+        return ({"name": self.outer.user, "type": "user", "orgs": [], "auth": {"accessToken": token}},)
 
     def yaml(self, body: bytes) -> tuple:
         return ({"errors": [], "warnings": []},)
 
     def preupload(self, body: bytes, name: str) -> tuple:
-        files = self.hub.repositories[name].files
+        files = self.outer.repositories[name].files
         said = []
         for file in json.loads(body)["files"]:
             mode = "lfs" if file["path"].endswith(".parquet") else "regular"
@@ -152,22 +140,22 @@ class Handler(BaseHTTPRequestHandler):
         objects = []
         for one in json.loads(body)["objects"]:
             actions = {
-                "upload": {"href": f"{self.hub.url}/lfs/{one['oid']}"},
-                "verify": {"href": f"{self.hub.url}/lfs/verify"},
+                "upload": {"href": f"{self.outer.url}/lfs/{one['oid']}"},
+                "verify": {"href": f"{self.outer.url}/lfs/verify"},
             }
-            objects.append(one if one["oid"] in self.hub.blobs else {**one, "actions": actions})
+            objects.append(one if one["oid"] in self.outer.blobs else {**one, "actions": actions})
         return ({"transfer": "basic", "objects": objects},)
 
     def put(self, body: bytes, oid: str) -> tuple:
         assert hashlib.sha256(body).hexdigest() == oid
-        self.hub.blobs[oid] = body
+        self.outer.blobs[oid] = body
         return ({},)
 
     def verify(self, body: bytes) -> tuple:
         return ({},)
 
     def commit(self, body: bytes, name: str) -> tuple:
-        repository = self.hub.repositories[name]
+        repository = self.outer.repositories[name]
         header, *operations = map(json.loads, body.splitlines())
         parent = header["value"].get("parentCommit")
         if parent and parent != repository.commits[-1]:
@@ -179,17 +167,17 @@ class Handler(BaseHTTPRequestHandler):
                 oid = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
                 repository.files[value["path"]] = Stored(data, oid, False)
             elif operation["key"] == "lfsFile":
-                repository.files[value["path"]] = Stored(self.hub.blobs[value["oid"]], value["oid"], True)
+                repository.files[value["path"]] = Stored(self.outer.blobs[value["oid"]], value["oid"], True)
             elif operation["key"] == "deletedFile":
                 del repository.files[value["path"]]
         commit = hashlib.sha1(body + str(len(repository.commits)).encode()).hexdigest()
         repository.commits.append(commit)
         repository.messages.append(header["value"].get("summary", ""))
-        url = f"{self.hub.url}/datasets/{name}/commit/{commit}"
+        url = f"{self.outer.url}/datasets/{name}/commit/{commit}"
         return ({"success": True, "commitOid": commit, "commitUrl": url, "hookOutput": ""},)
 
     def info(self, body: bytes, name: str) -> tuple:
-        repository = self.hub.repositories[name]
+        repository = self.outer.repositories[name]
         files = [{"rfilename": path} for path in repository.files]
         return (
             {
@@ -203,14 +191,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def paths(self, body: bytes, name: str) -> tuple:
         asked = json.loads(body)["paths"] if body[:1] == b"{" else urllib.parse.parse_qs(body.decode())["paths"]
-        files = self.hub.repositories[name].files
+        files = self.outer.repositories[name].files
         found = [files[path].listed(path) for path in asked if path in files]
         folders = {path for path in asked if any(file.startswith(f"{path}/") for file in files)}
         return ([*found, *({"type": "directory", "path": path, "oid": FIRST_COMMIT, "size": 0} for path in folders)],)
 
     def tree(self, body: bytes, name: str, below: str | None) -> tuple:
         inside = urllib.parse.unquote(below or "").strip("/")
-        files = self.hub.repositories[name].files
+        files = self.outer.repositories[name].files
         found = [stored.listed(path) for path, stored in files.items() if not inside or path.startswith(f"{inside}/")]
         if not inside:
             folders = {path.rpartition("/")[0] for path in files if "/" in path}
@@ -218,7 +206,7 @@ class Handler(BaseHTTPRequestHandler):
         return (found,) if found else ({"error": "Entry not found"}, 404, {"X-Error-Code": "EntryNotFound"})
 
     def resolve(self, body: bytes, name: str, path: str) -> tuple:
-        repository = self.hub.repositories[name]
+        repository = self.outer.repositories[name]
         headers = {"X-Repo-Commit": repository.commits[-1], "Accept-Ranges": "bytes"}
         stored = repository.files.get(urllib.parse.unquote(path))
         if stored is None:

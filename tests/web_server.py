@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tests.chat_server import QuietServer
+from tests.local_server import LocalServer
 
 
 def photograph(number: int, kind: str = "JPEG", size: tuple[int, int] = (48, 32)) -> bytes:
@@ -53,7 +53,7 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-class WebServer:
+class WebServer(LocalServer):
     """`script(path)` gives (status, bytes[, headers]); by default a photograph of its own for each path."""
 
     def __init__(self, script: Callable[[str], Any] = lambda path: (200, photograph(len(path)))):
@@ -61,19 +61,7 @@ class WebServer:
         self.asked: Counter[str] = Counter()
         self.headers: list[dict] = []
         self.at_once = self.most = 0
-        self.server = QuietServer(("127.0.0.1", 0), type("ItsHandler", (Handler,), {"outer": self}))
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-
-    def __enter__(self) -> "WebServer":
-        self.thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
+        super().__init__(Handler)
 
 
 def slowly(seconds: float, answer: Any) -> Any:
