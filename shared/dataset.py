@@ -94,6 +94,9 @@ class Source:
         path = self.path
         if self.reader or self.shards is not None:
             return None
+        names = os.listdir(path) if path.is_dir() else []
+        if image_folder_metadata(path, names) or is_img2dataset(path, names):
+            return None
         splits = _splits(path) if path.is_dir() else [({}, [path])]
         if (
             len(splits) != 1

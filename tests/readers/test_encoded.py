@@ -10,6 +10,7 @@ from shared.errors import DatasetError
 from shared.files.table import Table
 from shared.readers import encoded as module
 from tests.run.small_runs import read_step_0
+from tests.workers.describing import save_download
 
 TEXTS = [
     "plain",
@@ -112,3 +113,9 @@ def test_a_file_that_is_cut_off_is_said(tmp_path):
             tmp_path / "t.jsonl", Source(str(tmp_path / "a.arrow")).encoded(str(tmp_path), str(tmp_path))
         )
     assert not (tmp_path / "t.jsonl").exists()
+
+
+def test_the_parquet_files_of_a_download_are_not_its_photographs(tmp_path):
+    save_download(tmp_path / "download", 3)
+    source = Source(str(tmp_path / "download"))
+    assert source.encoded(str(tmp_path), str(tmp_path)) is None and len(list(source.items())) == 3
