@@ -1,6 +1,7 @@
 """Ask about each photograph: its lighting keywords, from pixels or from a vision-language model."""
 
 import atexit
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -71,10 +72,10 @@ class Caption(CaptionOptions):
         columns = {column: column for column in (*CAPTION_COLUMNS, self.text_key)}
         write_split_tables(step, rows, "{split}images_with_albedo_with_keywords.csv", columns)
         lost = step.records.spent_on_failures()
-        asked, prompt, completion = (
-            sum(row.get(name, 0) for row in rows) + lost[name]
-            for name in ("asked", "prompt_tokens", "completion_tokens")
-        )
+        spent = Counter(lost)
+        for row in rows:
+            spent.update({name: row.get(name, 0) for name in ADDED_UP})
+        asked, prompt, completion = (spent[name] for name in ADDED_UP)
         if not asked:
             return None
         is_priced = self.price_prompt or self.price_completion

@@ -16,7 +16,7 @@ from shared.errors import DatasetError
 from shared.files.equal_keys import DerivedKey, EqualKeys
 from shared.files.part_file import PartFile, sync_folder
 from shared.files.paths import absolute_paths, relative_paths
-from shared.files.table_index import IndexWriter, TableIndex, name_hash, rows_with_equal_hashes
+from shared.files.table_index import IndexWriter, TableIndex, name_hash
 
 __all__ = ["DatasetError", "Table", "name_hash"]
 
@@ -100,9 +100,9 @@ class Table(Sequence[dict]):
         """The same of rows that are lines already, with the paths as the table has them."""
         target = Path(os.path.abspath(path))
         with PartFile(target) as part, PartFile(index_path(target)) as index_part:
-            index, derived = _write_blocks(blocks, part.file, index_part.file)
+            index, doubled, derived = _write_blocks(blocks, part.file, index_part.file)
             part.file.flush()
-            _check_keys(index, part.file.fileno(), name or target.name, derived)
+            _check_keys(index, doubled, part.file.fileno(), name or target.name, derived)
             is_kept = target.exists() and filecmp.cmp(target, part.part, shallow=False)
             if not is_kept:
                 part.sync()
@@ -168,22 +168,24 @@ def _block_of(lines: list[tuple[bytes, str]]) -> EncodedRows:
 
 def _write_blocks(
     blocks: Iterable[EncodedRows], file: IO[bytes] | None, index_file: IO[bytes]
-) -> tuple[TableIndex, bytearray]:
-    """Returns the index, and a byte for each row: whether its key is derived."""
+) -> tuple[TableIndex, np.ndarray, bytearray]:
+    """Returns the index, the hashes of several rows, and a byte for each row: whether its key is derived."""
     index, derived = IndexWriter(index_file), bytearray()
     for block in blocks:
         index.add(block.block, block.lengths, block.keys)
         derived += block.derived
         if file is not None:
             file.write(block.block)
-    return index.finish(), derived
+    return *index.finish(), derived
 
 
-def _check_keys(index: TableIndex, file: int, name: str, derived: bytearray | None = None) -> None:
+def _check_keys(index: TableIndex, doubled: np.ndarray, file: int, name: str, derived: bytearray | None = None) -> None:
+    """Raises DatasetError where two rows have one key; `doubled` are the hashes that several have."""
     first_rows: dict[str, int] = {}
     seen: Counter[str] = Counter()
     counts: dict[int, int] = {}
-    for row in map(int, rows_with_equal_hashes(index.hashes)):
+    rows = np.flatnonzero(np.isin(index.hashes, doubled)) if len(doubled) else ()
+    for row in map(int, rows):
         start = int(index.ends[row - 1]) if row else 0
         key = _parsed(os.pread(file, int(index.ends[row]) - start, start), row, name)["key"]
         if derived and key in first_rows and (derived[row] or derived[first_rows[key]]):
@@ -209,13 +211,13 @@ def _rebuilt_index(path: Path, file: int) -> TableIndex:
         part = PartFile(index_path(path))
     except OSError:  # a folder that we may not write to: the index lives as long as this table
         with tempfile.TemporaryFile() as temporary:
-            index, _ = _write_blocks(_in_blocks(lines), None, temporary)
-            _check_keys(index, file, path.name)
+            index, doubled, _ = _write_blocks(_in_blocks(lines), None, temporary)
+            _check_keys(index, doubled, file, path.name)
             return index
     with part:
         table_time = os.fstat(file).st_mtime_ns
-        index, _ = _write_blocks(_in_blocks(lines), None, part.file)
-        _check_keys(index, file, path.name)
+        index, doubled, _ = _write_blocks(_in_blocks(lines), None, part.file)
+        _check_keys(index, doubled, file, path.name)
         part.sync()
         os.utime(part.part, ns=(table_time, table_time))
         part.replace()

@@ -72,18 +72,19 @@ class IndexWriter:
         self._size += len(block)
         self._rows += len(lengths)
 
-    def finish(self) -> TableIndex:
-        """Complete the file. The caller syncs it and sets its time to the table's."""
+    def finish(self) -> tuple[TableIndex, np.ndarray]:
+        """Complete the file. The caller syncs it and sets its time to the table's.
+
+        Returns the index, and (n) uint64: the hashes that stand in several rows, none nearly always. They are looked for in
+        the memory that holds the hashes anyway.
+        """
         self._file.write(self._hashes)
+        ordered = np.frombuffer(self._hashes, _WORD)
+        ordered.sort()
+        doubled = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+        del ordered
         self._hashes.clear()
         self._file.seek(0)
         self._file.write(np.array([_MAGIC, self._size, self._rows], _WORD).tobytes() + self._content.digest())
         self._file.flush()
-        return TableIndex(np.memmap(self._file, _WORD, mode="r").view(np.ndarray))
-
-
-def rows_with_equal_hashes(hashes: np.ndarray) -> np.ndarray:
-    """(n) the rows whose key may stand in another row as well, in order; empty nearly always."""
-    ordered = np.sort(hashes)
-    doubled = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-    return np.flatnonzero(np.isin(hashes, doubled)) if len(doubled) else np.empty(0, np.intp)
+        return TableIndex(np.memmap(self._file, _WORD, mode="r").view(np.ndarray)), doubled
