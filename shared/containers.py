@@ -1,5 +1,7 @@
 """Photographs as they are stored: in files of their own, or inside tar, Parquet and Arrow files."""
 
+import ctypes
+import mmap
 import os
 import threading
 from collections import deque
@@ -14,6 +16,7 @@ from shared.own_reader import read_photograph
 _BATCH_BYTES = 4 << 20  # photographs that are read from a Parquet file at once
 _WINDOW = 4  # batches that stay at hand, because threads take neighbours out of order
 _OPEN_FILES = 4
+_MAPPED_BYTES = 32 << 20  # of an Arrow file that is read through, so much stays in memory
 _UNKNOWN = 2**63  # behind every row, so that the next call begins anew
 _ARROW_END = b"\xff\xff\xff\xff\0\0\0\0"
 
@@ -72,7 +75,10 @@ def _validated(batch: Any) -> Any:
 
 
 def _whole_stream(stream: Any, source: Any, path: Path | str) -> Iterator[Any]:
-    yield from stream
+    mapped = Mapped(source)
+    for batch in stream:
+        yield batch
+        mapped.let_go(source.tell())
     # Arrow takes a stream that ends between two batches for a whole one; a writer that was killed leaves such.
     read = source.tell()
     source.seek(max(0, source.size() - len(_ARROW_END)))
@@ -80,6 +86,26 @@ def _whole_stream(stream: Any, source: Any, path: Path | str) -> Iterator[Any]:
         raise DatasetError(f"{path} is cut off: it has no end mark")
     if read < source.size():
         raise DatasetError(f"{path} is damaged: {source.size() - read} bytes behind its end")
+
+
+class Mapped:
+    """The pages of a file that was read forwards: what has been seen counts no longer as this process's memory."""
+
+    def __init__(self, source: Any) -> None:
+        place = source.tell()
+        source.seek(0)
+        self._whole = source.read_buffer()  # no copy: where the file is mapped
+        source.seek(place)
+        self._behind = 0
+
+    def let_go(self, end: int) -> None:
+        """Of all before byte `end`; a page that is looked at again comes from the file again."""
+        page = mmap.PAGESIZE
+        start = self._whole.address + self._behind
+        length = (end - self._behind) // page * page
+        if length >= _MAPPED_BYTES and start % page == 0:
+            ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), mmap.MADV_DONTNEED)
+            self._behind += length
 
 
 class _Column:

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from shared import containers
 from shared.dataset import Source
 from shared.errors import DatasetError
 from shared.files.table import Table
@@ -119,3 +120,13 @@ def test_the_parquet_files_of_a_download_are_not_its_photographs(tmp_path):
     save_download(tmp_path / "download", 3)
     source = Source(str(tmp_path / "download"))
     assert source.encoded(str(tmp_path), str(tmp_path)) is None and len(list(source.items())) == 3
+
+
+def test_what_was_read_of_a_file_may_leave_the_memory_and_is_there_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(containers, "_MAPPED_BYTES", 1 << 12)
+    table = rows(20_000, 5)
+    save(table, tmp_path / "a.arrow", 100)
+    items = list(Source(str(tmp_path / "a.arrow")).items())
+    assert [item["caption"] for item in items] == table["caption"].to_pylist()
+    images = table["image"].to_pylist()
+    assert all(containers.read_member(items[place]) == images[place] for place in (0, 19_999, 3, 10_000))
