@@ -11,7 +11,7 @@ from shared.decoding.formats import SUFFIXES
 from shared.errors import DatasetError
 from shared.files.lookup import find_path, places_of
 from shared.files.table import EncodedRows
-from shared.readers.columnar import read_arrow, read_parquet, saved_splits
+from shared.readers.columnar import read_columnar, saved_splits
 from shared.readers.encoded import encoded_file
 from shared.readers.folder import folder_digest, has_image_suffix, read_folder
 from shared.readers.hub import hub_dataset, is_dataset_name
@@ -34,8 +34,8 @@ _READERS: dict[str, Callable[[Path, RowReader], Iterator[dict]]] = {
     ".jsonl": read_json_lines,
     ".ndjson": read_json_lines,
     ".txt": read_list,
-    ".parquet": read_parquet,
-    ".arrow": read_arrow,
+    ".parquet": read_columnar,
+    ".arrow": read_columnar,
     ".tar": read_tar,
 }
 # A folder of these is read file by file. img2dataset lays Parquet beside its tars, so tars come first.

@@ -38,18 +38,18 @@ def main() -> None:
 
 def load_run(arguments: argparse.Namespace, variables: Variables) -> "Run":
     """The run that the arguments name, or else the variables; the arguments hold it afterwards, in full."""
-    from shared.run.config import launcher_defaults, load_config
+    from shared.run.config import load_config
     from shared.run.run import Run
 
     arguments.config = variables.find_config(str(arguments.config or variables.config()))
-    variables.take_defaults(launcher_defaults(arguments.config), arguments.config)
+    arguments.input = variables.find_input(arguments.input or variables.input())
+    arguments.set = [*variables.settings(), *arguments.set]
+    config = load_config(arguments.config, arguments.input, dict(map(parse_setting, arguments.set)))
+    variables.take_defaults(config.launcher, arguments.config)
     folder = arguments.output_dir
     arguments.output_dir = Path(
         os.path.abspath(variables.called_from / folder if folder else variables.output_dir(arguments.config))
     )
-    arguments.input = variables.find_input(arguments.input or variables.input())
-    arguments.set = [*variables.settings(), *arguments.set]
-    config = load_config(arguments.config, arguments.input, dict(map(parse_setting, arguments.set)))
     return Run(config, arguments.output_dir)
 
 

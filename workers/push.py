@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
-from shared.exports.column_types import ColumnType
-from shared.exports.declared import ColumnOptions
+from shared.exports.declared import ColumnOptions, fields_of, types_of
 from shared.start import run
 from shared.worker import Worker
 
@@ -61,18 +60,14 @@ class Push(Worker):
     only_collects: ClassVar[bool] = True
 
     _pushed: list[Path] = field(init=False, default_factory=list)  # the parts that are on the Hub
+    _parts: Any = field(init=False, default=None)  # and the repository: each is looked through once in a process
+    _repository: Any = field(init=False, default=None)
 
     def check(self, label: str) -> None:
         from shared.errors import ConfigError
 
-        if "key" not in self.fields() or self.fields()["key"] != "key":
+        if "key" not in fields_of(self.columns) or fields_of(self.columns)["key"] != "key":
             raise ConfigError(f"{label}: columns needs `key: key`, by which a row is told from another")
-
-    def fields(self) -> dict[str, str]:
-        return {name: one if isinstance(one, str) else one.field for name, one in self.columns.items()}
-
-    def types(self) -> dict[str, ColumnType]:
-        return {name: one.type for name, one in self.columns.items() if not isinstance(one, str) and one.type}
 
     @property
     def publishes(self) -> bool:
@@ -102,14 +97,18 @@ class Push(Worker):
 
         with pushing(step.folder):
             source, parts = source_of(step), self.parts(step)
-            parts.add(rows_so_far(source), is_last=source.result_path.exists())
+            parts.add(rows_so_far(source, parts.hashes()), is_last=source.result_path.exists())
             if not only_new or parts.paths() != self._pushed:
                 self.push(step, ended)
 
     def parts(self, step: "Step") -> Any:
         from shared.hub.parts import Parts
 
-        return Parts(step.folder / "data", self.fields(), self.types(), self.push_every, self.with_images)
+        if self._parts is None:
+            self._parts = Parts(
+                step.folder / "data", fields_of(self.columns), types_of(self.columns), self.push_every, self.with_images
+            )
+        return self._parts
 
     def push(self, step: "Step", ended: Event | None = None) -> None:
         from huggingface_hub.constants import ENDPOINT
@@ -122,8 +121,9 @@ class Push(Worker):
             return
         try:
             name = full_name(self.hf_repo, self.hf_username)
-            repository = Repository(name, self.revision, self.private, self._marker(step), ended)
-            commits = repository.publish(paths, self.card(step, name))
+            if self._repository is None:
+                self._repository = Repository(name, self.revision, self.private, self._marker(step), ended)
+            commits = self._repository.publish(paths, self.card(step, name))
         except PublishError as error:
             raise PublishError(
                 f"{step.label}: {error}; nothing recorded is lost, and this pushes the rest: {self._command(step)}"
@@ -154,7 +154,7 @@ class Push(Worker):
         return write_card({
             "license": self.license, "title": self.title or name.rpartition("/")[2], "rows": parts.count(),
             "date": day_of(parts.paths()), "failures": sum(1 for _ in json_files(source.records.failures)),
-            "columns": self.fields(), "with_images": self.with_images, "model": options.get("model_path"),
+            "columns": fields_of(self.columns), "with_images": self.with_images, "model": options.get("model_path"),
             "engine": options.get("engine"), "sampling": ", ".join(given),
             "prompts": [prompts] if isinstance(prompts, str) else prompts,
             "source_license": self.source_license, "model_license": self.model_license,
@@ -165,7 +165,10 @@ class Push(Worker):
         from shared.files.small_files import read_json, write_json
 
         path = step.folder / "publication.json"
-        marker = read_json(path) or {"fingerprint": source_of(step).fingerprint, "columns": list(self.fields())}
+        marker = read_json(path) or {
+            "fingerprint": source_of(step).fingerprint,
+            "columns": list(fields_of(self.columns)),
+        }
         write_json(path, marker)
         return marker
 

@@ -2,10 +2,9 @@
 
 import io
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from shared.errors import ImageError
@@ -136,11 +135,8 @@ def contact_sheet(images: Sequence[Image.Image], max_pixels: int) -> Image.Image
         (columns * width + (columns - 1) * SHEET_GAP, rows * height + (rows - 1) * SHEET_GAP),
         "white",
     )
-    for (row, column), image in zip(grid_places(rows, columns), images, strict=False):
+    for number, image in enumerate(images):
+        row, column = divmod(number, columns)
         left = column * (width + SHEET_GAP) + (width - image.width) // 2
         sheet.paste(image, (left, row * (height + SHEET_GAP) + (height - image.height) // 2))
     return of_at_most(sheet, max_pixels)
-
-
-def grid_places(rows: int, columns: int) -> Iterator[tuple[int, int]]:
-    yield from ((int(row), int(column)) for row, column in np.ndindex(rows, columns))

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from shared.commands.publish import publishing_steps
+from shared.commands.publish import publisher_of
 from shared.commands.slots import Slot, find_slots
 from shared.commands.telling import say
 from shared.commands.variables import OPTIONS, Variables
@@ -66,7 +66,7 @@ def take_stock(arguments: argparse.Namespace, run: Run, variables: Variables, ag
     }
     if reached.step is None:
         return common | results_of(run, reached)
-    return common | work_of(arguments, run, reached.step, reached.left, variables, stopped)
+    return common | work_of(arguments, reached.step, reached.left, variables, stopped)
 
 
 def results_of(run: Run, reached: Advance) -> dict[str, Value]:
@@ -76,7 +76,7 @@ def results_of(run: Run, reached: Advance) -> dict[str, Value]:
 
 
 def work_of(
-    arguments: argparse.Namespace, run: Run, step: Step, left: int, variables: Variables, stopped: list[int]
+    arguments: argparse.Namespace, step: Step, left: int, variables: Variables, stopped: list[int]
 ) -> dict[str, Value]:
     """The workers of one step: for each id the GPUs that it sees and the rank of its shard, and the words for all of them."""
     is_together = step.worker.runs_together
@@ -101,7 +101,7 @@ def work_of(
         "gpus": {slot.id: slot.gpus if has_gpu else "" for slot in slots},
         "ranks": {slot.id: slot.rank for slot in slots},
         "run_words": [*run_words(arguments), "--step", str(step.number)],
-        "push_words": [f"--along={step.number}", *run_words(arguments)] if is_published(run, step) else [],
+        "push_words": [f"--along={step.number}", *run_words(arguments)] if publisher_of(step) else [],
         "watch_words": [f"--folder={step.folder}", f"--label={step.label}", *(["--together"] if is_together else [])],
         "worker_words": [
             *("--step-name", f"step {step.number} ({name}) "),
@@ -109,12 +109,6 @@ def work_of(
             *("--processes", str(processes), "--kill-folder", str(ROOT)),
         ],
     }
-
-
-def is_published(run: Run, step: Step) -> bool:
-    """Whether what the step makes is pushed while it is made."""
-    following = run.following(step)
-    return following is not None and following in publishing_steps(run)
 
 
 def gpus_of_a_worker(step: Step, variables: Variables) -> int:

@@ -14,6 +14,12 @@ def publishing_steps(run: Run) -> list[Step]:
     return [step for step in run.steps if hasattr(step.worker, "push_so_far") and step.worker.publishes]
 
 
+def publisher_of(step: Step) -> Step | None:
+    """The step that publishes what this one makes; None where nobody does."""
+    following = step.run.following(step)
+    return following if following in publishing_steps(step.run) else None
+
+
 def push_once(run: Run) -> int:
     """Raises RunError where the config pushes nothing, PublishError where the Hub does not take it."""
     run.check_begun()
@@ -32,11 +38,10 @@ def push_along(run: Run, number: int, parent: int, say: Callable[[str], None]) -
     """
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
-    steps = [step for step in publishing_steps(run) if step.number == number + 1]
-    told = ""
-    while steps and not ended.wait(max(0.2, steps[0].worker.seconds_between_pushes)) and os.getppid() == parent:
+    step, told = publisher_of(run.find(str(number))), ""
+    while step and not ended.wait(max(0.2, step.worker.seconds_between_pushes)) and os.getppid() == parent:
         try:
-            steps[0].worker.push_so_far(steps[0], only_new=True, ended=ended)
+            step.worker.push_so_far(step, only_new=True, ended=ended)
             told = ""
         except KnownError as error:
             if str(error) != told:

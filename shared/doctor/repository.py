@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from shared.doctor.finding import Finding, fail, ok, warn
+from shared.hub.publish import full_name
 
 
 def check_repository(label: str, repository: str, owner: str) -> Iterator[Finding]:
@@ -17,24 +18,22 @@ def check_repository(label: str, repository: str, owner: str) -> Iterator[Findin
     try:
         account = api.whoami()
         names = [account["name"], *(one["name"] for one in account.get("orgs") or ())]
-        owner, _, short = (
-            repository.rpartition("/") if "/" in repository else (owner or account["name"], "/", repository)
-        )
+        name = full_name(repository, owner or account["name"])
         role = ((account.get("auth") or {}).get("accessToken") or {}).get("role")
         if role == "read":
             yield fail(f"{label}: the token of {account['name']} may only read; make one that writes, or set no_push")
             return
         try:
-            private = api.repo_info(f"{owner}/{short}", repo_type="dataset").private
-            yield ok(f"{label}: {owner}/{short} is there, {'private' if private else 'for everyone to see'}")
+            private = api.repo_info(name, repo_type="dataset").private
+            yield ok(f"{label}: {name} is there, {'private' if private else 'for everyone to see'}")
         except RepositoryNotFoundError:
-            if owner not in names:
+            if name.partition("/")[0] not in names:
                 yield fail(
-                    f"{label}: there is no {owner}/{short}, and {account['name']} may not make it; set hf_username to one of "
+                    f"{label}: there is no {name}, and {account['name']} may not make it; set hf_username to one of "
                     f"{', '.join(names)}"
                 )
                 return
-            yield ok(f"{label}: {owner}/{short} is not there and will be made")
+            yield ok(f"{label}: {name} is not there and will be made")
     except HfHubHTTPError as error:
         status = getattr(error.response, "status_code", 0)
         if status in (401, 403):

@@ -19,6 +19,19 @@ class ColumnOptions:
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
 
+DeclaredColumns = dict[str, str | ColumnOptions]
+
+
+def fields_of(columns: DeclaredColumns) -> dict[str, str]:
+    """The field of each column."""
+    return {name: one if isinstance(one, str) else one.field for name, one in columns.items()}
+
+
+def types_of(columns: DeclaredColumns) -> dict[str, ColumnType]:
+    """The types of the columns that have one declared."""
+    return {name: one.type for name, one in columns.items() if not isinstance(one, str) and one.type}
+
+
 @dataclass
 class TableOptions:
     """One table: where it goes, its columns in order as `column: field`, which rows, in which order."""
@@ -40,11 +53,11 @@ class TableOptions:
 
     def fields(self) -> dict[str, str]:
         """The field of each column."""
-        return {name: one if isinstance(one, str) else one.field for name, one in self.columns.items()}
+        return fields_of(self.columns)
 
     def types(self) -> dict[str, ColumnType]:
         """The types of the columns that have one declared."""
-        return {name: one.type for name, one in self.columns.items() if not isinstance(one, str) and one.type}
+        return types_of(self.columns)
 
     def conditions(self) -> list[Condition]:
         """What `where` says, to be asked of each row. Raises ValueError."""

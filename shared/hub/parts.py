@@ -12,7 +12,7 @@ from shared.containers import open_parquet
 from shared.exports.column_types import ColumnType
 from shared.exports.formats import TableRows
 from shared.exports.parquet_file import ParquetFile
-from shared.files.states import RECORDED, item_states
+from shared.files.states import OPEN, RECORDED, item_states
 from shared.files.table import Table, name_hash
 from shared.images import read_bytes
 from shared.run.collect import RecordReader
@@ -34,16 +34,19 @@ class Parts:
     ):
         self.folder, self.fields, self.types, self.size = folder, dict(fields), dict(types), size
         self.with_images = with_images
+        self._keys: dict[Path, np.ndarray] = {}  # of each part, which never changes
 
     def paths(self) -> list[Path]:
         return sorted(self.folder.glob("*.parquet"))
 
     def hashes(self) -> np.ndarray:
         """(rows) uint64, sorted: name_hash of the keys in all parts."""
-        return np.sort(np.concatenate([np.zeros(0, np.uint64), *map(key_hashes, self.paths())]))
+        paths = self.paths()
+        self._keys |= {path: key_hashes(path) for path in paths if path not in self._keys}
+        return np.sort(np.concatenate([np.zeros(0, np.uint64), *(self._keys[path] for path in paths)]))
 
     def count(self) -> int:
-        return sum(open_parquet(path).metadata.num_rows for path in self.paths())
+        return len(self.hashes())
 
     def add(self, rows: Iterable[dict], is_last: bool) -> list[Path]:
         """Write the rows that are in no part yet, `size` of them together; what is over waits, unless these are the last."""
@@ -105,9 +108,13 @@ def is_among(value: int, ordered: np.ndarray) -> bool:
     return place < len(ordered) and int(ordered[place]) == value
 
 
-def rows_so_far(step: Step) -> Iterator[dict]:
-    """The rows of a step whose workers are still at it, in the input's order."""
+def rows_so_far(step: Step, known: np.ndarray) -> Iterator[dict]:
+    """The rows of a step whose workers are still at it, in the input's order, without those of the `known` hashes.
+
+    Of the latter no record is read.
+    """
     table = Table(step.table_path)
     states = item_states(table, step.records)
+    states[np.isin(table.hashes, known)] = OPEN
     if (states == RECORDED).any():
         yield from RecordReader(step, table, step.records, states).rows()

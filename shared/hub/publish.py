@@ -34,6 +34,7 @@ class Repository:
         self.name, self.revision, self.is_private, self.marker = name, revision, is_private, marker
         self.api = HfApi()
         self.is_made = False
+        self.compared: dict[Path, str] = {}  # our parts -> the digests that they have there too
         self.looked_at: set[str] = set()  # parts of others whose keys are none of ours
 
     def publish(self, parts: Sequence[Path], card: str) -> int:
@@ -115,11 +116,14 @@ class Repository:
             stored = there.get(f"data/{path.name}")
             if stored is None:
                 missing.append(path)
-            elif stored not in (digest := hashlib.sha256(path.read_bytes()).hexdigest(), git_id(path.read_bytes())):
-                raise PublishError(
-                    f"{self.name} ({self.revision}) has another {path.name} ({stored[:12]}, here {digest[:12]}); take another "
-                    "hf_repo, or another revision of it"
-                )
+            elif self.compared.get(path) != stored:
+                data = path.read_bytes()
+                if stored not in (digest := hashlib.sha256(data).hexdigest(), git_id(data)):
+                    raise PublishError(
+                        f"{self.name} ({self.revision}) has another {path.name} ({stored[:12]}, here {digest[:12]}); take "
+                        "another hf_repo, or another revision of it"
+                    )
+                self.compared[path] = stored
         return missing
 
     def _check_others(self, parts: Sequence[Path], there: dict[str, str], where: dict) -> None:

@@ -13,17 +13,8 @@ from shared.readers.row import RowReader
 _ROWS = 1024  # rows that become Python objects at once
 
 
-def read_parquet(path: Path, reader: RowReader) -> Iterator[dict]:
-    """Items of a Parquet file; the photographs in it are not read."""
-    return read_columnar(path, reader)
-
-
-def read_arrow(path: Path, reader: RowReader) -> Iterator[dict]:
-    """Items of a memory-mapped Arrow file, IPC stream or file format; the photographs in it are not read."""
-    return read_columnar(path, reader)
-
-
 def read_columnar(path: Path, reader: RowReader) -> Iterator[dict]:
+    """Items of a Parquet file, or of a memory-mapped Arrow file (IPC stream or file format); its photographs are not read."""
     with damage_said(path):
         schema, batches = batches_of(path)
         yield from items_of(schema, batches, reader.for_columns(schema.names), 0)

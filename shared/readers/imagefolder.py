@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from shared.errors import DatasetError
-from shared.readers.columnar import read_parquet
+from shared.readers.columnar import read_columnar
 from shared.readers.json_rows import read_json_lines
 from shared.readers.row import RowReader
 from shared.readers.separated import read_separated
@@ -45,7 +45,7 @@ def read_image_folder(folder: Path, metadata: list[tuple[str | None, Path]], rea
     """
     for split, path in metadata:
         rows = ImageFolderReader(path, str(folder), reader.image_key, reader.key_column, reader.more_images)
-        read = {".jsonl": read_json_lines, ".parquet": read_parquet}.get(path.suffix)
+        read = {".jsonl": read_json_lines, ".parquet": read_columnar}.get(path.suffix)
         for item in read(path, rows) if read else read_separated(path, ",", rows):
             yield {**item, "split": split} if split else item
 

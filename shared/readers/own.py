@@ -6,6 +6,7 @@ from typing import Any
 
 from shared.errors import DatasetError
 from shared.own_reader import is_image, open_reader, read_rows
+from shared.readers.image_columns import image_prefix
 from shared.readers.row import RowReader
 
 
@@ -39,5 +40,5 @@ def _item(reader: RowReader, row: dict[str, Any], number: int, file: str, held: 
     for place, column in enumerate(reader.image_columns):
         if column in stored and "unreadable" not in item:
             member = {"number": number - 1, "column": column} if held else {"row": row}
-            item[("image" if place == 0 else column) + "_member"] = {"reader": file, **member}
+            item[f"{image_prefix(place, column)}_member"] = {"reader": file, **member}
     return item

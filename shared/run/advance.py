@@ -117,7 +117,11 @@ def check_changes(run: Run, on_change: str, say: Callable[[str], None]) -> None:
 def input_settings(run: Run) -> dict:
     config = run.config
     return {"input": str(run.source.path), "image_key": config.image_key, "key_column": config.key_column} | (
-        {name: value for name in ("meta_folder", "reader", "shards") if (value := getattr(config, name))}
+        {
+            name: value
+            for name in ("meta_folder", "reader", "shards")
+            if (value := getattr(config, name)) not in (None, "")
+        }
     )
 
 

@@ -109,14 +109,6 @@ def load_config(path: Path, meta_path: str | None = None, overrides: dict[str, A
     return config
 
 
-def launcher_defaults(path: Path) -> dict:
-    """What the config says of the launcher's variables. Raises ConfigError."""
-    defaults = read_yaml(path).get("launcher") or {}
-    if not isinstance(defaults, dict):
-        raise ConfigError(f"{path}: launcher is {defaults!r}; it should be a mapping of the launcher's variables")
-    return defaults
-
-
 def load_step(number: int, entry: Any, config: RunConfig, overrides: dict, unused: dict) -> StepConfig | None:
     where = f"step {number} of {config.path}"
     if not isinstance(entry, dict) or not isinstance(entry.get("type"), str):
