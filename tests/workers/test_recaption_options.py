@@ -1,9 +1,12 @@
 """What recaption.yaml is told: options of other programs, and the shards of a download."""
 
 import pytest
+import yaml
 
+from shared.commands.publish import publisher_of
 from shared.dataset import Source
 from shared.errors import ConfigError, DatasetError
+from shared.run.advance import input_settings
 from shared.run.config import load_config
 from shared.run.run import Run
 from tests.conftest import ROOT
@@ -50,3 +53,19 @@ def test_shards_of_another_input_are_said(tmp_path):
     (tmp_path / "a.jpg").write_bytes(photograph(1))
     with pytest.raises(DatasetError, match="is no download, which has numbered folders"):
         list(Source(str(tmp_path), shards="0-1").items())
+
+
+def test_the_first_shard_alone_is_a_setting_too(tmp_path):
+    save_download(tmp_path / "download", 6, shard_size=2)
+    made = [Run(load_config(CONFIG, str(tmp_path / "download"), {"shards": one}), tmp_path / "out") for one in (0, 1)]
+    assert [input_settings(run)["shards"] for run in made] == [0, 1]
+
+
+def test_a_step_is_published_by_the_next_one_whatever_its_number(tmp_path):
+    config = yaml.safe_load(CONFIG.read_text())
+    config["steps"].insert(1, {"type": "other"})  # without a name: it is passed over, and keeps its number
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(config))
+    run = Run(load_config(tmp_path / "run.yaml", str(tmp_path), {"hf_repo": "a"}), tmp_path / "out")
+    captions, push = run.steps
+    assert (captions.number, push.number) == (1, 3)
+    assert publisher_of(captions) is push and publisher_of(push) is None
