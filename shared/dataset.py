@@ -19,6 +19,7 @@ from shared.readers.image_columns import image_columns
 from shared.readers.imagefolder import image_folder_metadata, read_image_folder
 from shared.readers.img2dataset import images_of_download, is_img2dataset, parsed_shards, read_img2dataset
 from shared.readers.json_rows import read_json_lines, read_json_rows
+from shared.readers.mixed import MixedReader
 from shared.readers.own import read_own
 from shared.readers.row import Fault, RowReader
 from shared.readers.separated import read_list, read_separated
@@ -52,7 +53,8 @@ class Source:
     item has several images: the first gives image_path, each other <column>_path;
     `key_column`: the column of the keys, used where the table has it; `config_folder`: where the config lies; `reader`: a
     Python file that reads the input instead of ours, see shared/own_reader.py; `shards`: of a download, the folders that are
-    read, as 0-9 or 3,5.
+    read, as 0-9 or 3,5; `video_key` and `text_key`: where one is given, a row without a photograph may name a video or have a
+    text instead.
     The two paths are absolute, or relative to the config's folder or, where nothing is there, to the current one.
     """
 
@@ -63,6 +65,8 @@ class Source:
     config_folder: str | os.PathLike = "."
     reader: str | None = None
     shards: str | None = None
+    video_key: str | None = None
+    text_key: str | None = None
 
     @property
     def path(self) -> Path:
@@ -92,7 +96,7 @@ class Source:
     def encoded(self, folder: str, run_folder: str) -> Iterator[EncodedRows] | None:
         """The items as lines of a table in `folder`, of Arrow and Parquet files whose rows are plain; None of another input."""
         path = self.path
-        if self.reader or self.shards is not None:
+        if self.reader or self.shards is not None or self._is_mixed:
             return None
         names = os.listdir(path) if path.is_dir() else []
         if image_folder_metadata(path, names) or is_img2dataset(path, names):
@@ -179,7 +183,14 @@ class Source:
 
     def _reader(self, table: Path, folder: Path, say: Callable[[str], None]) -> RowReader:
         first, *more = image_columns(self.image_key) or (None,)
-        return RowReader(table, str(folder), first, self.key_column, tuple(name for name in more if name), say)
+        others = tuple(name for name in more if name)
+        if self._is_mixed:
+            return MixedReader(table, str(folder), first, self.key_column, others, say, self.video_key, self.text_key)
+        return RowReader(table, str(folder), first, self.key_column, others, say)
+
+    @property
+    def _is_mixed(self) -> bool:
+        return bool(self.video_key or self.text_key)
 
     def _found(self, name: str) -> Path:
         place = find_path(name, self.config_folder)

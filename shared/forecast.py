@@ -10,7 +10,9 @@ class Model:
 
     name: str  # a Hub id, a folder or a file; of CLIP the architecture; of a server what it calls the model
     option: str  # the config's key that names it
-    kind: Literal["transformers", "diffusers", "sam2", "clip", "onnx", "server"]  # which files it consists of
+    kind: Literal[
+        "transformers", "language", "diffusers", "sam2", "clip", "onnx", "server"
+    ]  # which files it consists of; of language: without images
     packages: tuple[str, ...]  # distributions that are imported for it
     tag: str = ""  # of CLIP: which weights of the architecture
     url: str = ""  # of a server
@@ -23,6 +25,9 @@ class Model:
     is_halved: bool = False  # weights of 32 bit are loaded as 16 bit, on a GPU
     is_split: bool = False  # its weights are spread over the worker's GPUs; others go into the first
     may_offload: bool = False  # what does not fit into the GPU stays in the machine's memory
+    placement: str = ""  # diffusers: which parts may leave the GPU, as shared/generation/placement.py has it
+    quantized: float = 1.0  # diffusers: what is left of the bytes of large weights
+    only_on_gpu: str = ""  # why it does not start without one, and the way out
     memory_share: float | None = None  # vllm: what it takes of a GPU's memory, however large its model is
 
     @property

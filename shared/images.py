@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import os
 import stat
 from contextvars import ContextVar
@@ -17,6 +18,8 @@ from shared.decoding.formats import NotOpened
 from shared.errors import DatasetError, ImageError
 
 MOST_OF_WEBP = 16383  # pixels a side
+QUALITY_OF_JPEG = 95
+LONGEST_COMMENT = 65533  # bytes, of a JPEG
 
 # What read_bytes() has read on behalf of an item, by the item's place: load() of a step is watched with it.
 files_read: ContextVar[dict | None] = ContextVar("files_read", default=None)
@@ -90,6 +93,12 @@ def read_file(path: str | os.PathLike) -> bytes:
     return read_with_time(path)[0]
 
 
+def first_bytes(path: str | os.PathLike, count: int) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with open(descriptor, "rb") as file:
+        return file.read(count) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+
+
 def read_with_time(path: str | os.PathLike) -> tuple[bytes, int]:
     """The bytes of a file, and when it was changed last, in ns."""
     # O_NONBLOCK, so that a pipe among the photographs does not hang the worker.
@@ -113,14 +122,16 @@ def name_of_photograph(source: Any) -> str:
 class ImageFile:
     """An image that a step makes: written before its record, which then names it with size and checksum.
 
-    `path` is relative to the step's folder; `image` a uint8 array (height, width[, 3]) or a PIL image, which become PNG or
-    WebP by the path's suffix, or bytes that are written as they are. One that `is_spare` need not outlast a power failure by
+    `path` is relative to the step's folder; `image` a uint8 array (height, width[, 3]) or a PIL image, which become PNG, WebP or
+    JPEG by the path's suffix, or bytes that are written as they are. A PNG holds `text`, name: words, and a JPEG the same as
+    its comment. One that `is_spare` need not outlast a power failure by
     itself: where the tables find another size, the item is done anew.
     """
 
     path: str
     image: Any
     is_spare: bool = False
+    text: dict[str, str] | None = None
 
 
 class Rejected(ValueError):
@@ -132,7 +143,7 @@ class Rejected(ValueError):
 
 
 def encode(file: ImageFile) -> bytes:
-    """The bytes of an image by its path's suffix: PNG or lossless WebP, at a level that costs little time. Bytes stay.
+    """The bytes of an image by its path's suffix: PNG, lossless WebP or JPEG, at a level that costs little time. Bytes stay.
 
     Raises ValueError where it is too large for WebP.
     """
@@ -140,8 +151,11 @@ def encode(file: ImageFile) -> bytes:
         return bytes(file.image)
     image = file.image if isinstance(file.image, Image.Image) else Image.fromarray(file.image)
     stream = io.BytesIO()
-    if not file.path.endswith(".webp"):
-        image.save(stream, "PNG", compress_level=1)
+    if file.path.endswith(".jpg"):
+        comment = json.dumps(file.text, ensure_ascii=False).encode() if file.text else b""
+        image.save(stream, "JPEG", quality=QUALITY_OF_JPEG, subsampling=0, comment=comment[:LONGEST_COMMENT])
+    elif not file.path.endswith(".webp"):
+        image.save(stream, "PNG", compress_level=1, pnginfo=chunks(file.text))
     elif max(image.size) > MOST_OF_WEBP:
         raise ValueError(
             f"the image has {image.width} x {image.height} pixels, and WebP holds {MOST_OF_WEBP} a side; take image_format: png"
@@ -149,3 +163,15 @@ def encode(file: ImageFile) -> bytes:
     else:
         image.save(stream, "WEBP", lossless=True, exact=True, quality=0, method=1)
     return stream.getvalue()
+
+
+def chunks(text: dict[str, str] | None) -> Any:
+    """What a PNG says of itself; programs for images and for generated ones show it."""
+    if not text:
+        return None
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    for name, words in text.items():
+        info.add_itxt(name, words)
+    return info

@@ -87,6 +87,7 @@ class Worker:
         {"batch_size", "max_attempts", "load_threads", "stall_seconds", "gpus_per_worker"}
     )
     collect_options: ClassVar[frozenset[str]] = frozenset()  # those that only collect() reads: records stay as they are
+    from_run: ClassVar[dict[str, str]] = {}  # options -> the config's own key that gives them a default, as text_key
     aliases: ClassVar[dict[str, str]] = {}  # other spellings of options -> their names
     only_collects: ClassVar[bool] = False  # True: no work per item, the step is its collect()
     runs_together: ClassVar[bool] = False  # True: one process per GPU, all at one work under torchrun; see work()
@@ -100,6 +101,10 @@ class Worker:
 
     def fill_in(self, label: str) -> None:
         """After check(): give what was left out the value that follows from the other options. Raises ConfigError."""
+
+    def remarks(self) -> list[str]:
+        """Sentences for the person at the launcher, about options that will have no effect or not the one they seem to."""
+        return []
 
     def forecast(self) -> "Forecast":
         """The models that setup() will load, and what the step will leave; nothing is loaded for it."""

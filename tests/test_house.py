@@ -18,7 +18,7 @@ own_reader
 containers decoding web
 images models light
 files masks
-captions.engines
+captions.engines generation
 light.degradation readers relighter.families
 light.scenes dataset
 light.scenes.network

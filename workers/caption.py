@@ -1,7 +1,6 @@
 """Ask about each photograph: its lighting keywords, from pixels or from a vision-language model."""
 
 import atexit
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,6 @@ from shared.worker import Loaded
 
 if TYPE_CHECKING:
     from shared.captions.asking import Interview, Plan
-    from shared.captions.engines.engine import Engine
     from shared.files.table import Table
     from shared.run.run import Step
 
@@ -67,41 +65,23 @@ class Caption(CaptionOptions):
             yield item, self._record(item, found) if isinstance(found, dict) else found
 
     def collect(self, rows: "Table", step: "Step") -> Iterable[dict] | None:
+        from shared.captions.spending import tell_spending
         from shared.exports.per_split import write_split_tables
 
         columns = {column: column for column in (*CAPTION_COLUMNS, self.text_key)}
         write_split_tables(step, rows, "{split}images_with_albedo_with_keywords.csv", columns)
-        lost = step.records.spent_on_failures()
-        spent = Counter(lost)
-        for row in rows:
-            spent.update({name: row.get(name, 0) for name in ADDED_UP})
-        asked, prompt, completion = (spent[name] for name in ADDED_UP)
-        if not asked:
-            return None
-        is_priced = self.price_prompt or self.price_completion
-        failures = f" and {lost['failures']} failures" if lost else ""
-        step.tell(
-            f"{len(rows)} photographs{failures}, {asked} questions to {self.model_path or self.vllm_url} by {self.engine}, "
-            f"{prompt} + {completion} tokens" + (f", {self._cost(prompt, completion):.2f} dollars" if is_priced else "")
-        )
-        if not is_priced:
-            return None
-        return (
-            row | {"cost": round(self._cost(row.get("prompt_tokens", 0), row.get("completion_tokens", 0)), 6)}
-            for row in rows
-        )
+        return tell_spending(self, rows, step, "photographs")
 
     def plan(self) -> "Plan":
         """What is asked of every photograph."""
         from shared.captions.answers import Wanted
         from shared.captions.asking import Plan
-        from shared.captions.engines.engine import Sampling
         from shared.captions.structured import SCHEMA
 
         is_checked = find_engine(self.engine).reads_prompts
         return Plan(
             prompts=self.prompts,
-            sampling=Sampling(self.temperature, self.top_p, self.top_k, self.repetition_penalty, self.max_tokens),
+            sampling=self.sampling,
             wanted=Wanted(self.min_words, self.max_words, self.answers or "") if is_checked else Wanted(),
             system_prompt=self.system_prompt,
             schema=SCHEMA if self.structured and is_checked else None,
@@ -109,9 +89,6 @@ class Caption(CaptionOptions):
             captions=self.repeat_time,
             seed=self.seed,
         )
-
-    def make_engine(self) -> "Engine":
-        return find_engine(self.engine).made_for(self)
 
     def _record(self, item: dict, found: dict) -> dict:
         """What the record holds of an item's captions."""
@@ -138,9 +115,6 @@ class Caption(CaptionOptions):
             small.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
             return hint(describe(np.asarray(small)).as_dict())
         return hint(item["light"])
-
-    def _cost(self, prompt_tokens: int, completion_tokens: int) -> float:
-        return (prompt_tokens * self.price_prompt + completion_tokens * self.price_completion) / 1e6
 
 
 def missing_sizes(item: dict, full_size: tuple[int, int]) -> dict[str, int]:

@@ -38,19 +38,24 @@ def main() -> None:
 
 def load_run(arguments: argparse.Namespace, variables: Variables) -> "Run":
     """The run that the arguments name, or else the variables; the arguments hold it afterwards, in full."""
-    from shared.run.config import load_config
+    from shared.run.config import base_folder_of, load_config
     from shared.run.run import Run
 
     arguments.config = variables.find_config(str(arguments.config or variables.config()))
     arguments.input = variables.find_input(arguments.input or variables.input())
-    arguments.set = [*variables.settings(), *arguments.set]
+    arguments.set = [variables.from_here(setting) for setting in (*variables.settings(), *arguments.set)]
     config = load_config(arguments.config, arguments.input, dict(map(parse_setting, arguments.set)))
     variables.take_defaults(config.launcher, arguments.config)
     folder = arguments.output_dir
     arguments.output_dir = Path(
-        os.path.abspath(variables.called_from / folder if folder else variables.output_dir(arguments.config))
+        os.path.abspath(
+            variables.called_from / folder if folder else variables.output_dir(arguments.config, base_folder_of(config))
+        )
     )
-    return Run(config, arguments.output_dir)
+    run = Run(config, arguments.output_dir)
+    if arguments.output_dir == base_folder_of(config):
+        run.named_by = "base_folder"
+    return run
 
 
 def run_steps(arguments: argparse.Namespace, run: "Run", variables: Variables) -> int:
@@ -68,7 +73,7 @@ def merge(arguments: argparse.Namespace, run: "Run", variables: Variables) -> in
 def watch(arguments: argparse.Namespace, run: None, variables: Variables) -> int:
     from shared.commands.watch import Watch
 
-    made = Watch(arguments.folder, arguments.label, arguments.left, arguments.together)
+    made = Watch(arguments.folder, arguments.label, arguments.left, arguments.together, arguments.others)
     return made.run(arguments.parent, arguments.messages)
 
 
@@ -202,6 +207,7 @@ def add_own_arguments(name: str, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--label", required=True, help="what the step is called")
         parser.add_argument("--left", type=int, required=True, help="items, or steps of a training")
         parser.add_argument("--together", action="store_true", help="the workers have one progress")
+        parser.add_argument("--others", default="", help="how far the other steps are")
         parser.add_argument("--parent", type=int, required=True)
         parser.add_argument("--messages", type=Path, required=True, help="where the launcher says what it does")
     elif name == "push":

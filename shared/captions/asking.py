@@ -18,13 +18,18 @@ SHORT_WAIT, LONG_WAIT = 0.02, 1.0  # seconds: an engine with room is looked afte
 
 @dataclass(frozen=True)
 class Plan:
-    """What is asked of every item. Several prompts make a conversation, and the answer to the last is the caption."""
+    """What is asked of every item. Several prompts make a conversation, and the answer to the last is the caption.
+
+    With a schema the last answer is JSON of that form, of which `compose` makes the text, its fields, and what is wrong
+    with it (empty when nothing is).
+    """
 
     prompts: tuple[str, ...]
     sampling: Sampling
     wanted: Wanted
     system_prompt: str = ""
-    schema: dict | None = None  # the last answer is JSON of this form, and composed into a phrase
+    schema: dict | None = None
+    compose: Callable[[str], tuple[str, dict | None, str]] = compose
     retries: int = 2
     captions: int = 1  # that many of each item
     seed: int = 0
@@ -44,11 +49,11 @@ class Exchange:
 
     @property
     def is_last_turn(self) -> bool:
-        return len(self.texts) == len(self.plan.prompts) - 1
+        return len(self.texts) == len(self.interview.prompts) - 1
 
     def question(self) -> Question:
         turn, item = len(self.texts), self.interview.item
-        prompt = self.plan.prompts[turn]
+        prompt = self.interview.prompts[turn]
         if turn == 0 and self.interview.hint:
             prompt = f"{prompt}\n\n{self.interview.hint}"
         draw = item_rng(self.plan.seed, item["key"], f"question {self.number} {turn} {self.attempt}")
@@ -66,7 +71,7 @@ class Exchange:
         wanted = self.plan.wanted if self.is_last_turn else Wanted()
         text, fields, why = answer.text, None, ""
         if question.schema and answer.finish_reason == "stop":
-            text, fields, why = compose(answer.text)
+            text, fields, why = self.plan.compose(answer.text)
         text = clean(text, wanted)
         why = why or problem(answer._replace(text=text), wanted)
         if why:
@@ -77,13 +82,22 @@ class Exchange:
         self.texts.append(text)
         self.messages = (*question.messages, Message("assistant", text))
         self.fields, self.measured, self.attempt = fields, answer.found or {}, 0
-        return self.question() if len(self.texts) < len(self.plan.prompts) else None
+        return self.question() if len(self.texts) < len(self.interview.prompts) else None
 
 
 class Interview:
-    """All the captions of one item."""
+    """All the answers about one item. `prompts` are its own, where the plan's are not everybody's."""
 
-    def __init__(self, plan: Plan, item: dict, images: tuple[Any, ...], hint: str = "", noted: dict | None = None):
+    def __init__(
+        self,
+        plan: Plan,
+        item: dict,
+        images: tuple[Any, ...] = (),
+        hint: str = "",
+        noted: dict | None = None,
+        prompts: tuple[str, ...] = (),
+    ):
+        self.prompts = prompts or plan.prompts
         self.item, self.images, self.hint, self.noted = item, images, hint, noted or {}  # the last goes into the record
         self.exchanges = [Exchange(plan, self, number) for number in range(plan.captions)]
         self.left = len(self.exchanges)

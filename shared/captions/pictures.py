@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image
 
 from shared.errors import ImageError
-from shared.images import image_of, name_of_photograph, read_bytes
+from shared.images import first_bytes, image_of, name_of_photograph, read_bytes
 
 VIDEO = (b"ftypqt", b"ftypisom", b"ftypiso", b"ftypmp4", b"ftypM4V", b"ftyp3gp", b"ftypavc1", b"ftypMSNV", b"ftypdash")
 SHEET_GAP = 8  # pixels between the pictures of a contact sheet
@@ -18,16 +18,19 @@ LEAST_PIXELS = 256 * 256  # of a frame, however many there are
 def pictures_of(
     item: dict, fields: Sequence[str], frames: int, max_pixels: int, open_one: Callable[[dict, int], Image.Image]
 ) -> list[Image.Image]:
-    """What an item has under `fields`, in their order; a video is `frames` of it. Raises ImageError.
+    """What an item has under `fields`, in their order; a video is `frames` of it, also one that stands in video_path instead
+    of a photograph. Raises ImageError.
 
     `open_one` opens a photograph with at most so many pixels. The frames share `max_pixels`.
     """
     found: list[Image.Image] = []
     for name in fields:
+        if not item.get(name) and name == "image_path" and item.get("video_path"):
+            name = "video_path"
         if not item.get(name):
             raise ImageError(f"{item['key']} has no {name}")
         source = item if name == "image_path" else image_of(item, name)
-        if frames and is_video(data := read_bytes(source)):
+        if frames and begins_as_video(source) and is_video(data := read_bytes(source)):
             most = max(LEAST_PIXELS, max_pixels // frames)
             found += [of_at_most(frame, most) for frame in frames_of(data, frames, name_of_photograph(source))]
         else:
@@ -41,6 +44,16 @@ def pictures_of(
                     f"{said}{video}; frames: 8 in the caption step asks about so many of its frames"
                 ) from None
     return found
+
+
+def begins_as_video(source: dict) -> bool:
+    """A look at the first bytes of a file of its own, for which a photograph is not read; True where it is inside another."""
+    if source.get("image_member"):
+        return True
+    try:
+        return is_video(first_bytes(source["image_path"], 16))
+    except OSError:
+        return True  # read_bytes() says why
 
 
 def is_video(data: bytes) -> bool:

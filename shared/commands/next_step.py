@@ -17,6 +17,7 @@ from shared.machine import listed_gpus
 from shared.reporting.report import write_report
 from shared.run.advance import Advance, advance, check_changes
 from shared.run.run import Run, Step
+from shared.run.saving import save_folder_of, save_results
 
 Value = str | int | list[str] | Mapping[int, str | int]  # of a variable of bash
 
@@ -40,7 +41,9 @@ def take_stock(arguments: argparse.Namespace, run: Run, variables: Variables, ag
         for step in only or run.steps:
             find_slots(variables, gpus_of_a_worker(step, variables))  # raises where they cannot be shared out
         tell_notes(run)
-        check_writable("OUTPUT_DIR", run.folder)
+        check_writable(run.named_by, run.folder)
+        if folder := save_folder_of(run):
+            check_writable("save_folder", folder)
         check_writable("LOG_DIR", variables.log_dir())
         next(run.source.items())  # raises when there is nothing to read
         if variables.on_change != "redo":
@@ -56,6 +59,7 @@ def take_stock(arguments: argparse.Namespace, run: Run, variables: Variables, ag
         chosen = sorted(only, key=lambda step: step.number)
         processes = len(slots) * variables.gpus_per_worker
         reached = advance(run, say, chosen, frozenset(ids(arguments.begun)), variables.at_most, again, processes)
+        saved = save_results(run, say) if reached.is_complete else None
         if reached.is_complete and (reached.collected or not run.report_path.exists()):
             say(f"report: {write_report(run)}")
     variables.log_dir().mkdir(parents=True, exist_ok=True)
@@ -65,13 +69,15 @@ def take_stock(arguments: argparse.Namespace, run: Run, variables: Variables, ag
         "max_restarts": variables.max_restarts,
     }
     if reached.step is None:
-        return common | results_of(run, reached)
+        return common | results_of(run, reached, saved)
     return common | work_of(arguments, reached.step, reached.left, variables, stopped)
 
 
-def results_of(run: Run, reached: Advance) -> dict[str, Value]:
+def results_of(run: Run, reached: Advance, saved: Path | None) -> dict[str, Value]:
     tables = [f"tables and triplets: {path}/" for path in sorted(run.folder.glob("step_*_merge*/"))]
-    results = tables + [f"report: {run.report_path}"] * run.report_path.is_file()
+    results = [*tables, *([f"results: {saved}/"] if saved else [])] + [
+        f"report: {run.report_path}"
+    ] * run.report_path.is_file()
     return {"state": "complete", "failed": reached.failed, "collected": reached.collected, "results": results}
 
 
@@ -102,7 +108,12 @@ def work_of(
         "ranks": {slot.id: slot.rank for slot in slots},
         "run_words": [*run_words(arguments), "--step", str(step.number)],
         "push_words": [f"--along={step.number}", *run_words(arguments)] if publisher_of(step) else [],
-        "watch_words": [f"--folder={step.folder}", f"--label={step.label}", *(["--together"] if is_together else [])],
+        "watch_words": [
+            f"--folder={step.folder}",
+            f"--label={step.label}",
+            f"--others={others_than(step)}",
+            *(["--together"] if is_together else []),
+        ],
         "worker_words": [
             *("--step-name", f"step {step.number} ({name}) "),
             *("--world-size", str(variables.node_count * len(slots)), "--cores", str(cores)),
@@ -126,6 +137,23 @@ def announcement(step: Step, name: str, left: int, slots: list[Slot], processes:
         f"step {step.number} ({name}): {left} items, {len(slots)} workers; logs in {log_dir}, "
         "stop one with: touch kill<gpu>.txt"
     )
+
+
+def others_than(step: Step) -> str:
+    """How far the run's other steps are: `step 2 of 3; before: 1 filter, 12 rows; then: 3 triplets`."""
+    steps = step.run.steps
+    names = [f"{one.number} {one.config.name or one.config.type}" for one in steps]
+    place = steps.index(step)
+    if len(steps) == 1:
+        return ""
+    before = [
+        f"{name}, {rows} rows" if (rows := one.read_proof().get("rows")) is not None else name
+        for one, name in zip(steps[:place], names, strict=False)
+    ]
+    parts = [f"step {place + 1} of {len(steps)}"]
+    parts += [f"before: {'; '.join(before)}"] if before else []
+    parts += [f"then: {', '.join(names[place + 1 :])}"] if names[place + 1 :] else []
+    return "; ".join(parts)
 
 
 def run_words(arguments: argparse.Namespace) -> list[str]:

@@ -20,10 +20,15 @@ def print_status(run: Run) -> int:
     run.check_begun()
     settings = run.input.read_made().get("settings") or {}  # none yet while the input is read
     print(f"{run.folder}  ({run.config.path} over {settings.get('input', run.config.meta_path)})")
-    left = failed = 0
+    left = failed = complete = 0
+    seconds, expected = 0.0, 0  # what is left of steps whose rate is known, and the items that the next step will have
     for step in run.steps:
-        line, step_left, step_failed = line_about(step)
+        line, step_left, step_failed = line_about(step, expected)
         left, failed = left + step_left, failed + step_failed
+        complete += not step_left
+        rate = sum(worker["rate"] for worker in living_workers(step))
+        seconds += step_left / rate if rate else 0
+        expected = items_expected(step, expected)
         print(line)
         for worker in living_workers(step):
             shard = worker["shard"]
@@ -33,18 +38,36 @@ def print_status(run: Run) -> int:
             print(
                 f"    GPU {worker['gpu']}: {worker['state']}, {done}/{shard['items']} of its shard, {worker['rate']:.1f}/s{eta}"
             )
+    if len(run.steps) > 1:
+        eta = f", {clock(seconds)} left of the step at work" if seconds else ""
+        print(f"all: {complete} of {len(run.steps)} steps complete, {failed} failed, {left} left to do{eta}")
     if left:
         return 4
     return 3 if failed else 0
 
 
-def line_about(step: Step) -> tuple[str, int, int]:
-    """A line about a step, the items it has left (at least one while it is not complete), and those that failed."""
+def items_expected(step: Step, before: int) -> int:
+    """How many items the step hands on at most, where `before` is what it has been given at most itself."""
+    if step.result_path.exists():
+        return len(Table(step.result_path))
+    try:
+        return len(Table(step.table_path))
+    except DatasetError:
+        return before
+
+
+def line_about(step: Step, expected: int = 0) -> tuple[str, int, int]:
+    """A line about a step, the items it has left (at least one while it is not complete), and those that failed.
+
+    `expected`: items that it will have at most, once the step before it is complete.
+    """
     name = f"{step.number} {step.config.name or step.config.type:<12}"
     try:
         table = Table(step.table_path)
     except DatasetError:
-        return f"{name} waits for the step before it", 1, 0
+        is_items = step.worker.has_records and expected
+        about = f", for {expected} items at most" if is_items else ""
+        return f"{name} waits for the step before it{about}", expected if is_items else 1, 0
     if step.worker.only_collects:
         rows = step.read_proof().get("rows")
         return (f"{name} complete: {rows} rows", 0, 0) if rows is not None else (f"{name} not made yet", 1, 0)

@@ -3,6 +3,7 @@
 Nothing here needs a package: help is printed before anything is installed.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,10 @@ from shared.errors import ConfigError
 from shared.files.lookup import ROOT
 
 OPTIONS = {"BSZ": "batch_size", "MAX_NUM": "max_num", "TEMPERATURE": "temperature", "MODEL_PATH": "model_path"}
+# Keys of a config, each of which may be said in the environment, as in Dataflow-Gen.
+OF_RUNS = ("META_FOLDER", "BASE_FOLDER", "SAVE_FOLDER", "IMAGE_KEY", "TEXT_KEY", "VIDEO_KEY")
 OF_CONFIGS = ("GPU_COUNT", "SOURCE", "SUB_PARTITION_NAME", "OUTPUT_DIR", "LOG_DIR")  # what a config may say for them
+INPUTS = ("INPUT", "DATASET_DIR", "META_PATH")
 NO_CUTDOWN = 9999999  # TEST_CUTDOWN of a run over everything
 
 
@@ -61,12 +65,14 @@ class Variables:
         return self.environ.get("CONFIG", "configs/relight.yaml")
 
     def input(self) -> str | None:
-        return self.environ.get("INPUT") or self.environ.get("DATASET_DIR") or None
+        return next((given for name in INPUTS if (given := self.environ.get(name))), None)
 
-    def output_dir(self, config: Path) -> Path:
-        """OUTPUT_DIR, else the folder that SOURCE and SUB_PARTITION_NAME name, else that of the config."""
+    def output_dir(self, config: Path, base_folder: Path | None = None) -> Path:
+        """OUTPUT_DIR, else the config's base_folder, else what SOURCE and SUB_PARTITION_NAME name, else that of the config."""
         if given := self.environ.get("OUTPUT_DIR"):
             return self.called_from / given
+        if base_folder:
+            return base_folder
         source, partition = self.environ.get("SOURCE", ""), self.environ.get("SUB_PARTITION_NAME", "")
         return ROOT / "outputs" / (f"out_{source}_{partition}" if source or partition else config.stem)
 
@@ -80,7 +86,18 @@ class Variables:
         model = given["model_path"]
         if model and (self.called_from / model).is_dir():
             given["model_path"] = str(self.called_from / model)
-        return [f"{option}={value}" for option, value in given.items() if value]
+        of_runs = {f"run.{name.lower()}": self.environ.get(name, "") for name in OF_RUNS}
+        return [f"{option}={value}" for option, value in (given | of_runs).items() if value]
+
+    def from_here(self, setting: str) -> str:
+        """A setting whose folder leads from the person's own, in full; others as they are."""
+        name, _, value = setting.partition("=")
+        option = name.removeprefix("run.")
+        if option in ("base_folder", "save_folder") or (
+            option == "meta_folder" and (self.called_from / value).is_dir()
+        ):
+            return f"{name}={os.path.abspath(self.called_from / Path(value).expanduser())}" if value else setting
+        return setting
 
     def find_config(self, text: str) -> Path:
         """Where a config is: in the person's folder, in the project's, or in configs/; as it was written where it is nowhere."""

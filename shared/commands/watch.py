@@ -23,8 +23,10 @@ SECONDS_TO_DUMP = 3  # between asking a worker for its stacks and ending it
 class Watch:
     """Shows the workers' progress files: a live table in a terminal, a line a minute elsewhere, until the launcher ends it."""
 
-    def __init__(self, folder: Path, label: str, left: int, is_together: bool = False):
-        """Of a step's folder; `is_together`: the workers have one progress, which a resumed training does not begin anew."""
+    def __init__(self, folder: Path, label: str, left: int, is_together: bool = False, others: str = ""):
+        """Of a step's folder; `is_together`: the workers have one progress, which a resumed training does not begin anew;
+        `others`: how far the run's other steps are."""
+        self.others = others
         self.step, self.label, self.left, self.is_together = StepFolder(folder), label, left, is_together
         self.console: Console | None = None  # of the live table
         self.finished: dict[
@@ -74,7 +76,8 @@ class Watch:
             time.sleep(1)
             workers = self.look()
             if time.monotonic() >= next_line:
-                print(f"launcher: {self.label}: {self.line(workers)}", flush=True)
+                others = f"; {self.others}" if self.others else ""
+                print(f"launcher: {self.label}: {self.line(workers)}{others}", flush=True)
                 next_line += SECONDS_BETWEEN_LINES
 
     def _show_table(self, parent: int, messages: Path) -> None:
@@ -103,7 +106,14 @@ class Watch:
     def _table(self, workers: list[dict]):
         from rich.table import Table
 
-        table = Table(title=f"{self.label}: {self.line(workers)}", title_justify="left", box=None, pad_edge=False)
+        table = Table(
+            title=f"{self.label}: {self.line(workers)}",
+            title_justify="left",
+            caption=self.others or None,
+            caption_justify="left",
+            box=None,
+            pad_edge=False,
+        )
         for column in ("GPU", "state", "shard", "done", "failed", "rate", "left", "batch", "memory", "GPU use"):
             table.add_column(column, justify="left" if column in ("GPU", "state") else "right")
         use = gpu_use()

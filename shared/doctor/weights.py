@@ -26,9 +26,16 @@ class StoredWeights(NamedTuple):
     halved: int = 0
     problems: tuple[str, ...] = ()  # `model-00002-of-00002.safetensors is missing`
     is_here: bool = True  # and not to be downloaded
+    parts: tuple[tuple[str, "StoredWeights"], ...] = ()  # of a pipeline, by their names
 
     def __add__(self, other: "StoredWeights") -> "StoredWeights":  # type: ignore[override]
-        return StoredWeights(self.stored + other.stored, self.halved + other.halved, self.problems + other.problems)
+        return StoredWeights(
+            self.stored + other.stored,
+            self.halved + other.halved,
+            self.problems + other.problems,
+            True,
+            self.parts + other.parts,
+        )
 
 
 def weights_in(folder: Path, kind: str, is_halved: bool) -> StoredWeights:
@@ -37,10 +44,10 @@ def weights_in(folder: Path, kind: str, is_halved: bool) -> StoredWeights:
         return weights_of_pipeline(folder, is_halved)
     config = "open_clip_config.json" if kind == "clip" else "config.json"
     without = [] if (folder / config).is_file() else [f"{config} is missing"]
-    if kind == "transformers":
+    if kind in ("transformers", "language"):
         if not any(path.exists() for pattern in TOKENIZERS for path in folder.glob(pattern)):
             without.append("its tokenizer is missing")
-        if not any(path.exists() for path in folder.glob("*processor_config.json")):
+        if kind == "transformers" and not any(path.exists() for path in folder.glob("*processor_config.json")):
             without.append("preprocessor_config.json is missing")
     return StoredWeights(problems=tuple(without)) + weights_of_component(folder, False)
 
@@ -61,7 +68,9 @@ def weights_of_pipeline(folder: Path, prefers_half: bool) -> StoredWeights:
         elif has_weights or (part / "config.json").is_file():  # else a tokenizer, a scheduler, a processor
             one = weights_of_component(part, prefers_half)
             without = () if (part / "config.json").is_file() else ("config.json is missing",)
-            weights += one._replace(problems=tuple(f"{name}/{problem}" for problem in (*without, *one.problems)))
+            weights += one._replace(
+                parts=((name, one),), problems=tuple(f"{name}/{problem}" for problem in (*without, *one.problems))
+            )
     return weights
 
 

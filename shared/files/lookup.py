@@ -16,9 +16,18 @@ MUST_BE_THERE = ("_folder", "_file")
 
 
 def places_of(name: str, config_folder: str | os.PathLike) -> list[str]:
-    """Where a path may lead, absolute, best first: from the config's folder, then from the current one."""
+    """Where a path may lead, absolute, best first: from the config's folder, that of the person, and the current one."""
     wanted = os.path.expanduser(name)
-    return list(dict.fromkeys(os.path.abspath(os.path.join(folder, wanted)) for folder in (config_folder, "")))
+    folders = (config_folder, os.environ.get("CALLED_FROM") or "", "")
+    return list(dict.fromkeys(os.path.abspath(os.path.join(folder, wanted)) for folder in folders))
+
+
+def made_folder(name: str, config_folder: Path) -> Path:
+    """Where a folder lies that a config names and a run makes: beside the config, or in the project where that has it."""
+    config_folder = config_folder.resolve()
+    return Path(
+        os.path.abspath((ROOT if config_folder.is_relative_to(ROOT) else config_folder) / Path(name).expanduser())
+    )
 
 
 def find_path(name: str, config_folder: str | os.PathLike) -> str | None:

@@ -2,7 +2,9 @@
 
 import json
 import math
+import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +22,7 @@ MOST_CARDS, FEWEST_CARDS = 200, 40
 DECODED_PIXELS = 2e9  # of all pictures of a page together, about: a minute on one core
 MOST_VALUES, LONGEST_VALUE = 60, 400  # of a row's own values, and of their letters
 PICTURE_FIELDS = {  # in the order of the arrow keys: the two that are to be compared come first
+    "generated": "generated_path",
     "photograph": "image_path",
     "relit": "relit_image_path",
     "input": "input_image_path",
@@ -62,8 +65,11 @@ def gallery_of(run: Run, table: Table, profile: Profile) -> Gallery:
     chosen = choose(np.array(values), np.array(profile.splits), most_cards(table))
     rows = [table[index] for index in chosen]
     labels = [label for label, field in PICTURE_FIELDS.items() if any(row.get(field) for row in rows)]
+    if "generated" in labels and not any(os.path.exists(row.get("image_path") or "") for row in rows):
+        labels = [label for label in labels if label != "photograph"]  # which only named the images
+    words = word_fields(run)
     side = side_for(len(rows) * len(labels))
-    cards = in_threads(lambda row: card(run, row, labels, side), rows)
+    cards = in_threads(lambda row: card(run, row, labels, words, side), rows)
     facets: dict[str, dict[str, int]] = {}
     for name in FACETS:
         counts = Counter(one.facets[name] for one in cards if name in one.facets)
@@ -129,11 +135,11 @@ def facets_of(row: dict) -> dict[str, str]:
     return {name: value for name, value in facets.items() if value in FACETS[name]}
 
 
-def card(run: Run, row: dict, labels: list[str], side: int) -> Card:
+def card(run: Run, row: dict, labels: list[str], words: list[str], side: int) -> Card:
     return Card(
         row["key"],
         [shown_item(run, row, label, side) for label in labels],
-        keywords_of(row),
+        keywords_of(row, words),
         facts_of(row),
         facets_of(row),
         None if math.isnan(gain := count_of(row.get("psnr_gain"))) else gain,
@@ -141,8 +147,14 @@ def card(run: Run, row: dict, labels: list[str], side: int) -> Card:
     )
 
 
-def keywords_of(row: dict) -> str:
-    names = ("relit_instruction", "lighting_keywords", "edit_prompt", "vlm_caption", "caption")
+def word_fields(run: Run) -> list[str]:
+    """The columns that the run's steps write words into, those of the last step first."""
+    return [step.worker.text_key for step in reversed(run.steps) if hasattr(step.worker, "text_key")]
+
+
+def keywords_of(row: dict, fields: Sequence[str] = ()) -> str:
+    """What an item says of itself in words; `fields` are looked at before the usual ones."""
+    names = ("relit_instruction", "lighting_keywords", "edit_prompt", *fields, "vlm_caption", "caption", "prompt")
     keywords = next((row[name] for name in names if row.get(name)), "")
     return keywords if isinstance(keywords, str) else ""
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from shared.files.table import Table
 from shared.reporting.funnel import FunnelStage
-from shared.reporting.gallery import FACETS, PICTURE_FIELDS, choose, facets_of, keywords_of, measurements
+from shared.reporting.gallery import FACETS, PICTURE_FIELDS, choose, facets_of, keywords_of, measurements, word_fields
 from shared.reporting.profile import Profile
 from shared.reporting.rejects import Rejects
 from shared.reporting.thumbnails import link_to
@@ -36,7 +36,8 @@ def gallery_page(
     values = np.array(profile.gains if is_evaluated else profile.scores)
     places = np.flatnonzero(still_kept(table, stages))
     chosen = places[choose(values[places], np.array(profile.splits)[places], MOST_KEPT)]
-    items = [Item(row, "kept", keywords_of(row)) for row in (table[int(place)] for place in chosen)]
+    words = word_fields(run)
+    items = [Item(row, "kept", keywords_of(row, words)) for row in (table[int(place)] for place in chosen)]
     notes = [evenly(len(items), len(places), "kept")] if len(items) < len(places) else []
     for found in rejected:
         new = [

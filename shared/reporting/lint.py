@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shared.captions.answers import REFUSAL, START
-from shared.captions.options import LintOptions
+from shared.captions.asking_options import LintOptions
 from shared.files.table import Table, name_hash
 from shared.reporting.histograms import Spread, spread
 from shared.reporting.rejects import EXAMPLES, Reason, Reject

@@ -8,6 +8,7 @@ from shared.errors import RunError
 from shared.files.small_files import write_text
 from shared.files.table import Table
 from shared.reporting.cut_pictures import cut_pictures_of
+from shared.reporting.drawn import contact_sheets_of
 from shared.reporting.failures import failures_of
 from shared.reporting.funnel import FunnelStage, stages_of, triplet_counts
 from shared.reporting.gallery import gallery_of
@@ -67,8 +68,10 @@ def content(run: Run) -> dict[str, Any]:
     rejected = list(rejects_of(stages, selection.cut if selection else None))
     triplets = triplet_counts(run)
     splits = triplets or (profile.split_counts if any(profile.split_counts.values()) else {})
+    lints, sheets = lints_of(run), contact_sheets_of(run)
     return {
         "name": run.folder.name,
+        "heading": heading(bool(triplets or selection), bool(sheets), bool(lints)),
         "config": run.config.path.name,
         "input": run.input.read_made().get("settings", {}).get("input", ""),
         "items": items,
@@ -94,12 +97,22 @@ def content(run: Run) -> dict[str, Any]:
         "tokens": (profile.prompt_tokens, profile.completion_tokens),
         "dollars": profile.dollars,
         "gallery": gallery_of(run, table, profile),
-        "lints": lints_of(run),
+        "lints": lints,
+        "sheets": sheets,
         "rejected": rejected,
         "examples_of": examples_of,
         "page": gallery_page(run, table, profile, stages, rejected),
         "settings": [settings_shown(step) for step in run.steps],
     }
+
+
+def heading(has_triplets: bool, has_images: bool, has_captions: bool) -> str:
+    """What the run is about."""
+    if has_triplets:
+        return "From items to triplets"
+    if has_images:
+        return "From items to images"
+    return "From items to captions" if has_captions else "What became of the items"
 
 
 def rejects_of(stages: list[FunnelStage], cut: float | None) -> Iterator[Rejects]:

@@ -20,7 +20,7 @@ from shared.run.run import Run, Step, put_aside
 from shared.run.settings import canonical, differences, write_settings
 from shared.run.sources import redo_replaced
 
-WAYS_OUT = "take a new OUTPUT_DIR, or ON_CHANGE=redo (what is there is kept aside), or ON_CHANGE=keep"
+WAYS_OUT = "take a new {}, or ON_CHANGE=redo (what is there is kept aside), or ON_CHANGE=keep"
 
 
 @dataclass
@@ -94,6 +94,8 @@ def put_aside_outdated(run: Run, step: Step, say: Callable[[str], None]) -> None
 
 def check_changes(run: Run, on_change: str, say: Callable[[str], None]) -> None:
     """Compare the settings with those that made what is there. Raises RunError with the difference in words."""
+    if run.named_by == "base_folder":
+        check_same_config(run)
     before = run.input.read_made().get("settings")
     compared: list[tuple[str, list[str], StepFolder]] = [
         ("the input", differences(before, input_settings(run)), run.input)
@@ -104,7 +106,10 @@ def check_changes(run: Run, on_change: str, say: Callable[[str], None]) -> None:
         return
     if on_change == "error":
         words = "; ".join(f"{label}: {', '.join(changes)}" for label, changes, _ in compared if changes)
-        raise RunError(f"{run.folder} was made with other settings: {words}. {WAYS_OUT}")
+        redone = ", ".join(label for label, _, step in compared[changed[0] :] if step.folder.exists())
+        raise RunError(
+            f"{run.folder} was made with other settings: {words}. {WAYS_OUT.format(run.named_by)}; redo makes anew: {redone}"
+        )
     # What follows the first that differs was made from it.
     outdated = [(label, step) for label, _, step in compared[changed[0] :] if step.folder.exists()]
     for label, step in outdated:
@@ -114,12 +119,25 @@ def check_changes(run: Run, on_change: str, say: Callable[[str], None]) -> None:
         say(f"{label}: kept aside as {put_aside(step.folder).name}")
 
 
+def check_same_config(run: Run) -> None:
+    """Two configs that name one base_folder would mix their steps. Raises RunError."""
+    names = {step.folder.name for step in run.steps}
+    numbers = {str(step.number) for step in run.steps}
+    for path in sorted(run.folder.glob("step_*")):
+        parts = path.name.split("_")
+        if parts[1] in numbers and path.name not in names and ".old-" not in path.name:
+            raise RunError(
+                f"base_folder {run.folder} holds {path.name}, which is no step of {run.config.path}: it is of another config; "
+                "name another base_folder, or set OUTPUT_DIR"
+            )
+
+
 def input_settings(run: Run) -> dict:
     config = run.config
     return {"input": str(run.source.path), "image_key": config.image_key, "key_column": config.key_column} | (
         {
             name: value
-            for name in ("meta_folder", "reader", "shards")
+            for name in ("meta_folder", "reader", "shards", "video_key", "text_key")
             if (value := getattr(config, name)) not in (None, "")
         }
     )

@@ -6,19 +6,25 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
-import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from shared.errors import ConfigError
-from shared.files.lookup import ROOT, found_options
+from shared.files.lookup import found_options, made_folder
 from shared.readers.image_columns import image_columns
+from shared.run.presets import check_preset, check_videos, presets, read_preset
+from shared.run.secret_keys import without_key
 from shared.run.spelling import nearest
 from shared.run.step_types import NEEDED_OPTIONS, find_worker, step_types
+from shared.run.yaml_file import read_yaml
 
 RUN_KEYS = (
     "meta_path",
     "meta_folder",
+    "base_folder",
+    "save_folder",
     "image_key",
+    "text_key",
+    "video_key",
     "key_column",
     "reader",
     "shards",
@@ -35,6 +41,7 @@ REPLACED = {
     "resume": "a run always goes on where it stopped; start it again with the same OUTPUT_DIR",
 }
 STEP_KEYS = ("type", "name", "config")
+FRAMES = 8  # of a video, where a config has videos and says no number
 
 
 @dataclass
@@ -61,7 +68,11 @@ class RunConfig:
     path: Path
     meta_path: str
     meta_folder: str | None = None
+    base_folder: str | None = None  # the run's folder, where OUTPUT_DIR says none
+    save_folder: str | None = None  # where the last step's results are put too
     image_key: str | list[str] | None = "image"  # of a list, the first is the photograph
+    text_key: str | None = None  # column of the texts: of a row's own, and of those that steps write
+    video_key: str | None = None  # column of the videos, in rows without a photograph
     key_column: str = "key"
     reader: str | None = None  # a Python file with read(path), for an input of another kind
     shards: str | int | None = None  # of a download: only these of its folders, as 0-9 or 3,5
@@ -81,13 +92,14 @@ def load_config(path: Path, meta_path: str | None = None, overrides: dict[str, A
     `meta_path` stands over the file's, and leads from the current folder first. `overrides` maps an option to a value
     for every step that has that option; a key `2.option` is for step 2 alone. Raises ConfigError.
     """
-    values = read_yaml(path)
+    values = read_yaml(path, RUN_KEYS)
     check_keys(values, RUN_KEYS, str(path))
     steps = values.pop("steps", None)
     if not isinstance(steps, list) or not steps:
         raise ConfigError(f"{path} has no steps; it needs a list `steps:` of entries with a `type:`")
-    if "shards" in (overrides or {}):
-        values["shards"] = (overrides or {})["shards"]
+    overrides = dict(overrides or {})
+    of_run = overrides_of_run(overrides)
+    values |= of_run
     if meta_path:
         values["meta_path"] = os.path.abspath(meta_path) if os.path.exists(meta_path) else meta_path
     if not isinstance(values.get("meta_path"), str):
@@ -97,16 +109,23 @@ def load_config(path: Path, meta_path: str | None = None, overrides: dict[str, A
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from None
     config = checked(RunConfig, {"path": path, **values}, str(path))
-    unused = {name: value for name, value in (overrides or {}).items() if name != "shards"}
+    unused = {name: value for name, value in overrides.items() if name not in of_run}
     check_replaced(unused, "--set")
     for number, entry in enumerate(steps, start=1):
-        step = load_step(number, entry, config, overrides or {}, unused)
+        step = load_step(number, entry, config, overrides, unused)
         if step:
             config.steps.append(step)
     if config.folder and len(config.steps) > 1:
         raise ConfigError(f"{path}: folder is {config.folder!r}, which only a config of one step may say")
     config.notes += [f"{name} has no effect: no step of {path} takes it" for name in unused]
     return config
+
+
+def overrides_of_run(overrides: dict[str, Any]) -> dict[str, Any]:
+    """Those of the run's own keys; `run.text_key` is that alone, text_key also the option of every step that has it."""
+    settable = [key for key in RUN_KEYS if key not in ("steps", "launcher")]
+    alone = {key: overrides.pop(f"run.{key}") for key in settable if f"run.{key}" in overrides}
+    return alone | {key: overrides[key] for key in settable if key in overrides}
 
 
 def load_step(number: int, entry: Any, config: RunConfig, overrides: dict, unused: dict) -> StepConfig | None:
@@ -122,10 +141,12 @@ def load_step(number: int, entry: Any, config: RunConfig, overrides: dict, unuse
         raise ConfigError(f"{where}: the name {name!r} names a folder; use letters, digits, - and _")
     if not isinstance(options, dict):
         raise ConfigError(f"{where}: config is {options!r}; it should be a mapping of options")
+    check_videos(entry["type"], name, where)
     worker_class: Any = find_worker(entry["type"], where)
     label = f"step {number} ({name or entry['type']})"
     options = renamed(options, worker_class, label)
     known = [*option_names(worker_class), *(["provider"] if takes_models(worker_class) else [])]
+    known += ["api_key"] if "key_variable" in known else []
     for key, value in overrides.items():
         target, _, option = key.rpartition(".")
         option = worker_class.aliases.get(option, option)
@@ -133,9 +154,13 @@ def load_step(number: int, entry: Any, config: RunConfig, overrides: dict, unuse
             options[option] = value
             unused.pop(key, None)
     preset = options.pop("provider") if "provider" in options and "provider" in known else name
-    if preset != name and preset not in presets():
-        raise ConfigError(f"{label}: no provider {preset!r}{nearest(str(preset), presets())}")
-    options = {**renamed(read_preset(preset), worker_class, label), **options}
+    if preset != name:
+        check_preset(preset, label)
+    from_run = {option: getattr(config, key) for option, key in worker_class.from_run.items() if getattr(config, key)}
+    options = {**renamed(read_preset(preset), worker_class, label), **from_run, **without_key(options, label)}
+    has_videos = entry["type"] == "VideoCaptioner" or config.video_key
+    if has_videos and "frames" in known and options.get("engine", "photometric") != "photometric":
+        options.setdefault("frames", FRAMES)
     check_keys(options, option_names(worker_class), label, "option")
     needed = NEEDED_OPTIONS.get(entry["type"])
     if needed and needed not in options:
@@ -148,6 +173,7 @@ def load_step(number: int, entry: Any, config: RunConfig, overrides: dict, unuse
     except ValueError as error:
         raise ConfigError(f"{label}: {error}") from None
     worker = make_worker(worker_class, on_disk, label)
+    config.notes += [f"{label}: {remark}" for remark in worker.remarks()]
     worker.written = {str(on_disk[name]): options[name] for name in on_disk if on_disk[name] != options[name]}
     return StepConfig(number, entry["type"], name, worker, config.folder)
 
@@ -173,17 +199,13 @@ def takes_models(worker_class: type) -> bool:
     return "model_path" in option_names(worker_class)
 
 
-def presets() -> list[str]:
-    return sorted(path.stem for path in (ROOT / "configs" / "models").glob("*.yaml"))
-
-
-def read_preset(name: str) -> dict:
-    path = ROOT / "configs" / "models" / f"{name}.yaml"
-    return read_yaml(path) if name and path.is_file() else {}
-
-
 def option_names(worker_class: type) -> list[str]:
     return [option.name for option in fields(worker_class) if option.init]
+
+
+def base_folder_of(config: RunConfig) -> Path | None:
+    """The run's folder as the config names it."""
+    return made_folder(config.base_folder, config.path.parent) if config.base_folder else None
 
 
 def check_keys(values: dict, known: Any, where: str, noun: str = "key") -> None:
@@ -228,39 +250,3 @@ def section_at(kind: Any, place: tuple) -> Any:
     for part in place:
         kind = get_type_hints(kind).get(part) if is_dataclass(kind) else None
     return kind if is_dataclass(kind) else None
-
-
-def read_yaml(path: Path) -> dict:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        others = ", ".join(sorted(str(other) for other in path.parent.glob("*.yaml"))) or "none"
-        raise ConfigError(f"no config {path}; there are: {others}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from None
-    try:
-        values = yaml.load(text, StrictLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
-        raise ConfigError(f"{path}{line} is not valid YAML: {problem}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path} should hold keys and values; the keys are {', '.join(RUN_KEYS)}")
-    return values
-
-
-class StrictLoader(yaml.SafeLoader):
-    """YAML in which a key that stands twice is an error instead of the last one winning."""
-
-    def construct_mapping(self, node, deep=False):
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, str) and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice", key_node.start_mark
-                )
-            if isinstance(key, str):
-                seen.add(key)
-        return super().construct_mapping(node, deep)

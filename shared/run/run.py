@@ -23,10 +23,11 @@ class Run:
         self.config, self.folder = config, Path(os.path.abspath(folder))
         self.source = Source(
             config.meta_path, config.meta_folder, config.image_key, config.key_column, config.path.resolve().parent,
-            config.reader, None if config.shards is None else str(config.shards),
+            config.reader, None if config.shards is None else str(config.shards), config.video_key, config.text_key,
         )  # fmt: skip
         self.input = StepFolder(self.folder / INPUT_FOLDER)
         self.report_path = self.folder / "report.html"
+        self.named_by = "OUTPUT_DIR"  # what a person says for another folder
         self.steps: list[Step] = []
         for step_config in config.steps:
             table = self.steps[-1].result_path if self.steps else self.input.result_path

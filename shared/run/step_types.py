@@ -8,9 +8,11 @@ from pathlib import Path
 from shared.errors import ConfigError
 from shared.run.spelling import nearest
 
-ALIASES = {"ImageCaptioner": "caption", "ImageGenerator": "generate", "TextGenerator": "text"}
+ALIASES = {
+    "ImageCaptioner": "caption", "VideoCaptioner": "caption", "ImageGenerator": "generate", "TextGenerator": "text",
+}  # fmt: skip
 # Of a type that is called after what it makes, nobody would guess the default.
-NEEDED_OPTIONS = {"ImageCaptioner": "engine"}
+NEEDED_OPTIONS = {"ImageCaptioner": "engine", "VideoCaptioner": "engine"}
 
 
 def find_worker(type_name: str, where: str) -> type:

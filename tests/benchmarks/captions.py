@@ -24,7 +24,8 @@ import numpy as np
 from PIL import Image
 
 from shared.captions.engines.engine import Message, Question, Sampling
-from shared.captions.engines.vllm import Vllm, messages_of, parameters_of
+from shared.captions.engines.vllm import Vllm
+from shared.captions.engines.vllm_requests import messages_of, parameters_of
 from tests.benchmarks.machine import GpuUse, heading, table
 from tests.conftest import ROOT
 

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import orjson
 
+from shared.files.lookup import ROOT
 from shared.files.table import Table
 from shared.loop.loop import Loop
 from shared.loop.place import Place
-from shared.run.config import ROOT, load_config
+from shared.run.config import load_config
 from shared.run.run import Run
 
 CONFIG = """

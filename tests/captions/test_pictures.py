@@ -9,7 +9,7 @@ from shared.captions.engines.engine import Engine, Message, Question, Sampling
 from shared.captions.engines.server import chat_messages
 from shared.captions.engines.tiles import takes_several
 from shared.captions.engines.transformers import conversation_of
-from shared.captions.engines.vllm import messages_of
+from shared.captions.engines.vllm_requests import messages_of
 from shared.captions.pictures import contact_sheet, frames_of, is_video, pictures_of
 from shared.errors import ImageError
 from tests.web_server import photograph

@@ -13,7 +13,7 @@ from shared.doctor.finding import Finding, fail, guarded, ok, warn
 from shared.doctor.machine import Gpu, check_gpus, check_machine, check_python, find_gpus, gpus_of_workers, torch_cuda
 from shared.doctor.packages import check_core_packages, check_model_packages, read_pins
 from shared.doctor.sample import take_sample
-from shared.run.config import ROOT
+from shared.files.lookup import ROOT
 from tests.run.test_advance import Bench, Upper
 
 GIB = 2**30

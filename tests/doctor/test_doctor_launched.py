@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from shared.run.config import ROOT
+from shared.files.lookup import ROOT
 
 MODELS = {"facebook/sam3": "manual", "someone/albedo": False}  # which of them are gated
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shared.captions.options import LintOptions
+from shared.captions.asking_options import LintOptions
 from shared.files.table import Table
 from shared.reporting.lint import lint
 

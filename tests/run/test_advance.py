@@ -254,7 +254,8 @@ def test_every_change_is_told_in_words(bench):
     assert str(caught.value).replace(str(bench.folder) + "/", "") == (
         'out was made with other settings: the input: input: "others.jsonl" was "items.jsonl"; '
         'step 1 (s1): seed: 7 was 42, suffix: "?" was ""; step 2 (s2): seed: 7 was 42. '
-        "take a new OUTPUT_DIR, or ON_CHANGE=redo (what is there is kept aside), or ON_CHANGE=keep"
+        "take a new OUTPUT_DIR, or ON_CHANGE=redo (what is there is kept aside), or ON_CHANGE=keep; "
+        "redo makes anew: the input, step 1 (s1), step 2 (s2)"
     )
 
 

@@ -75,7 +75,7 @@ TYPES = ", ".join(step_types())
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", "run.yaml should hold keys and values; the keys are meta_path, meta_folder, image_key, key_column, reader, shards, seed, folder, paths, launcher, steps"),
+        ("", "run.yaml should hold keys and values; the keys are meta_path, meta_folder, base_folder, save_folder, image_key, text_key, video_key, key_column, reader, shards, seed, folder, paths, launcher, steps"),
         ("- a\n- b\n", "run.yaml should hold keys and values; the keys are"),
         ("meta_path: p\n", "run.yaml has no steps; it needs a list `steps:` of entries with a `type:`"),
         ("meta_path: p\nsteps: {type: filter}\n", "run.yaml has no steps;"),
@@ -202,7 +202,7 @@ def test_an_override_is_checked_as_the_file_is(load, tmp_path):
 def test_a_preset_is_under_the_options_of_the_step(load, tmp_path, monkeypatch):
     (tmp_path / "configs" / "models").mkdir(parents=True)
     (tmp_path / "configs" / "models" / "best.yaml").write_text("num_images: 3\ncutoff: 2\n")
-    monkeypatch.setattr("shared.run.config.ROOT", tmp_path)
+    monkeypatch.setattr("shared.run.presets.PRESETS", tmp_path / "configs" / "models")
     worker = load(WHOLE).steps[1].worker
     assert (worker.num_images, worker.cutoff) == (10, 2)
 
@@ -236,9 +236,11 @@ def test_help_lists_every_option_with_its_default_and_what_is_allowed():
         ("type: ImageCaptioner\n    config: {}", "ImageCaptioner needs the option 'engine', or a name or provider"),
         (
             "type: ImageCaptioner\n    name: llava\n    config: {}",
-            "(Gemma3, InternVLChat, mistral, openai, qwen3vl, qwen3vl-server)",
+            "(BLIPCaptioner, FLUXGenerator, Florence2, GPTCaptioner, ",
         ),
-        ("type: ImageGenerator\n    config: {}", "no type 'ImageGenerator'; (caption, "),
+        ("type: ImageGenerator\n    config: {}", "model_path is needed, a text-to-image model on the Hub or a folder"),
+        ("type: VideoGenerator\n    name: CogVideoX", "videos are not generated here, images are: type ImageGenerator"),
+        ("type: VideoCaptioner\n    name: LLaVANeXTVideo", "LLaVANeXTVideo is not supported; videos are captioned by frames"),
     ],
 )
 def test_no_option_is_passed_over_in_silence(load, step, sentence):

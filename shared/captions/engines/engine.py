@@ -86,6 +86,11 @@ class Engine(ABC):
         """The models that setup() will load or reach; of those in ENGINES."""
         raise NotImplementedError
 
+    @classmethod
+    def remarks(cls, options: Any) -> list[str]:
+        """What a person should be told of options that are set and that this engine cannot follow."""
+        return []
+
     @abstractmethod
     def setup(self) -> None:
         """Import what is heavy, load or reach the model. Raises RunError when there is none."""

@@ -55,18 +55,30 @@ class Server(Engine):
     @classmethod
     def made_for(cls, options: Any) -> "Server":
         return cls(
-            options.vllm_url, options.model_path, key_variable=options.key_variable, num_workers=options.num_workers,
-            batch_size=options.batch_size, seconds=options.request_seconds, field_names=options.field_names,
+            options.vllm_url, options.model_path, key_variable=options.key_variable,
+            num_workers=options.max_num_seqs or options.num_workers, batch_size=options.batch_size,
+            seconds=options.request_seconds, field_names=options.field_names,
         )  # fmt: skip
 
     @classmethod
     def forecast(cls, options: Any) -> Forecast:
         server = Model(
             options.model_path, "model_path", "server", ("httpx",), key_variable=options.key_variable,
-            url=options.vllm_url, at_once=options.num_workers, captions=options.repeat_time, turns=len(options.prompts),
+            url=options.vllm_url, at_once=options.max_num_seqs or options.num_workers,
+            captions=options.repeat_time, turns=len(options.prompts),
             prices=(options.price_prompt, options.price_completion),
         )  # fmt: skip
         return Forecast([server])
+
+    @classmethod
+    def remarks(cls, options: Any) -> list[str]:
+        given = options.sampling._asdict()
+        left_out = [name for name, value in given.items() if name != "seed" and value is not None]
+        left_out = [name for name in left_out if options.field_names.get(name) == ""]
+        return [
+            f"{name} {given[name]} has no effect: {options.model_path or options.vllm_url} takes no {name}"
+            for name in left_out
+        ]
 
     def setup(self) -> None:
         import httpx

@@ -21,7 +21,9 @@ TRANSFORMERS_PACKAGES = ("torch", "torchvision", "transformers", "huggingface_hu
 
 
 class Transformers(Engine):
-    """Any model that AutoModelForImageTextToText loads. A batch that does not fit the GPU's memory is halved, and stays so.
+    """Any model that AutoModelForImageTextToText loads; where `images` is 0, AutoModelForCausalLM's too.
+
+    A batch that does not fit the GPU's memory is halved, and stays so.
 
     `offload` keeps on the CPU what the GPU has no room for. `options` are further arguments of from_pretrained.
     """
@@ -42,11 +44,12 @@ class Transformers(Engine):
         trust_remote_code: bool = False,
         offload: bool = False,
         max_num: int | None = None,
+        images: int = 1,
         options: dict[str, Any] | None = None,
     ):
         self.name, self.batch_size, self.dtype, self.offload = model, batch_size, dtype, offload
         self.trust_remote_code, self.options = trust_remote_code, options or {}
-        self.max_num, self.tiles = max_num, dict[str, Any]()
+        self.max_num, self.images, self.tiles = max_num, images, dict[str, Any]()
         self.waiting: deque[Question] = deque()
         self.model: Any = None
         self.grammars: Any = None
@@ -55,39 +58,52 @@ class Transformers(Engine):
     def made_for(cls, options: Any) -> "Transformers":
         return cls(
             options.model_path, batch_size=options.batch_size, dtype=options.dtype,
-            trust_remote_code=options.trust_remote_code, offload=options.offload, max_num=options.max_num,
-            options=options.engine_options,
+            trust_remote_code=options.trust_remote_code, offload=options.offload, max_num=getattr(options, "max_num", None),
+            images=options.most_images, options=options.engine_options,
         )  # fmt: skip
 
     @classmethod
     def forecast(cls, options: Any) -> Forecast:
         model = Model(
-            options.model_path, "model_path", "transformers", TRANSFORMERS_PACKAGES,
+            options.model_path, "model_path", "transformers" if options.most_images else "language",
+            TRANSFORMERS_PACKAGES,
             is_halved=options.dtype in ("bfloat16", "float16"), may_offload=options.offload,
         )  # fmt: skip
         return Forecast([model])
 
     def setup(self) -> None:
         with loading(self.name, "model_path"):
-            from transformers import AutoModelForImageTextToText, AutoProcessor
+            from transformers import AutoProcessor
 
             self.tiles = tiles_of(self.name, self.max_num) if self.max_num else {}
             self.device = find_device(self.name)
             trust = {"trust_remote_code": self.trust_remote_code}
             self.processor = AutoProcessor.from_pretrained(self.name, **trust)
             place = {"device_map": "auto"} if self.offload else {}
-            self.model = AutoModelForImageTextToText.from_pretrained(
-                self.name, dtype=self.dtype, **trust, **place, **self.options
-            ).eval()
+            self.model = (
+                self._model_class()
+                .from_pretrained(self.name, dtype=self.dtype, **trust, **place, **self.options)
+                .eval()
+            )
             if not self.offload:
                 self.model.to(self.device)
-        tokenizer = self.processor.tokenizer
+        tokenizer = self.tokenizer = getattr(self.processor, "tokenizer", self.processor)
         tokenizer.padding_side = "left"  # answers follow the prompts, which must all end at the same column
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
         ends = self.model.generation_config.eos_token_id
         ends = tokenizer.eos_token_id if ends is None else ends
         self.ends = {ends} if isinstance(ends, int) else set(ends or ())
+
+    def _model_class(self) -> Any:
+        """A model of text alone has no images to speak of, but one that has them can be asked about text too."""
+        from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+
+        if self.images:
+            return AutoModelForImageTextToText
+        config = AutoConfig.from_pretrained(self.name, trust_remote_code=self.trust_remote_code)
+        is_of_images = type(config) in AutoModelForImageTextToText._model_mapping
+        return AutoModelForImageTextToText if is_of_images else AutoModelForCausalLM
 
     def takes_several(self) -> bool:
         return takes_several(self.name)
@@ -167,13 +183,22 @@ class Transformers(Engine):
 
         if self.grammars is None:
             size = self.model.config.get_text_config().vocab_size
-            info = xgrammar.TokenizerInfo.from_huggingface(self.processor.tokenizer, vocab_size=size)
+            info = xgrammar.TokenizerInfo.from_huggingface(self.tokenizer, vocab_size=size)
             self.grammars = xgrammar.GrammarCompiler(info)
         grammar = self.grammars.compile_json_schema(json.dumps(batch[0].schema), any_whitespace=False)
         return LogitsProcessor([grammar] * len(batch))
 
     def _inputs(self, batch: Sequence[Question]) -> Any:
         """Tokens and pixels, padded on the left."""
+        if self.processor is self.tokenizer and self.tokenizer.chat_template:
+            return self.tokenizer.apply_chat_template(
+                [[{"role": role, "content": text} for role, text in one.messages] for one in batch],
+                tokenize=True, add_generation_prompt=True, return_dict=True, return_tensors="pt", padding=True,
+            )  # fmt: skip
+        if self.processor is self.tokenizer:
+            return self.tokenizer(
+                [one_after_another(question) for question in batch], padding=True, return_tensors="pt"
+            )
         if getattr(self.processor, "chat_template", None):
             return self.processor.apply_chat_template(
                 [conversation_of(question) for question in batch],
@@ -193,7 +218,7 @@ class Transformers(Engine):
         said = row.tolist()
         end = next((place for place, token in enumerate(said) if token in self.ends), len(said))
         reason = "stop" if end < len(said) and end < max_tokens else "length"
-        text = self.processor.tokenizer.decode(said[: min(end, max_tokens)], skip_special_tokens=True)
+        text = self.tokenizer.decode(said[: min(end, max_tokens)], skip_special_tokens=True)
         return Answer(text, reason, prompt_tokens, min(end + (reason == "stop"), max_tokens))
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from shared.captions.engines.engine import OF_SERVERS, Answer, Engine, Question
+from shared.captions.engines.room_for_prompts import LongestTalk
 from shared.captions.engines.tiles import takes_several, tiles_of
+from shared.captions.engines.vllm_requests import answer_of, parameters_of, rendered_by
 from shared.errors import EngineError, RunError
 from shared.forecast import Forecast, Model
 from shared.models.loading import loading
@@ -18,6 +20,7 @@ from shared.models.loading import loading
 log = logging.getLogger("worker")
 
 VLLM_PACKAGES = ("torch", "torchvision", "transformers", "huggingface_hub", "vllm")
+USUAL_AT_ONCE = 128  # answers in the making
 SECONDS_TO_FREE = 5.0  # what a dead engine's processes take to give back a GPU's memory
 
 
@@ -39,7 +42,7 @@ class Vllm(Engine):
         seed: int = 0,
         dtype: str = "auto",
         max_model_len: int | None = None,
-        max_num_seqs: int = 128,
+        max_num_seqs: int | None = None,
         batch_size: int = 8,
         tensor_parallel_size: int | None = None,
         gpu_memory_utilization: float = 0.9,
@@ -47,9 +50,12 @@ class Vllm(Engine):
         asks_again: bool = False,
         max_num: int | None = None,
         images: int = 1,
+        talk: LongestTalk | None = None,
         options: dict[str, Any] | None = None,
     ):
         self.model, self.gpu, self.tensor_parallel_size, self.max_num = model, gpu, tensor_parallel_size, max_num
+        self.talk = talk
+        max_num_seqs = max_num_seqs or USUAL_AT_ONCE
         self.limit, self.burst, self.is_filling = max_num_seqs + 4 * batch_size, 2 * batch_size, True
         self.settings = {
             "model": model,
@@ -81,13 +87,15 @@ class Vllm(Engine):
             max_model_len=options.max_model_len, max_num_seqs=options.max_num_seqs, batch_size=options.batch_size,
             tensor_parallel_size=options.tensor_parallel_size, gpu_memory_utilization=options.gpu_memory_utilization,
             trust_remote_code=options.trust_remote_code, asks_again=options.repeat_time > 1 or len(options.prompts) > 1,
-            max_num=options.max_num, images=options.most_images, options=options.engine_options,
+            max_num=getattr(options, "max_num", None), images=options.most_images,
+            talk=LongestTalk.of(options), options=options.engine_options,
         )  # fmt: skip
 
     @classmethod
     def forecast(cls, options: Any) -> Forecast:
         model = Model(
-            options.model_path, "model_path", "transformers", VLLM_PACKAGES, needs_gpu=True, is_split=True,
+            options.model_path, "model_path", "transformers" if options.most_images else "language",
+            VLLM_PACKAGES, needs_gpu=True, is_split=True,
             is_halved=options.dtype in ("auto", "bfloat16", "float16"), memory_share=options.gpu_memory_utilization,
         )  # fmt: skip
         return Forecast([model])
@@ -100,6 +108,8 @@ class Vllm(Engine):
             if self.max_num:
                 given = self.settings.get("mm_processor_kwargs") or {}
                 self.settings["mm_processor_kwargs"] = tiles_of(self.model, self.max_num) | given
+            if self.talk and self.settings["max_model_len"] > 0:
+                self._make_room(self.talk)
             self._start()
 
     def takes_several(self) -> bool:
@@ -122,7 +132,9 @@ class Vllm(Engine):
         from vllm.v1.engine.exceptions import EngineDeadError
 
         try:
-            self.llm.llm_engine.add_request(name, self._render(question), parameters_of(question, self.is_seeded))
+            self.llm.llm_engine.add_request(
+                name, rendered_by(self.llm.llm_engine.renderer, question), parameters_of(question, self.is_seeded)
+            )
         except EngineDeadError as error:
             self.death = error
         except Exception as error:  # too long for the model, or an image that its processor refuses
@@ -173,18 +185,26 @@ class Vllm(Engine):
         self.death = None
         self._announce_death()
 
-    def _render(self, question: Question) -> Any:
-        """The tokens and pixels of a question, as vLLM's chat entry point makes them."""
-        from vllm.renderers import ChatParams
+    def _make_room(self, talk: LongestTalk) -> None:
+        """Raise max_model_len to what the longest question and its answer need."""
+        from vllm.engine.arg_utils import EngineArgs
+        from vllm.renderers.registry import renderer_from_config
 
-        renderer = self.llm.llm_engine.renderer
-        arguments = {"add_generation_prompt": True, "continue_final_message": False, "tools": None, "tokenize": False}
-        _, rendered = renderer.render_chat(
-            [messages_of(question)],
-            ChatParams(chat_template_kwargs=arguments),
-            renderer.default_chat_tok_params.with_kwargs(add_special_tokens=False),
-        )
-        return rendered[0]
+        config = EngineArgs(**self.settings | {"max_model_len": -1, "seed": 0}).create_engine_config()
+        renderer = renderer_from_config(config)
+        try:
+            needed = talk.tokens(lambda question: len(rendered_by(renderer, question)["prompt_token_ids"]))
+        finally:
+            renderer.shutdown()
+        needed = min(needed, config.model_config.max_model_len)
+        if needed > (asked := self.settings["max_model_len"]):
+            log.warning(
+                "max_model_len %d is raised to %d: prompt, image and answer of %s need as many tokens",
+                asked,
+                needed,
+                self.model,
+            )
+            self.settings["max_model_len"] = needed
 
     def _announce_death(self) -> None:
         """Where the engine's process dies, wake up a step() that would wait for it for ever."""
@@ -224,40 +244,6 @@ class Vllm(Engine):
         self.asked.clear()
         for question in questions:
             self.ask(question)
-
-
-def messages_of(question: Question) -> list[dict]:
-    """A conversation as vLLM's chat entry point takes it, the images before the first text of the user."""
-    messages: list[dict] = []
-    images = question.images
-    for role, text in question.messages:
-        if role == "user" and images:
-            parts = [
-                {"type": "image_pil", "image_pil": image, "uuid": f"{question.key} {number}"}
-                for number, image in enumerate(images)
-            ]
-            messages.append({"role": role, "content": [*parts, {"type": "text", "text": text}]})
-            images = ()
-        else:
-            messages.append({"role": role, "content": text})
-    return messages
-
-
-def parameters_of(question: Question, is_seeded: bool = True) -> Any:
-    from vllm import SamplingParams
-    from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
-
-    sampling = question.sampling._asdict()
-    sampling["top_k"] = sampling["top_k"] or None
-    given = {name: value for name, value in sampling.items() if value is not None and (is_seeded or name != "seed")}
-    if question.schema:
-        given["structured_outputs"] = StructuredOutputsParams(json=question.schema)
-    return SamplingParams(output_kind=RequestOutputKind.FINAL_ONLY, **given)
-
-
-def answer_of(output: Any) -> Answer:
-    said = output.outputs[0]
-    return Answer(said.text, said.finish_reason or "", len(output.prompt_token_ids or ()), len(said.token_ids))
 
 
 def count_gpus() -> int:

@@ -9,6 +9,7 @@ import pytest
 
 from shared.captions.engines import vllm
 from shared.captions.engines.engine import Message, Question, Sampling
+from shared.captions.engines.vllm_requests import parameters_of
 from shared.captions.structured import SCHEMA
 from tests import tiny_vlm
 from tests.conftest import ROOT
@@ -71,8 +72,8 @@ def test_a_schema_holds_random_weights_to_json(found):
 def test_every_question_has_its_own_seed_but_on_a_cpu_whose_engine_would_die_of_it(found):
     sampling = Sampling(temperature=1.0, seed=3)
     question = Question("a", (Message("user", "What light?"),), sampling)
-    assert vllm.parameters_of(question).seed == 3
-    assert vllm.parameters_of(question, is_seeded=False).seed is None
+    assert parameters_of(question).seed == 3
+    assert parameters_of(question, is_seeded=False).seed is None
     assert len({outcome["lighting_keywords"] for outcome in found["structured"].values()}) == 4
 
 
