@@ -240,7 +240,10 @@ def test_help_lists_every_option_with_its_default_and_what_is_allowed():
         ),
         ("type: ImageGenerator\n    config: {}", "model_path is needed, a text-to-image model on the Hub or a folder"),
         ("type: VideoGenerator\n    name: CogVideoX", "videos are not generated here, images are: type ImageGenerator"),
-        ("type: VideoCaptioner\n    name: LLaVANeXTVideo", "LLaVANeXTVideo is not supported; videos are captioned by frames"),
+        (
+            "type: VideoCaptioner\n    name: LLaVANeXTVideo",
+            "LLaVANeXTVideo is not supported; videos are captioned by frames",
+        ),
     ],
 )
 def test_no_option_is_passed_over_in_silence(load, step, sentence):

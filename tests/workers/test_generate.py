@@ -1,0 +1,174 @@
+"""Images of texts as a person launches them: two workers, names, seeds, what each file says of itself, and failures."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from shared.errors import ConfigError
+from shared.run.config import load_config
+from tests.conftest import wait_until
+
+STEP = "step_1_ImageGenerator_FLUXGenerator"
+SMALL = {"width": 64, "height": 48, "num_inference_steps": 2, "max_sequence_length": 32, "batch_size": 2}
+
+
+@pytest.fixture(scope="session")
+def tiny_generator(tmp_path_factory) -> str:
+    pytest.importorskip("diffusers")
+    from tests.tiny_generators import flux
+
+    return str(flux(tmp_path_factory.mktemp("models") / "flux"))
+
+
+def write_rows(project, rows):
+    project.input = project.folder / "rows.jsonl"
+    project.input.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def write_config(project, model, top=None, **options):
+    step = {"type": "ImageGenerator", "name": "FLUXGenerator", "config": {"model_path": model, **SMALL, **options}}
+    project.write_config(step, **({"image_key": "image", "text_key": "text"} | (top or {})))
+
+
+def log_of(project):
+    return "".join(path.read_text() for path in sorted((project.folder / "logs").glob("gpu*.log")))
+
+
+ROWS = [
+    {"image": "images/cat.jpg", "text": "A cat sitting on a windowsill.", "source": "me"},
+    {"image": "images/sunset.png", "text": "A beautiful sunset over the mountains."},
+    {"image": "other/cat.png", "text": "Another cat."},
+    {"text": "Nothing but words."},
+    {"image": "empty.png", "text": ""},
+]
+
+
+def test_every_text_is_drawn_and_the_file_says_how(project, tiny_generator):
+    write_rows(project, ROWS)
+    write_config(project, tiny_generator, {"save_folder": str(project.folder / "results")})
+    done = project.run()
+    assert done.returncode == 3, done.stdout + log_of(project)
+    rows = project.rows(STEP)
+    names = [row["generated_path"] for row in rows]
+    assert [name.split("/")[0] for name in names] == ["generated_images"] * 4
+    assert names[1] == "generated_images/sunset_generated.png"
+    assert names[0] == f"generated_images/{rows[0]['key']}_generated.png" != names[2]
+    assert (rows[0]["source"], rows[0]["image"], rows[0]["text"]) == ("me", "images/cat.jpg", ROWS[0]["text"])
+    for row in rows:
+        with Image.open(project.output / STEP / row["generated_path"]) as image:
+            assert image.size == (64, 48)
+            assert image.text["prompt"] == row["prompt"] == row["text"]
+            assert json.loads(image.text["parameters"]) == row["generation"]
+    assert rows[0]["generation"]["guidance_scale"] == 4.5  # of the preset
+    [failure] = (project.output / STEP / "failures").glob("*.json")
+    assert json.loads(failure.read_text())["message"].endswith(
+        'has nothing in "text" to be drawn; it has key, image, image_path'
+    )
+    saved = project.folder / "results"
+    assert sorted(str(path.relative_to(saved)) for path in saved.rglob("*.png")) == sorted(names)
+    report = (project.output / "report.html").read_text()
+    assert (
+        "From items to images" in report
+        and 'id="drawn"' in report
+        and "A beautiful sunset over the mountains." in report
+    )
+
+
+@pytest.mark.slow
+def test_an_image_is_the_same_whatever_is_drawn_beside_it(project, tiny_generator):
+    write_rows(project, ROWS[:4])
+    write_config(project, tiny_generator)
+    assert project.run(GPU_COUNT=1).returncode == 0
+    first = {row["key"]: Image.open(project.output / STEP / row["generated_path"]) for row in project.rows(STEP)}
+    other = project.folder / "other"
+    assert project.run(GPU_COUNT=2, BSZ=3, OUTPUT_DIR=other).returncode == 0
+    for row in (json.loads(line) for line in (other / STEP / "result.jsonl").read_text().splitlines()):
+        one, two = (
+            np.asarray(image, int) for image in (first[row["key"]], Image.open(other / STEP / row["generated_path"]))
+        )
+        assert np.abs(one - two).max() <= 1
+
+
+@pytest.mark.slow
+def test_several_captions_are_one_image_each_on_request_and_jpeg_says_its_prompt_too(project, tiny_generator):
+    write_rows(project, [{"key": "a", "text": "one", "text_all": ["one", "two", "three"]}])
+    write_config(project, tiny_generator, {"image_key": None}, captions="each", image_format="jpg")
+    assert project.run(GPU_COUNT=1).returncode == 0, log_of(project)
+    [row] = project.rows(STEP)
+    assert [row[name] for name in ("generated_path", "generated_2_path", "generated_3_path")] == [
+        f"generated_images/a_generated{ending}.jpg" for ending in ("", "_2", "_3")
+    ]
+    assert [row["prompt"], row["generated_2_prompt"], row["generated_3_prompt"]] == ["one", "two", "three"]
+    with Image.open(project.output / STEP / row["generated_3_path"]) as image:
+        assert image.format == "JPEG"
+        assert json.loads(image.info["comment"])["prompt"] == "three"
+
+
+@pytest.mark.slow
+def test_killed_and_stopped_it_draws_every_image_once(project, tiny_generator):
+    write_rows(project, [{"key": f"{number:02}", "text": f"a house with {number} windows"} for number in range(16)])
+    write_config(project, tiny_generator, {"image_key": None}, num_inference_steps=100, batch_size=1)
+    records = project.output / STEP / "records"
+    launcher = project.launch()
+    wait_until(lambda: len(list(records.glob("*.json"))) > 2, 300)
+    os.kill(next(int(pid) for pid in pids_of(project)), signal.SIGKILL)
+    wait_until(lambda: len(list(records.glob("*.json"))) > 4, 300)
+    (project.output / STEP / "kill0.txt").touch()
+    (project.output / STEP / "kill1.txt").touch()
+    output, _ = launcher.communicate(timeout=300)
+    assert launcher.returncode == 4, output
+    written = {path.name: path.stat().st_mtime_ns for path in records.glob("*.json")}
+    assert 4 < len(written) < 16
+    assert project.run().returncode == 0
+    assert {name: (records / name).stat().st_mtime_ns for name in written} == written
+    assert len(project.rows(STEP)) == len(list((project.output / STEP / "generated_images").iterdir())) == 16
+
+
+def pids_of(project):
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes()
+            if b"workers.generate" in words and os.readlink(entry / "cwd") == str(project.folder):
+                yield entry.name
+        except OSError:
+            continue
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (
+            {"device": "cuda"},
+            "step 1 (FLUXGenerator): device is cuda, and there is no NVIDIA GPU here; device: cpu runs it, many",
+        ),
+        ({"model_path": "nowhere/at-all"}, "nowhere/at-all"),
+    ],
+)
+def test_what_cannot_be_is_told_before_anything_loads(project, tiny_generator, options, sentence):
+    if "device" in options and os.path.exists("/dev/nvidia0"):
+        pytest.skip("there is a GPU here")
+    write_rows(project, ROWS[:1])
+    write_config(project, tiny_generator, **options)
+    done = project.run(HF_HUB_OFFLINE=1)
+    assert done.returncode in (1, 2)
+    assert sentence in done.stdout.splitlines()[-1]
+    assert not (project.output / STEP).exists()
+
+
+def test_an_option_that_the_pipeline_lacks_is_told_when_the_config_is_read(tmp_path, tiny_sd15):
+    path = tmp_path / "run.yaml"
+    path.write_text(
+        "meta_path: p\nsteps:\n  - type: ImageGenerator\n    name: FLUXGenerator\n"
+        f"    config: {{model_path: {tiny_sd15}, width: 64, height: 64}}\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert str(caught.value) == (
+        f"step 1 (FLUXGenerator): max_sequence_length is 512, and StableDiffusionPipeline ({tiny_sd15}) has no such option; it "
+        "has width, height, num_inference_steps, guidance_scale, negative_prompt"
+    )
