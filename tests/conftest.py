@@ -30,6 +30,8 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("suite")
 
 ROOT = Path(__file__).resolve().parent.parent
+# What vLLM finds out about an architecture costs a process that imports it; all tests share it.
+VLLM_CACHE = Path(tempfile.gettempdir()) / f"vllm-of-tests-{os.getuid()}"
 VARIABLES = (
     "CONFIG STEPS INPUT OUTPUT_DIR LOG_DIR GPU_COUNT GPUS GPUS_PER_WORKER NODE_RANK NODE_COUNT LAUNCH_WITH BSZ MAX_NUM "
     "TEMPERATURE MODEL_PATH DATASET_DIR SOURCE SUB_PARTITION_NAME TEST_CUTDOWN MAX_RESTARTS ON_CHANGE META_PATH META_FOLDER "

@@ -13,6 +13,7 @@ from shared.doctor.finding import Finding, ok
 from shared.run.config import load_config
 from shared.run.run import Run
 from tests.chat_server import PHRASE, ChatServer, completion
+from tests.conftest import VLLM_CACHE
 
 ESTIMATE = (
     r" in a probe of (\d+) items, after \d+ s of loading; about .+ for (\d+) items with (\d) workers?, an estimate"
@@ -32,7 +33,7 @@ def doctor(project, *steps: dict, count: int = 6, **variables) -> list[str]:
     """What it prints of a run over so many photographs; nothing may be left of it."""
     project.write_config(*steps, meta_path=str(photographs(project.folder / "photographs", count)), image_key="image")
     before = files_of(project)
-    done = project.run("doctor", timeout=400, **(CPU | {"VLLM_CACHE_ROOT": project.folder / "cache"} | variables))
+    done = project.run("doctor", timeout=400, **(CPU | {"VLLM_CACHE_ROOT": VLLM_CACHE} | variables))
     assert project.processes() == []
     assert files_of(project) == before
     return done.stdout.splitlines()
@@ -113,7 +114,7 @@ def test_an_engine_of_vllm_is_tried_with_its_queue_and_ends_with_the_probe(proje
         "engine": "vllm", "model_path": str(tiny_vlm.qwen3vl(tmp_path / "vlm", PHRASE)), "dtype": "float32",
         "max_model_len": 2048, "max_num_seqs": 4, "engine_options": {"enforce_eager": True},
     }  # fmt: skip
-    lines = doctor(project, {"type": "caption", "config": options}, count=24)
+    lines = doctor(project, {"type": "caption", "config": options}, count=24, GPU_COUNT=1)
     assert estimate(lines, "step 1 (caption)") == (24, 24, 1)
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests import tiny_vlm
 from tests.chat_server import PHRASE, ChatServer, completion
-from tests.conftest import wait_until
+from tests.conftest import VLLM_CACHE, wait_until
 
 STEP = "step_1_caption_keywords"
 KEY = "sk-secret-of-the-test"
@@ -194,7 +194,7 @@ def test_a_spent_quota_ends_the_run_at_once_with_its_reason(project):
 
 # ---- with vLLM ----
 
-CPU = {"VLLM_CPU_KVCACHE_SPACE": 1, "HF_HUB_OFFLINE": 1}
+CPU = {"VLLM_CPU_KVCACHE_SPACE": 1, "HF_HUB_OFFLINE": 1, "VLLM_CACHE_ROOT": VLLM_CACHE}
 LONG = 600  # seconds: an engine starts in ten, and in two hundred where everything else runs too
 STRUCTURED = {
     "engine": "vllm", "dtype": "float32", "max_num_seqs": 2, "max_model_len": 1024, "engine_options": {"enforce_eager": True},
@@ -225,11 +225,11 @@ def test_two_workers_with_a_model_each_survive_a_kill(project, tmp_path):
 
 @pytest.mark.slow
 def test_an_engine_process_that_dies_is_started_again_and_none_outlives_its_worker(project, random_model):
-    keys = photographs(project, 40)
-    write_config(project, **STRUCTURED, model_path=str(random_model))
+    keys = photographs(project, 16)
+    write_config(project, **STRUCTURED | {"max_num_seqs": 1}, model_path=str(random_model))
     # One core for the engine: threads that wait for each other spin, and are slow where others are at work.
     one_core = {"VLLM_CPU_OMP_THREADS_BIND": min(os.sched_getaffinity(0))}
-    variables = CPU | one_core | {"VLLM_CACHE_ROOT": project.folder / "cache", "GPU_COUNT": 1, "MAX_RESTARTS": 0}
+    variables = CPU | one_core | {"GPU_COUNT": 1, "MAX_RESTARTS": 0}
     launcher = project.launch(**variables)
     wait_until(lambda: len(records(project)) > 3, LONG)
     os.kill(pid_of(project, "VLLM::EngineCore"), signal.SIGKILL)
@@ -240,7 +240,7 @@ def test_an_engine_process_that_dies_is_started_again_and_none_outlives_its_work
     os.kill(pid_of(project, "--gpu 0"), signal.SIGKILL)
     output, _ = launcher.communicate(timeout=LONG)
     assert launcher.returncode == 1, output
-    assert len(records(project)) < 40
+    assert len(records(project)) < 16
     wait_until(lambda: family(project) == {}, LONG)
     done = project.run(**variables, VLLM_ENABLE_V1_MULTIPROCESSING=0, timeout=LONG)
     assert done.returncode == 0, done.stdout + log_of(project)[-4000:]
@@ -258,7 +258,7 @@ def test_the_server_of_vllm_itself_is_asked(project, random_model):
         project, engine="server", vllm_url=f"http://127.0.0.1:{port}/v1", model_path=str(random_model), **options
     )
     more = ["1", str(port), "0.9", "--max-model-len", "1024", "--dtype", "float32", "--enforce-eager"]
-    server = project.launch("serve", *more, **CPU, VLLM_CACHE_ROOT=project.folder / "cache")
+    server = project.launch("serve", *more, **CPU)
     said: list[str] = []
     reader = threading.Thread(target=lambda: said.extend(server.stdout), daemon=True)
     reader.start()

@@ -1,6 +1,5 @@
 """configs/describe.yaml, end to end: against a server that answers at once, and with InternVL in vLLM."""
 
-import importlib.util
 import json
 import os
 import signal
@@ -106,22 +105,3 @@ TINY = [
     "--set",
     "max_model_len=4096",
 ]
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vllm is not installed")
-def test_internvl_with_code_of_its_own_cuts_as_many_tiles_as_max_num_says(project, variables):
-    from tests import tiny_captioners
-
-    keys = save_dataset(project.folder / "web", 5)
-    model = tiny_captioners.internvl_chat(project.folder / "InternVL-Chat-V1-5", PARAGRAPH)
-    given = variables | CPU | {"VLLM_CACHE_ROOT": project.folder / "cache", "MODEL_PATH": model}
-    words = [*TINY, "--set", "trust_remote_code=true", "--set", "lean_records=false"]
-    done = project.run(*words, **given | {"MAX_NUM": 6})
-    assert done.returncode == 0, done.stdout
-    found = captions(project)
-    assert {key: record["vlm_caption"] for key, record in found.items()} == dict.fromkeys(keys, PARAGRAPH)
-    prompt = (ROOT / "configs" / "prompts" / "describe.txt").read_text().strip()
-    said = f"user\n\n{prompt}\nassistant\n"  # a token for each byte, three for the turns, and the image between its two
-    tiles = (3 * 2 + 1) * 4 + 2  # 96 x 64 pixels are 3 x 2 tiles and the whole, of 4 tokens each
-    assert {record["prompt_tokens"] for record in found.values()} == {len(said.encode()) + 3 + tiles}

@@ -1,6 +1,5 @@
 """configs/recaption.yaml: a download captioned anew, and its rows on a Hub that answers the real library."""
 
-import importlib.util
 import json
 import os
 import signal
@@ -228,24 +227,3 @@ def test_the_token_and_its_rights_are_asked_for_before_anything_runs(
         assert server.requests == []
     assert done.returncode == 2 and sentence in done.stdout, done.stdout
     assert not project.output.exists()
-
-
-# ---- with vLLM ----
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vllm is not installed")
-def test_gemma_3_in_vllm_captions_it(project, variables):
-    from tests import tiny_captioners
-
-    said = SAID.replace(" a ", " one ")
-    keys = save_download(project.folder / "download", 4)
-    model = tiny_captioners.gemma3(project.folder / "gemma", said)
-    cpu = {"VLLM_CPU_KVCACHE_SPACE": 1, "VLLM_ENABLE_V1_MULTIPROCESSING": 0, "OMP_NUM_THREADS": 1, "MAX_RESTARTS": 0}
-    given = variables | cpu | {"GPU_COUNT": 1, "MODEL_PATH": model, "VLLM_CACHE_ROOT": project.folder / "cache"}
-    settings = ("dtype=float32", 'engine_options={"enforce_eager": true}', "max_model_len=2048")
-    done = project.run("run", *(word for setting in settings for word in ("--set", setting)), **given)
-    assert done.returncode == 0, done.stdout
-    assert "nothing is pushed: hf_repo is empty" in done.stdout
-    rows = parquet.read_table(project.output / "step_2_push" / "all_captions.parquet").to_pylist()
-    assert {row["key"]: row["vlm_caption"] for row in rows} == dict.fromkeys(keys, said)

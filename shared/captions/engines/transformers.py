@@ -168,7 +168,9 @@ class Transformers(Engine):
                 repetition_penalty=None,
                 logits_processor=processors,
             )
-        start = 0 if self.model.config.is_encoder_decoder else inputs["input_ids"].shape[1]
+        start = (
+            1 if self.model.config.is_encoder_decoder else inputs["input_ids"].shape[1]
+        )  # a decoder begins with a token
         return [
             self._read(row, sampling.max_tokens, int(prompt))
             for row, sampling, prompt in zip(tokens[:, start:], samplings, inputs["attention_mask"].sum(1), strict=True)

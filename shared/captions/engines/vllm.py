@@ -109,7 +109,9 @@ class Vllm(Engine):
                 given = self.settings.get("mm_processor_kwargs") or {}
                 self.settings["mm_processor_kwargs"] = tiles_of(self.model, self.max_num) | given
             if self.talk and self.settings["max_model_len"] > 0:
-                self._make_room(self.talk)
+                self._make_room(
+                    self.talk._replace(images=min(self.talk.images, self.settings["limit_mm_per_prompt"]["image"]))
+                )
             self._start()
 
     def takes_several(self) -> bool:
@@ -196,7 +198,16 @@ class Vllm(Engine):
             needed = talk.tokens(lambda question: len(rendered_by(renderer, question)["prompt_token_ids"]))
         finally:
             renderer.shutdown()
-        needed = min(needed, config.model_config.max_model_len)
+        own = config.model_config.max_model_len
+        needed = min(needed, own)
+        if self.settings["max_model_len"] > own:
+            log.warning(
+                "max_model_len %d is lowered to %d, which %s is made for",
+                self.settings["max_model_len"],
+                own,
+                self.model,
+            )
+            self.settings["max_model_len"] = own
         if needed > (asked := self.settings["max_model_len"]):
             log.warning(
                 "max_model_len %d is raised to %d: prompt, image and answer of %s need as many tokens",
