@@ -30,7 +30,7 @@ IN_VLLM = {
     "InternVLChat": tiny_captioners.internvl_chat,
 }  # fmt: skip
 IN_TRANSFORMERS = {
-    "MLLamaCaptioner": tiny_documented.mllama, "SmolVLM2": tiny_documented.smolvlm, "Florence2": tiny_documented.florence2,
+    "MLLamaCaptioner": tiny_documented.mllama, "SmolVLM2": tiny_documented.smolvlm, "Florence2": tiny_captioners.florence2,
 }  # fmt: skip
 
 

@@ -18,7 +18,8 @@ own_reader
 containers decoding web
 images models light
 files masks
-captions.engines generation
+captions.engines
+generation
 light.degradation readers relighter.families
 light.scenes dataset
 light.scenes.network

@@ -1,4 +1,4 @@
-"""Tiny Gemma 3 and InternVL in the Hub's format; see tests/tiny_vlm.py."""
+"""Tiny Gemma 3, InternVL and Florence-2 in the Hub's format; see tests/tiny_vlm.py."""
 
 import json
 from pathlib import Path
@@ -188,3 +188,58 @@ def qwen2_of(tokenizer) -> dict:
         "bos_token_id": number("<|endoftext|>"), "eos_token_id": number("<|im_end|>"),
         "pad_token_id": number("<|endoftext|>"), "tie_word_embeddings": False,
     }  # fmt: skip
+
+
+def florence2(folder: Path, sentence: str | None = None) -> Path:
+    """As florence-community/Florence-2-large is kept: an encoder of images and texts, and a decoder."""
+    import torch
+    import transformers as t
+
+    special = ("<s>", "<pad>", "</s>", "<unk>", "<image>")
+    tokenizer = tokenizer_of(
+        special, pieces_of(sentence) if sentence else (), eos_token="</s>", pad_token="<pad>", bos_token="<s>",
+        unk_token="<unk>", extra_special_tokens={"image_token": "<image>"},
+    )  # fmt: skip
+    number = tokenizer.convert_tokens_to_ids
+    torch.manual_seed(0)
+    model = t.Florence2ForConditionalGeneration(
+        t.Florence2Config(
+            text_config={
+                "model_type": "bart", "vocab_size": VOCABULARY, "d_model": 64, "encoder_layers": 1, "decoder_layers": 1,
+                "encoder_attention_heads": 2, "decoder_attention_heads": 2, "encoder_ffn_dim": 128, "decoder_ffn_dim": 128,
+                "max_position_embeddings": 1024, "bos_token_id": number("<s>"), "eos_token_id": number("</s>"),
+                "pad_token_id": number("<pad>"), "decoder_start_token_id": number("</s>"), "forced_eos_token_id": None,
+                "forced_bos_token_id": None,
+            },
+            vision_config={
+                "embed_dim": [16, 16, 32, 64], "num_heads": [2, 2, 2, 2], "num_groups": [2, 2, 2, 2], "depths": [1, 1, 1, 1],
+                "projection_dim": 64, "window_size": 2,
+            },
+            image_token_id=number("<image>"), is_encoder_decoder=True, tie_word_embeddings=False,
+        )
+    )  # fmt: skip
+    if sentence:
+        say_by_position(model, [number(piece.replace(" ", "Ġ")) for piece in pieces_of(sentence)] + [number("</s>")])
+    images = t.CLIPImageProcessor(size={"height": 64, "width": 64}, do_center_crop=False, resample=3)
+    images.image_seq_length = 5
+    processor = t.Florence2Processor(image_processor=images, tokenizer=tokenizer, num_additional_image_tokens=0)
+    return save(model, processor, folder, None, "</s>", "<pad>")
+
+
+def say_by_position(model, numbers: list[int]) -> None:
+    """Make a decoder with learned positions say these tokens, whatever it is shown: each place calls its own."""
+    import torch
+
+    decoder = model.model.language_model.decoder
+    with torch.no_grad():
+        for name, weight in decoder.named_parameters():
+            if any(part in name for part in ("out_proj", "fc2", "embed_tokens")):
+                weight.zero_()
+        places = decoder.embed_positions.weight
+        places.copy_(torch.nn.functional.normalize(torch.randn(places.shape), dim=1))
+        head = model.lm_head.weight
+        head.zero_()
+        for place, token in enumerate(numbers):
+            head[token] += 20 * torch.nn.functional.layer_norm(
+                places[place + decoder.embed_positions.offset], places.shape[1:]
+            )

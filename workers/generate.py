@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
-from shared.errors import AnswerError, ConfigError, RunError
+from shared.errors import AnswerError, ConfigError, RequestError, RunError
 from shared.generation.families import OPTIONAL, check_options
 from shared.generation.generator import Generator, Quantization, Request, as_image, read_class
 from shared.generation.names import generated_name, shared_stems, write_shared_stems
@@ -41,6 +41,10 @@ class Commission(NamedTuple):
 class Generate(Worker):
     """Draw what each item's text says, by any text-to-image model of diffusers."""
 
+    engine: Annotated[
+        Literal["diffusers", "server"],
+        Field(description="what draws: a model in the workers, or a server that speaks OpenAI's protocol for images"),
+    ] = "diffusers"
     model_path: Annotated[
         str,
         Field(
@@ -86,9 +90,12 @@ class Generate(Worker):
         Field(description="int8: weights of 8 bit instead of 16, by torchao: half as large, a little worse"),
     ] = "none"
 
+    server_url: Annotated[str, Field(description="address of the server")] = "https://api.openai.com/v1"
+    key_variable: Annotated[str, Field(description="the environment variable with the server's key")] = ""
+
     aliases: ClassVar[dict[str, str]] = {"weight": "width", "model": "model_path"}
     from_run: ClassVar[dict[str, str]] = {"prompt_key": "text_key"}
-    speed_options: ClassVar[frozenset[str]] = Worker.speed_options | {"offload", "device"}
+    speed_options: ClassVar[frozenset[str]] = Worker.speed_options | {"offload", "device", "server_url", "key_variable"}
 
     @property
     def notes_sources(self) -> bool:
@@ -99,6 +106,11 @@ class Generate(Worker):
 
         if not self.model_path:
             raise ConfigError(f"{label}: model_path is needed, a text-to-image model on the Hub or a folder")
+        if self.engine == "server":
+            for name in (*OPTIONAL, "quantize", "device"):
+                if getattr(self, name) != getattr(Generate(), name):
+                    raise ConfigError(f"{label}: {name} is of no use to engine: server; leave it out")
+            return
         if (Path(self.model_path) / "model_index.json").is_file():  # of one on the Hub that is known when it is loaded
             given = {name: getattr(self, name) for name in OPTIONAL}
             try:
@@ -109,12 +121,15 @@ class Generate(Worker):
     def forecast(self) -> "Forecast":
         from shared.forecast import Forecast, Model
 
+        images: dict[str, Any] = {"images": 1, "longest_side": max(self.width, self.height)}
+        if self.engine == "server":  # which is asked for nothing before the run: an image costs money
+            return Forecast(**images)
         model = Model(
             self.model_path, "model_path", "diffusers", (*DIFFUSERS_PACKAGES, *QUANTIZERS[self.quantize]),
             is_halved=self.dtype != "float32", placement=self.offload, quantized=QUANTIZED[self.quantize],
             only_on_gpu=NO_GPU if self.device == "cuda" else "",
         )  # fmt: skip
-        return Forecast([model], images=1, longest_side=max(self.width, self.height))
+        return Forecast([model], **images)
 
     def begin(self, step: "Step") -> None:
         from shared.files.table import Table
@@ -128,12 +143,19 @@ class Generate(Worker):
         drawing = Request(
             self.width, self.height, self.num_inference_steps, *(getattr(self, name) for name in OPTIONAL)
         )
-        self._generator = Generator(self.model_path, drawing, offload=self.offload, quantize=self.quantize)
+        atexit.register(lambda: self._generator.close())
+        if self.engine == "server":
+            from shared.generation.image_server import ImageServer
+
+            server = ImageServer(self.server_url, self.model_path, drawing, self.key_variable, self.batch_size)
+            self._generator: Generator | ImageServer = server
+            server.load()
+            return
+        self._generator = generator = Generator(self.model_path, drawing, offload=self.offload, quantize=self.quantize)
         device = self.device or find_device(self.model_path).type
         if device == "cuda" and find_device(self.model_path).type != "cuda":
             raise RunError(NO_GPU)
-        self._generator.load(device, self.dtype)
-        atexit.register(self._generator.close)
+        generator.load(device, self.dtype)
 
     def load(self, item: dict) -> list[Commission]:
         """What is to be drawn of the item."""
@@ -162,7 +184,7 @@ class Generate(Worker):
                 if isinstance(found, Exception):
                     yield item, found
                 else:
-                    ready.append(Loaded(item, found["wishes"]))
+                    ready.append(Loaded(item, found["commissions"]))
             while ready and not is_stopping():
                 batch, ready = ready[: self.batch_size], ready[self.batch_size :]
                 for item, found in self.settle(batch):
@@ -170,33 +192,41 @@ class Generate(Worker):
 
     def process(self, batch: list[Loaded]) -> list[dict]:
         """The images of each item, `batch_size` of them drawn together."""
-        wishes = [(place, *wish) for place, one in enumerate(batch) for wish in one.data]
+        commissions = [(place, *commission) for place, one in enumerate(batch) for commission in one.data]
         found: list[dict] = [{} for _ in batch]
-        for start in range(0, len(wishes), self.batch_size):
-            some = wishes[start : start + self.batch_size]
-            images = self._generator.draw([encoded for _, _, encoded in some], [wish.seed for _, wish, _ in some])
-            for (place, wish, _), image in zip(some, images, strict=True):
+        for start in range(0, len(commissions), self.batch_size):
+            some = commissions[start : start + self.batch_size]
+            images = self._generator.draw(
+                [encoded for _, _, encoded in some], [commission.seed for _, commission, _ in some]
+            )
+            for (place, commission, _), image in zip(some, images, strict=True):
                 try:
-                    found[place] |= self._drawn(batch[place].item, wish, as_image(image))
-                except AnswerError as error:
+                    if isinstance(image, Exception):
+                        raise image
+                    found[place] |= self._drawn(batch[place].item, commission, as_image(image))
+                except (AnswerError, RequestError) as error:
                     found[place].setdefault("problem", error)
         return found
 
     def _encode(self, batch: list[Loaded]) -> list[dict]:
-        encoded = iter(self._generator.encode([wish.prompt for one in batch for wish in one.data]))
-        return [{"wishes": [(wish, next(encoded)) for wish in one.data]} for one in batch]
+        encoded = iter(self._generator.encode([commission.prompt for one in batch for commission in one.data]))
+        return [{"commissions": [(commission, next(encoded)) for commission in one.data]} for one in batch]
 
-    def _drawn(self, item: dict, wish: Commission, image: Any) -> dict:
+    def _drawn(self, item: dict, commission: Commission, image: Any) -> dict:
         """What the record holds of an image; the file says the same of itself."""
         settings = {
-            "model": self.written.get(self.model_path, self.model_path), "seed": wish.seed, "width": self.width,
-            "height": self.height, "num_inference_steps": self.num_inference_steps,
+            "model": self.written.get(self.model_path, self.model_path), "width": image.shape[1], "height": image.shape[0],
+            **({"seed": commission.seed, "num_inference_steps": self.num_inference_steps} if self.engine == "diffusers" else {}),
             **{name: value for name in OPTIONAL if (value := getattr(self, name)) not in (None, "")},
         }  # fmt: skip
-        path = generated_name(item, self._shared, f".{self.image_format}", wish.number)
-        said = {"prompt": wish.prompt, "parameters": json.dumps(settings, ensure_ascii=False)}
-        name = "generated" if wish.number == 1 else f"generated_{wish.number}"
-        words = {"prompt": wish.prompt, "generation": settings} if wish.number == 1 else {f"{name}_prompt": wish.prompt}
+        path = generated_name(item, self._shared, f".{self.image_format}", commission.number)
+        said = {"prompt": commission.prompt, "parameters": json.dumps(settings, ensure_ascii=False)}
+        name = "generated" if commission.number == 1 else f"generated_{commission.number}"
+        words = (
+            {"prompt": commission.prompt, "generation": settings}
+            if commission.number == 1
+            else {f"{name}_prompt": commission.prompt}
+        )
         return {f"{name}_path": ImageFile(path, image, text=said), **words}
 
 

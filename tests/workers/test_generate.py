@@ -1,5 +1,7 @@
 """Images of texts as a person launches them: two workers, names, seeds, what each file says of itself, and failures."""
 
+import base64
+import io
 import json
 import os
 import signal
@@ -11,6 +13,7 @@ from PIL import Image
 
 from shared.errors import ConfigError
 from shared.run.config import load_config
+from tests.chat_server import ChatServer
 from tests.conftest import wait_until
 
 STEP = "step_1_ImageGenerator_FLUXGenerator"
@@ -172,3 +175,63 @@ def test_an_option_that_the_pipeline_lacks_is_told_when_the_config_is_read(tmp_p
         f"step 1 (FLUXGenerator): max_sequence_length is 512, and StableDiffusionPipeline ({tiny_sd15}) has no such option; it "
         "has width, height, num_inference_steps, guidance_scale, negative_prompt"
     )
+
+
+def drawn_by_server(size=(40, 30), shade=None) -> dict:
+    pixels = np.full((size[1], size[0], 3), shade, np.uint8) if shade is not None else None
+    pixels = (
+        np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8) if pixels is None else pixels
+    )
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return {"created": 1, "data": [{"b64_json": base64.b64encode(stream.getvalue()).decode()}]}
+
+
+def test_a_server_draws_and_what_it_refuses_or_leaves_black_costs_that_item_alone(project):
+    answers = {
+        "a bad wish": (
+            400,
+            {
+                "error": {
+                    "message": "Your request was rejected by the safety system.",
+                    "type": "image_generation_user_error",
+                }
+            },
+        ),
+        "nothing": drawn_by_server(shade=0),
+    }
+    seen: set[str] = set()
+
+    def script(number, body):
+        if body["prompt"] == "busy" and body["prompt"] not in seen:
+            seen.add(body["prompt"])
+            return 503, {"error": {"message": "busy"}}
+        return answers.get(body["prompt"], drawn_by_server())
+
+    write_rows(
+        project, [{"key": str(n), "text": text} for n, text in enumerate(("a cat", "a bad wish", "nothing", "busy"))]
+    )
+    with ChatServer(script, models=("gpt-image-1",)) as server:
+        step = {
+            "type": "ImageGenerator",
+            "name": "ImageAPIGenerator",
+            "config": {"server_url": server.url, "api_key": "$MY_KEY"},
+        }
+        project.write_config(step, text_key="text")
+        done = project.run(MY_KEY="sk-1", GPU_COUNT=1)
+        assert done.returncode == 3, done.stdout + log_of(project)
+        lacking = project.run(GPU_COUNT=1, OUTPUT_DIR=project.folder / "other")
+    made = "step_1_ImageGenerator_ImageAPIGenerator"
+    assert [(row["key"], row["generation"]) for row in project.rows(made)] == [
+        (key, {"model": "gpt-image-1", "width": 40, "height": 30}) for key in ("0", "3")
+    ]
+    failures = {
+        path.stem: json.loads(path.read_text())["message"] for path in (project.output / made / "failures").iterdir()
+    }
+    assert failures["1"] == "the server refuses this one (status 400: Your request was rejected by the safety system.)"
+    assert failures["2"].startswith("what was drawn is black all over")
+    assert sorted(body["prompt"] for body in server.requests) == ["a bad wish", "a cat", "busy", "busy", "nothing"]
+    body = server.requests[0]
+    assert (body["model"], body["n"], body["size"]) == ("gpt-image-1", 1, "1024x1024")
+    assert server.headers[-1]["Authorization"] == "Bearer sk-1"
+    assert lacking.returncode == 1 and "MY_KEY is not set" in lacking.stdout
