@@ -34,9 +34,9 @@ ROOT = Path(__file__).resolve().parent.parent
 VLLM_CACHE = Path(tempfile.gettempdir()) / f"vllm-of-tests-{os.getuid()}"
 VARIABLES = (
     "CONFIG STEPS INPUT OUTPUT_DIR LOG_DIR GPU_COUNT GPUS GPUS_PER_WORKER NODE_RANK NODE_COUNT LAUNCH_WITH BSZ MAX_NUM "
-    "TEMPERATURE MODEL_PATH DATASET_DIR SOURCE SUB_PARTITION_NAME TEST_CUTDOWN MAX_RESTARTS ON_CHANGE META_PATH META_FOLDER "
-    "BASE_FOLDER SAVE_FOLDER IMAGE_KEY TEXT_KEY VIDEO_KEY"
+    "TEMPERATURE MODEL_PATH DATASET_DIR SOURCE SUB_PARTITION_NAME TEST_CUTDOWN MAX_RESTARTS ON_CHANGE"
 ).split()
+KEYS_OF_CONFIGS = "META_PATH META_FOLDER BASE_FOLDER SAVE_FOLDER IMAGE_KEY TEXT_KEY VIDEO_KEY".split()
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -92,7 +92,7 @@ class Project:
         )
 
     def environment(self, variables: dict) -> dict:
-        kept = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+        kept = {name: value for name, value in os.environ.items() if name not in (*VARIABLES, *KEYS_OF_CONFIGS)}
         mine = {"PYTHON": sys.executable, "OUTPUT_DIR": self.output, "LOG_DIR": self.folder / "logs", "GPU_COUNT": 2}
         if self.config.exists():
             mine["CONFIG"] = self.config
@@ -181,7 +181,7 @@ class DefaultRun:
         return self.said_path.read_text()
 
     def look(self, *words: str, **variables) -> subprocess.CompletedProcess:
-        environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+        environment = {name: value for name, value in os.environ.items() if name not in (*VARIABLES, *KEYS_OF_CONFIGS)}
         environment |= {
             "PYTHON": sys.executable,
             "OUTPUT_DIR": str(self.output),

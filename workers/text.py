@@ -129,7 +129,9 @@ class TextGenerator(AskingOptions):
         from shared.captions.schemas import Composer
 
         assert not isinstance(self.structured, str)  # fill_in() has read it
-        more = {"schema": self.structured, "compose": Composer(self.structured)} if self.structured else {}
+        more: dict[str, Any] = {}
+        if self.structured:
+            more = {"schema": self.structured, "compose": Composer(self.structured)}
         return Plan(
             prompts=self.prompts,
             sampling=self.sampling,

@@ -1,5 +1,7 @@
 """The line that says how far a step is."""
 
+import io
+
 import pytest
 
 from shared.commands.watch import Watch
@@ -38,3 +40,12 @@ def test_what_hinders_stands_where_the_time_would(tmp_path):
         made.line([worker(rate=0.01, hindrance=told), worker(hindrance="")]) == f"10/40 done, 0 failed, 0.0/s, {told}"
     )
     assert made.line([worker(rate=3.0, hindrance="")]).endswith("10 s left")
+
+
+def test_the_live_table_says_how_far_the_other_steps_are(tmp_path):
+    from rich.console import Console
+
+    made = Watch(tmp_path, "step 2 (two)", left=40, others="step 2 of 3; before: 1 one, 40 rows; then: 3 merge")
+    shown = Console(width=120, record=True, file=io.StringIO())
+    shown.print(made._table([worker(gpu=0, batch_size=1, memory_bytes=0)]))
+    assert "step 2 of 3; before: 1 one, 40 rows; then: 3 merge" in shown.export_text()
