@@ -20,6 +20,7 @@ import yaml
 
 # Tests run side by side; threads of theirs that wait for one another would take the cores from the others.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.pop("CALLED_FROM", None)  # of the launcher that runs these tests
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes would compile the project's modules
 
 from tests import tiny_diffusion
@@ -42,6 +43,30 @@ KEYS_OF_CONFIGS = "META_PATH META_FOLDER BASE_FOLDER SAVE_FOLDER IMAGE_KEY TEXT_
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores: many tests wait for processes that they have started."""
     return len(os.sched_getaffinity(0)) + 1
+
+
+# Files of tests that take minutes, the longest first. Each goes as a whole to one of the processes that test side by side, and is
+# begun before all else there, so that none is left for the end.
+LONGEST = (
+    "test_caption_runs.py", "test_train_launched.py", "test_dataflow.py", "test_captioners.py", "test_vllm.py", "test_doctor_cost.py",
+    "test_relight_gpu.py", "test_learning.py", "test_generate.py", "test_degrade_neural_runs.py", "test_recaption.py",
+    "test_text.py", "test_default_run.py", "test_survival.py", "test_fit.py", "test_clip_runs.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(config, items):
+    """Deal the tests to as many equal hands as there are processes, which take a hand each and then what others have left."""
+    count = getattr(config, "workerinput", {}).get("workercount", 1)
+    hands: list[list] = [[] for _ in range(count)]
+    for name in LONGEST:
+        min(hands, key=len).extend([item for item in items if item.path.name == name])
+    others = [item for item in items if item.path.name not in LONGEST]
+    for hand in hands[:-1]:
+        missing = max(0, len(items) // count - len(hand))
+        hand += others[:missing]
+        del others[:missing]
+    hands[-1] += others
+    items[:] = [item for hand in hands for item in hand]
 
 
 @functools.cache

@@ -23,7 +23,10 @@ def licence_table() -> dict[str, list[str]]:
 
 
 def test_the_folder_holds_the_photographs_of_its_table_and_nothing_else():
-    assert [path.name for path in sorted(SAMPLES.iterdir())] == ["README.md", *sorted(licence_table())]
+    assert [path.name for path in sorted(SAMPLES.iterdir())] == [
+        "README.md",
+        *sorted([*licence_table(), "test_image_captioner.jsonl"]),
+    ]
     assert 8 <= len(PHOTOGRAPHS) <= 12
 
 

@@ -14,7 +14,6 @@ from shared.errors import RunError
 from shared.files.lookup import ROOT
 from shared.files.step_folder import kill_files
 from shared.machine import listed_gpus
-from shared.reporting.report import write_report
 from shared.run.advance import Advance, advance, check_changes
 from shared.run.run import Run, Step
 from shared.run.saving import save_folder_of, save_results
@@ -61,6 +60,10 @@ def take_stock(arguments: argparse.Namespace, run: Run, variables: Variables, ag
         reached = advance(run, say, chosen, frozenset(ids(arguments.begun)), variables.at_most, again, processes)
         saved = save_results(run, say) if reached.is_complete else None
         if reached.is_complete and (reached.collected or not run.report_path.exists()):
+            from shared.reporting.report import (
+                write_report,
+            )  # what draws is not needed for what only asks what to do next
+
             say(f"report: {write_report(run)}")
     variables.log_dir().mkdir(parents=True, exist_ok=True)
     common: dict[str, Value] = {

@@ -58,8 +58,8 @@ def estimate(lines: list[str], label: str) -> tuple[int, ...]:
 
 
 @pytest.mark.slow
-def test_every_step_with_models_is_tried_and_the_run_s_time_has_no_gaps(project, tmp_path):
-    for name in ("open_clip", "transformers", "diffusers", "accelerate"):
+def test_every_step_with_models_is_tried_and_one_that_cannot_be_loaded_costs_that_finding_alone(project, tmp_path):
+    for name in ("open_clip", "transformers", "diffusers", "accelerate", "vllm"):
         pytest.importorskip(name)
     from tests import tiny_clip, tiny_vision, tiny_vlm
 
@@ -69,53 +69,29 @@ def test_every_step_with_models_is_tried_and_the_run_s_time_has_no_gaps(project,
         "albedo_model": str(tiny_vision.make_marigold(tmp_path / "marigold", "appearance")), "steps": 1, "resolution": 64,
         "quality": {"least_psnr": 0, "most_psnr": 100, "most_lost": 1, "least_mask": 0, "most_mask": 1},
     }  # fmt: skip
-    caption = {"engine": "transformers", "model_path": str(tiny_vlm.qwen2vl(tmp_path / "vlm", PHRASE)), "batch_size": 2}
-    steps = {"filter": score, "degrade": degrade, "caption": caption}
-    lines = doctor(project, *({"type": name, "config": options} for name, options in steps.items()))
-    labels = [f"step {number} ({name})" for number, name in enumerate(steps, 1)]
-    assert [estimate(lines, label) for label in labels] == [(6, 6, 1)] * 3
-    [total] = [line for line in lines if line.startswith("ok    the whole run: about ")]
-    assert "without" not in total
-
-
-@pytest.mark.slow
-def test_a_model_that_cannot_be_loaded_costs_that_finding_alone(project, tmp_path):
-    pytest.importorskip("transformers")
-    pytest.importorskip("accelerate")
-    from tests import tiny_vlm
-
     whole, broken = (tiny_vlm.qwen2vl(tmp_path / name, PHRASE) for name in ("whole", "broken"))
     settings = json.loads((broken / "config.json").read_text())
     settings["model_type"] = "no-such-model"
     (broken / "config.json").write_text(json.dumps(settings))
-    steps = [
-        {
-            "type": "caption",
-            "name": path.name,
-            "config": {"engine": "transformers", "model_path": str(path), "batch_size": 2},
-        }
-        for path in (broken, whole)
-    ]
-    lines = doctor(project, *steps)
-    [failed] = [line for line in lines if line.startswith("FAIL") and "step" in line]
-    assert failed.startswith(f"FAIL  step 1 (broken): model_path {broken} cannot be loaded (")
-    assert estimate(lines, "step 2 (whole)") == (6, 6, 1)
-    assert any(
-        re.fullmatch(r"ok    the whole run: about .+, without step 1 \(broken\), an estimate", line) for line in lines
-    )
-
-
-@pytest.mark.slow
-def test_an_engine_of_vllm_is_tried_with_its_queue_and_ends_with_the_probe(project, tmp_path):
-    pytest.importorskip("vllm")
-    from tests import tiny_vlm
-
-    options = {
+    in_transformers = {"engine": "transformers", "batch_size": 2}
+    in_vllm = {
         "engine": "vllm", "model_path": str(tiny_vlm.qwen3vl(tmp_path / "vlm", PHRASE)), "dtype": "float32",
         "max_model_len": 2048, "max_num_seqs": 4, "engine_options": {"enforce_eager": True},
     }  # fmt: skip
-    lines = doctor(project, {"type": "caption", "config": options}, count=24, GPU_COUNT=1)
-    assert estimate(lines, "step 1 (caption)") == (24, 24, 1)
+    lines = doctor(
+        project,
+        {"type": "filter", "config": score},
+        {"type": "degrade", "config": degrade},
+        {"type": "caption", "name": "broken", "config": {**in_transformers, "model_path": str(broken)}},
+        {"type": "caption", "name": "whole", "config": {**in_transformers, "model_path": str(whole)}},
+        {"type": "caption", "name": "queued", "config": in_vllm},
+    )
+    labels = ["step 1 (filter)", "step 2 (degrade)", "step 4 (whole)", "step 5 (queued)"]
+    assert [estimate(lines, label) for label in labels] == [(6, 6, 1)] * 4
+    [failed] = [line for line in lines if line.startswith("FAIL") and "step" in line]
+    assert failed.startswith(f"FAIL  step 3 (broken): model_path {broken} cannot be loaded (")
+    [total] = [line for line in lines if line.startswith("ok    the whole run: about ")]
+    assert re.fullmatch(r"ok    the whole run: about .+, without step 3 \(broken\), an estimate", total)
 
 
 @pytest.fixture

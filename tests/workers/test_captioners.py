@@ -100,7 +100,7 @@ def test_every_preset_is_one_that_a_step_takes(tmp_path):
 
     for name in presets():
         options = read_preset(name)
-        kind = "ImageCaptioner" if "engine" in options else "ImageGenerator"
+        kind = "ImageGenerator" if "width" in options else "ImageCaptioner"
         kind = "TextGenerator" if name in ("GPTTextGenerator", "TextGenerator") else kind
         config = "{prompt: a}" if kind == "TextGenerator" else "{}"
         path = tmp_path / "run.yaml"

@@ -58,6 +58,7 @@ def test_each_item_gets_a_file_of_two_captions_and_the_first_a_sample(project, v
     assert sorted(path.name for path in project.output.glob("end*.txt")) == ["end0.txt", "end1.txt", "end2.txt"]
 
 
+@pytest.mark.slow
 def test_the_variables_have_the_old_defaults(project, variables):
     save_dataset(project.folder / "web", 4)
     with ChatServer(lambda number, body: completion(PARAGRAPH)) as server:

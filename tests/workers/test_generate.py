@@ -51,6 +51,7 @@ ROWS = [
 ]
 
 
+@pytest.mark.slow
 def test_every_text_is_drawn_and_the_file_says_how(project, tiny_generator):
     write_rows(project, ROWS)
     write_config(project, tiny_generator, {"save_folder": str(project.folder / "results")})

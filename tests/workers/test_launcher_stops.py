@@ -93,6 +93,7 @@ def test_a_second_ctrl_c_does_not_wait(project):
     wait_until(lambda: project.processes() == [])
 
 
+@pytest.mark.slow
 def test_status_stop_and_verify(project):
     project.items(40)
     project.write_config({"gate": f"{project.folder}/gate{{gpu}}", "batch_size": 1})

@@ -57,6 +57,7 @@ def test_a_server_is_asked_about_the_fields_of_each_item_and_a_missing_one_fails
     )
 
 
+@pytest.mark.slow
 def test_a_prompt_without_fields_is_about_the_text_of_the_item(project):
     with ChatServer(models=("gpt-4o",)) as server:
         write(
@@ -72,6 +73,7 @@ def test_a_prompt_without_fields_is_about_the_text_of_the_item(project):
     assert project.rows(STEP)[0]["text"].startswith("soft window light")
 
 
+@pytest.mark.slow
 def test_no_more_requests_are_in_flight_than_max_num_seqs(project):
     with ChatServer(lambda number, body: 0.05, models=("gpt-4o",)) as server:
         write(
