@@ -1,6 +1,7 @@
 """The README's first command, launched once for all of these: what it leaves, and what the other commands say about it."""
 
 import csv
+import hashlib
 import json
 from pathlib import Path
 
