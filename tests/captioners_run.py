@@ -21,6 +21,7 @@ from shared.run.advance import advance
 from shared.run.config import load_config
 from shared.run.run import Run
 from tests import tiny_captioners, tiny_documented, tiny_vlm
+from tests.smollm2 import smollm2
 
 SMALL = {"dtype": "float32", "max_num_seqs": 2, "engine_options": {"enforce_eager": True}}
 IN_VLLM = {
@@ -51,6 +52,10 @@ def main(folder: Path) -> None:
             found[name] = captioned(folder, name, {"model_path": str(models[make]), **more})
         except Exception:
             found[name] = traceback.format_exc()
+    try:
+        found["TextGenerator"] = written(folder)
+    except Exception:
+        found["TextGenerator"] = traceback.format_exc()
     (folder / "found.json").write_text(json.dumps(found))
 
 
@@ -74,6 +79,32 @@ def captioned(folder: Path, name: str, options: dict) -> dict[str, Any]:
         "status": status, "captions": [row["text"] for row in rows], "failures": failures, "max_model_len": length,
         "prompt_tokens": [row["prompt_tokens"] for row in rows],
     }  # fmt: skip
+
+
+def written(folder: Path) -> dict[str, Any]:
+    """What SmolLM2 writes in vLLM: a sentence about each text, and fields of a schema."""
+    rows = (
+        "A grey cat sits on a wooden windowsill in warm evening light.",
+        "Snowy mountains with a lake in front of them.",
+    )
+    table = folder / "rows.jsonl"
+    table.write_text("".join(json.dumps({"key": str(number), "text": text}) + "\n" for number, text in enumerate(rows)))
+    schema = {"type": "object", "properties": {"animal": {"enum": ["cat", "dog", "none"]}}, "required": ["animal"]}
+    common = SMALL | {"model_path": str(smollm2()), "temperature": 0, "max_model_len": 64}
+    steps = [
+        {"prompt": "Summarize in one sentence: {text}", "text_key": "summary", "max_tokens": 48, **common},
+        {"prompt": "Which animal is in this? {text}", "structured": schema, "max_tokens": 24, **common},
+    ]  # fmt: skip
+    config = folder / "text.yaml"
+    entries = [{"type": "TextGenerator", "name": "TextGenerator", "config": options} for options in steps]
+    config.write_text(yaml.safe_dump({"meta_path": str(table), "image_key": None, "steps": entries}))
+    run = Run(load_config(config), folder / "text")
+    for number, step in enumerate(run.steps):
+        advance(run, print, begun=frozenset(range(1, number + 1)))
+        Loop(step, Place()).run()
+        step.worker._engine.close()
+    advance(run, print, begun=frozenset([1, 2]))
+    return {"rows": [json.loads(line) for line in run.steps[1].result_path.read_text().splitlines()]}
 
 
 if __name__ == "__main__":

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from shared.forecast import Forecast
 
 
+MOST_HELD = 64  # items that are claimed and decoded for an engine with a queue of its own: more would wait, in memory
+
+
 @dataclass
 class LintOptions:
     """What the report looks for in a model's words, beside what is always odd."""
@@ -119,6 +122,8 @@ class AskingOptions(Worker):
     )
 
     from_run: ClassVar[dict[str, str]] = {"text_key": "text_key"}
+    given_batch_size: int = field(init=False, default=0)  # where less of it is taken
+
     aliases: ClassVar[dict[str, str]] = {"model": "model_path", "sys_prompt": "system_prompt"}
     speed_options: ClassVar[frozenset[str]] = Worker.speed_options | {
         "max_model_len", "max_num_seqs", "tensor_parallel_size", "gpu_memory_utilization", "offload", "vllm_url", "num_workers",
@@ -165,9 +170,15 @@ class AskingOptions(Worker):
     def fill_in(self, label: str) -> None:
         if self.tensor_parallel_size and not self.gpus_per_worker:
             self.gpus_per_worker = self.tensor_parallel_size
+        if self.engine in ("vllm", "server") and self.batch_size > MOST_HELD:
+            self.given_batch_size, self.batch_size = self.batch_size, MOST_HELD
 
     def remarks(self) -> list[str]:
-        return find_engine(self.engine).remarks(self)
+        capped = (
+            f"batch_size {self.given_batch_size} is taken as {MOST_HELD}: {self.engine} fills its places by itself, and more "
+            "would only lie in memory"
+        )
+        return [*([capped] if self.given_batch_size else []), *find_engine(self.engine).remarks(self)]
 
     def forecast(self) -> "Forecast":
         return find_engine(self.engine).forecast(self)

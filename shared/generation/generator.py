@@ -158,7 +158,7 @@ class Generator:
         return embeddings
 
     def _call(self, prompt: str, **more: Any) -> dict[str, Any]:
-        """encode_prompt() of one prompt, by the names of what it gives; kept in the machine's memory until it is drawn."""
+        """encode_prompt() of one prompt, by the names of what it gives."""
         import inspect
 
         takes = inspect.signature(self.pipeline.encode_prompt).parameters

@@ -2,13 +2,22 @@
 
 import numpy as np
 import pytest
+import yaml
+from PIL import Image
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from shared.errors import AnswerError, RunError  # noqa: E402
+from shared.files.table import Table  # noqa: E402
 from shared.generation.families import GENERATIONS, OPTIONAL  # noqa: E402
 from shared.generation.generator import Generator, Request, as_image  # noqa: E402
+from shared.loop.loop import Loop  # noqa: E402
+from shared.loop.place import Place  # noqa: E402
+from shared.run.advance import advance  # noqa: E402
+from shared.run.config import load_config  # noqa: E402
+from shared.run.run import Run  # noqa: E402
+from shared.run.saving import save_results  # noqa: E402
 from tests import tiny_generators  # noqa: E402
 
 # Of 255: how much an image may differ when others are drawn beside it. Measured: 0.001.
@@ -128,3 +137,33 @@ def test_what_is_no_picture_is_a_failure(values, sentence):
 
 def test_every_kind_names_options_that_there_are():
     assert {option for kind in GENERATIONS.values() for option in kind.options} == set(OPTIONAL)
+
+
+PRESETS = {
+    "FLUXGenerator": "FluxPipeline", "StableDiffusionGenerator": "StableDiffusion3Pipeline", "sdxl": "StableDiffusionXLPipeline",
+    "flux2": "Flux2Pipeline", "flux2-klein": "Flux2KleinPipeline", "qwen-image": "QwenImagePipeline", "z-image": "ZImagePipeline",
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_draws_from_its_config_to_its_table(models, tmp_path, preset):
+    (tmp_path / "rows.jsonl").write_text(
+        "".join(f'{{"image": "{name}.jpg", "text": "a {name}"}}\n' for name in ("cat", "dog"))
+    )
+    options = {"model_path": models(PRESETS[preset]), "width": 64, "height": 64, "num_inference_steps": 2}
+    step = {"type": "ImageGenerator", "name": preset, "config": options}
+    path = tmp_path / "run.yaml"
+    path.write_text(
+        yaml.safe_dump({"meta_path": "rows.jsonl", "text_key": "text", "save_folder": "results", "steps": [step]})
+    )
+    run = Run(load_config(path), tmp_path / "out")
+    advance(run, lambda text: None)
+    assert Loop(run.steps[0], Place()).run() == 0
+    assert advance(run, lambda text: None, begun=frozenset([1])).is_complete
+    save_results(run, lambda text: None)
+    rows = list(Table(run.steps[0].result_path))
+    assert [(row["key"][:3], row["prompt"]) for row in rows] == [("cat", "a cat"), ("dog", "a dog")]
+    images = sorted((tmp_path / "results" / "generated_images").iterdir())
+    assert [image.name for image in images] == ["cat_generated.png", "dog_generated.png"]
+    assert all(Image.open(image).size == (64, 64) for image in images)

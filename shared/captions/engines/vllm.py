@@ -21,15 +21,17 @@ log = logging.getLogger("worker")
 
 VLLM_PACKAGES = ("torch", "torchvision", "transformers", "huggingface_hub", "vllm")
 USUAL_AT_ONCE = 128  # answers in the making
+MOST_WAITING, LEAST_WAITING = 2, 32  # questions for each of those, each with its image: more would only fill the memory
 SECONDS_TO_FREE = 5.0  # what a dead engine's processes take to give back a GPU's memory
 
 
 class Vllm(Engine):
     """A model that vLLM serves, on the GPUs that this worker sees.
 
-    Four times `batch_size` questions wait for a free place among the `max_num_seqs`, and are made up when half of them have
-    one. `options` are further arguments of vLLM's own (EngineArgs). `asks_again`: the same image is asked about several times,
-    so what was computed of it is kept. The engine proper runs in a process of its own, unless VLLM_ENABLE_V1_MULTIPROCESSING=0.
+    Four times `batch_size` questions wait for a free place among the `max_num_seqs`, at most two for each place, and are made
+    up when half of them have one. `options` are further arguments of vLLM's own (EngineArgs). `asks_again`: the same image is
+    asked about several times, so what was computed of it is kept. `talk`: what max_model_len has to hold. The engine proper
+    runs in a process of its own, unless VLLM_ENABLE_V1_MULTIPROCESSING=0.
     """
 
     without_use: ClassVar[frozenset[str]] = OF_SERVERS | {"offload"}
@@ -56,7 +58,8 @@ class Vllm(Engine):
         self.model, self.gpu, self.tensor_parallel_size, self.max_num = model, gpu, tensor_parallel_size, max_num
         self.talk = talk
         max_num_seqs = max_num_seqs or USUAL_AT_ONCE
-        self.limit, self.burst, self.is_filling = max_num_seqs + 4 * batch_size, 2 * batch_size, True
+        waiting = min(4 * batch_size, max(MOST_WAITING * max_num_seqs, LEAST_WAITING))
+        self.limit, self.burst, self.is_filling = max_num_seqs + waiting, waiting // 2, True
         self.settings = {
             "model": model,
             "seed": seed,
