@@ -54,6 +54,7 @@ LONGEST = (
 )  # fmt: skip
 
 
+@pytest.hookimpl(trylast=True)  # of what -m has left
 def pytest_collection_modifyitems(config, items):
     """Deal the tests to as many equal hands as there are processes, which take a hand each and then what others have left."""
     count = getattr(config, "workerinput", {}).get("workercount", 1)
