@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import yaml
-from PIL import Image
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
@@ -12,6 +11,7 @@ from shared.errors import AnswerError, RunError  # noqa: E402
 from shared.files.table import Table  # noqa: E402
 from shared.generation.families import GENERATIONS, OPTIONAL  # noqa: E402
 from shared.generation.generator import Generator, Request, as_image  # noqa: E402
+from shared.images import open_image  # noqa: E402
 from shared.loop.loop import Loop  # noqa: E402
 from shared.loop.place import Place  # noqa: E402
 from shared.run.advance import advance  # noqa: E402
@@ -166,4 +166,4 @@ def test_every_preset_draws_from_its_config_to_its_table(models, tmp_path, prese
     assert [(row["key"][:3], row["prompt"]) for row in rows] == [("cat", "a cat"), ("dog", "a dog")]
     images = sorted((tmp_path / "results" / "generated_images").iterdir())
     assert [image.name for image in images] == ["cat_generated.png", "dog_generated.png"]
-    assert all(Image.open(image).size == (64, 64) for image in images)
+    assert {open_image(image).size for image in images} == {(64, 64)}
