@@ -1,6 +1,5 @@
 """Every captioner of configs/models/ that is a model here runs on a tiny one, by the engine that its preset names."""
 
-import fcntl
 import importlib.util
 import json
 import os
@@ -12,7 +11,7 @@ import pytest
 
 from shared.files.lookup import ROOT
 from shared.run.presets import presets, read_preset
-from tests.conftest import VLLM_CACHE
+from tests.conftest import VLLM_CACHE, made_once
 from tests.tiny_vlm import SENTENCE
 
 CAPTIONERS = (
@@ -34,13 +33,7 @@ DOCUMENTED = {
 def found(tmp_path_factory) -> dict[str, dict]:
     """What each has said of two photographs, in a process of its own, since vLLM binds its process's cores; started once."""
     pytest.importorskip("vllm")
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "captioners"
-    folder.mkdir(exist_ok=True)
-    with open(folder / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "found.json").exists():
-            find(folder)
+    folder = made_once(tmp_path_factory, "captioners", find)
     return json.loads((folder / "found.json").read_text())
 
 

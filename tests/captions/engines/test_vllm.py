@@ -12,7 +12,7 @@ from shared.captions.engines.engine import Message, Question, Sampling
 from shared.captions.engines.vllm_requests import parameters_of
 from shared.captions.structured import SCHEMA
 from tests import tiny_vlm
-from tests.conftest import ROOT, VLLM_CACHE
+from tests.conftest import ROOT, VLLM_CACHE, made_once
 
 pytestmark = [
     pytest.mark.slow,  # three engines are set up
@@ -28,14 +28,16 @@ INSIDE = {
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def found(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("vllm")
+    return json.loads((made_once(tmp_path_factory, "vllm_answers", answer) / "answers.json").read_text())
+
+
+def answer(folder: Path) -> None:
     environment = os.environ | INSIDE | {"VLLM_CACHE_ROOT": str(VLLM_CACHE)}
     command = [sys.executable, "-m", "tests.vllm_answers", folder]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
-    return json.loads((folder / "answers.json").read_text())
 
 
 def test_every_photograph_gets_its_phrase(found):
