@@ -1,6 +1,5 @@
 """Ask about each photograph: its lighting keywords, from pixels or from a vision-language model."""
 
-import atexit
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -37,13 +36,7 @@ class Caption(CaptionOptions):
         from shared.captions.keepsakes import Samples
 
         self._samples = Samples(self.folder, self.table_path, self.sample_images)
-        self._plan = self.plan()
-        self._engine = self.make_engine()
-        atexit.register(self._engine.close)
-        self._engine.setup()
-
-    def hindrance(self) -> str:
-        return self._engine.hindrance() if hasattr(self, "_engine") else ""
+        super().setup()
 
     def load(self, item: dict) -> Any:
         # The photograph, never the degraded image: the words describe the light that the model has to bring back.

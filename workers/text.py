@@ -1,6 +1,5 @@
 """Write a text about each item from the words it has: a summary, a prompt, a translation, or fields of one's own."""
 
-import atexit
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -10,7 +9,6 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from shared.captions.answers import Form
 from shared.captions.asking_options import AskingOptions
 from shared.captions.fields_in_prompts import fields_of_prompt, filled_in
-from shared.captions.prompts import read_prompt
 from shared.captions.schemas import read_schema
 from shared.errors import ConfigError
 from shared.files.records import ADDED_UP
@@ -84,10 +82,8 @@ class TextGenerator(AskingOptions):
     def fill_in(self, label: str) -> None:
         """Read the prompts and the schema: the settings then hold the words themselves."""
         super().fill_in(label)
+        prompts = self.read_prompts(label)
         try:
-            prompts = [read_prompt(one) for one in self.prompts]
-            if not all(prompts):
-                raise ValueError("it is empty")
             if not [name for one in prompts for name in fields_of_prompt(one)]:
                 prompts[0] += f"\n\n{{{self.input_key}}}"
         except ValueError as error:
@@ -97,15 +93,6 @@ class TextGenerator(AskingOptions):
             self.structured = read_schema(self.structured) if self.structured else None
         except ValueError as error:
             raise ConfigError(f"{label}: structured: {error}") from None
-
-    def setup(self) -> None:
-        self._plan = self.plan()
-        self._engine = self.make_engine()
-        atexit.register(self._engine.close)
-        self._engine.setup()
-
-    def hindrance(self) -> str:
-        return self._engine.hindrance() if hasattr(self, "_engine") else ""
 
     def load(self, item: dict) -> tuple[str, ...]:
         """The prompts about the item."""

@@ -1,5 +1,6 @@
 """The options of any step that asks a model: which one answers, how, and what an answer has to be."""
 
+import atexit
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -7,10 +8,12 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from shared.captions.answers import Form
 from shared.captions.engines.registry import ENGINES, EngineName, find_engine
+from shared.captions.prompts import read_prompt
 from shared.errors import ConfigError
 from shared.worker import Worker
 
 if TYPE_CHECKING:
+    from shared.captions.asking import Plan
     from shared.captions.engines.engine import Engine, Sampling
     from shared.forecast import Forecast
 
@@ -185,3 +188,26 @@ class AskingOptions(Worker):
 
     def make_engine(self) -> "Engine":
         return find_engine(self.engine).made_for(self)
+
+    def plan(self) -> "Plan":
+        """What is asked of every item."""
+        raise NotImplementedError
+
+    def setup(self) -> None:
+        self._plan = self.plan()
+        self._engine = self.make_engine()
+        atexit.register(self._engine.close)
+        self._engine.setup()
+
+    def hindrance(self) -> str:
+        return self._engine.hindrance() if hasattr(self, "_engine") else ""
+
+    def read_prompts(self, label: str) -> list[str]:
+        """The words of all prompts, those of files too. Raises ConfigError."""
+        try:
+            prompts = [read_prompt(one) for one in self.prompts]
+        except ValueError as error:
+            raise ConfigError(f"{label}: prompt: {error}") from None
+        if not all(prompts):
+            raise ConfigError(f"{label}: prompt: it is empty")
+        return prompts

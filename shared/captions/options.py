@@ -7,7 +7,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from shared.captions.asking_options import AskingOptions
 from shared.captions.engines.registry import find_engine
-from shared.captions.prompts import KEYWORDS, KEYWORDS_STRUCTURED, read_prompt
+from shared.captions.prompts import KEYWORDS, KEYWORDS_STRUCTURED
 from shared.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -86,12 +86,7 @@ class CaptionOptions(AskingOptions):
             return
         if self.prompt is None:
             self.prompt = KEYWORDS_STRUCTURED if self.structured else KEYWORDS
-        try:
-            self.prompt = [read_prompt(one) for one in self.prompts]
-        except ValueError as error:
-            raise ConfigError(f"{label}: prompt: {error}") from None
-        if not all(self.prompts):
-            raise ConfigError(f"{label}: prompt: it is empty")
+        self.prompt = self.read_prompts(label)
 
     def forecast(self) -> "Forecast":
         forecast = super().forecast()
