@@ -172,7 +172,7 @@ def gemma3(folder: Path, sentence: str | None = None) -> Path:
 
 
 def name_as_on_the_hub(path: Path) -> None:
-    """The repositories of Gemma 3 are older than the names that transformers gives today."""
+    """The repositories are older than the names that transformers gives today."""
     from safetensors.torch import load_file, save_file
 
     weights = load_file(path)

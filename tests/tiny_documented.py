@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from tests.tiny_captioners import qwen2_of
+from tests import tiny_vlm
+from tests.tiny_captioners import name_as_on_the_hub, qwen2_of
 from tests.tiny_vlm import QWEN_TOKENS, VOCABULARY, pieces_of, save, say, tokenizer_of
 
 LLAVA_TOKENS = ("<pad>", "</s>", "<s>", "<unk>", "<image>", "<video>")
@@ -43,23 +44,7 @@ CLIP = {
 
 def llava(folder: Path, sentence: str | None = None) -> Path:
     """As llava-hf/llava-1.5-7b-hf and JoyCaption are kept."""
-    import torch
-    import transformers as t
-
-    tokenizer = llava_tokenizer(sentence)
-    torch.manual_seed(0)
-    model = t.LlavaForConditionalGeneration(
-        t.LlavaConfig(
-            vision_config=CLIP, text_config=llama_of(tokenizer), image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
-            image_seq_length=16, vision_feature_layer=-2, vision_feature_select_strategy="default", tie_word_embeddings=False,
-        )
-    )  # fmt: skip
-    processor = t.LlavaProcessor(
-        image_processor=t.CLIPImageProcessor(size={"shortest_edge": 64}, crop_size={"height": 64, "width": 64}),
-        tokenizer=tokenizer, patch_size=16, vision_feature_select_strategy="default", num_additional_image_tokens=1,
-        chat_template=template("<image>"),
-    )  # fmt: skip
-    return with_old_names(save(model, processor, folder, sentence, "</s>", "<pad>"))
+    return with_old_names(tiny_vlm.llava(folder, sentence))
 
 
 def llava_next(folder: Path, sentence: str | None = None) -> Path:
@@ -203,17 +188,8 @@ def llama_text(tokenizer) -> dict:
 
 
 def with_old_names(folder: Path) -> Path:
-    """The Hub's repositories are older than the names that transformers gives today, and vLLM reads those of the Hub."""
-    from safetensors.torch import load_file, save_file
-
-    path = folder / "model.safetensors"
-    weights = {
-        name
-        if "vision_tower.vision_model." in name
-        else name.replace("vision_tower.", "vision_tower.vision_model."): weight
-        for name, weight in load_file(path).items()
-    }
-    save_file(weights, path, metadata={"format": "pt"})
+    """vLLM reads the names of the Hub's repositories."""
+    name_as_on_the_hub(folder / "model.safetensors")
     return folder
 
 
