@@ -27,7 +27,7 @@ class Control:
         now = time.monotonic()
         if not self.reason and now >= self._next_look:
             self._next_look = now + SECONDS_BETWEEN_LOOKS
-            self.reason = self._look()
+            self.stop(self._look())  # a signal may have asked while it looked, and is not to be forgotten
         return bool(self.reason)
 
     def stop(self, reason: str) -> None:

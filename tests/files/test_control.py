@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 
 import orjson
 import pytest
@@ -34,6 +35,22 @@ def test_a_kill_file_is_honoured_in_each_place_once_and_removed(places, number):
     assert control.reason == f"{kill} asked for it"
     assert control.stop_requested()  # and stays so
     assert not Control(places[0], 3, places, os.getppid()).stop_requested()  # the next worker is not meant
+
+
+def test_a_signal_during_a_look_is_not_forgotten(places):
+    class Signalling(type(places[0])):
+        def unlink(self, missing_ok=False):
+            signal.raise_signal(signal.SIGTERM)
+            super().unlink(missing_ok)
+
+    control = Control(places[0], 0, [], os.getppid())
+    control.kill_files = [Signalling(places[0] / "kill0.txt")]
+    before = signal.signal(signal.SIGTERM, lambda *_: control.stop("a TERM signal asked for it"))
+    try:
+        assert control.stop_requested()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert control.reason == "a TERM signal asked for it"
 
 
 def test_another_gpus_kill_file_is_not_ours(places):
