@@ -20,7 +20,7 @@ from shared.loop.place import Place
 from shared.run.advance import advance
 from shared.run.config import load_config
 from shared.run.run import Run
-from tests import tiny_captioners, tiny_documented, tiny_vlm
+from tests import tiny_captioners, tiny_documented, tiny_minicpmv, tiny_phi3v, tiny_vlm
 from tests.smollm2 import smollm2
 
 SMALL = {"dtype": "float32", "max_num_seqs": 2, "engine_options": {"enforce_eager": True}}
@@ -28,8 +28,9 @@ IN_VLLM = {
     "BLIPCaptioner": tiny_documented.blip2, "LLaVACaptioner": tiny_documented.llava,
     "LLaVANeXTCaptioner": tiny_documented.llava_next, "LLaVAOneVisionCaptioner": tiny_documented.llava_onevision,
     "QwenVLCaptioner": tiny_vlm.qwen2vl, "qwen3vl": tiny_vlm.qwen3vl, "Gemma3": tiny_captioners.gemma3,
-    "InternVLChat": tiny_captioners.internvl_chat,
+    "InternVLChat": tiny_captioners.internvl_chat, "Phi3VCaptioner": tiny_phi3v.phi3v, "MiniCPMV": tiny_minicpmv.minicpmv,
 }  # fmt: skip
+PARTICULAR = {"MiniCPMV": {"dtype": "bfloat16"}}  # vLLM's linear attention on a CPU knows no other
 IN_TRANSFORMERS = {
     "MLLamaCaptioner": tiny_documented.mllama, "SmolVLM2": tiny_documented.smolvlm, "Florence2": tiny_captioners.florence2,
 }  # fmt: skip
@@ -42,13 +43,14 @@ def main(folder: Path) -> None:
     for number, size in enumerate(((96, 64), (64, 128))):
         pixels = np.random.default_rng(number).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
         Image.fromarray(pixels).save(photographs / f"{number}.png")
+    tiny_phi3v.shrink_tower_of_vllm()
     models: dict[Any, Path] = {}
     found = {}
     for name, make in (IN_VLLM | IN_TRANSFORMERS).items():
         try:
             if make not in models:
                 models[make] = make(folder / make.__name__, tiny_vlm.SENTENCE)
-            more = SMALL if name in IN_VLLM else {"dtype": "float32", "offload": False}
+            more = SMALL | PARTICULAR.get(name, {}) if name in IN_VLLM else {"dtype": "float32", "offload": False}
             found[name] = captioned(folder, name, {"model_path": str(models[make]), **more})
         except Exception:
             found[name] = traceback.format_exc()

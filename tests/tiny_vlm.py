@@ -51,7 +51,7 @@ def say(model, tokenizer, sentence: str, end: str, layers: str = "language_model
 
     with torch.no_grad():
         for name, weight in model.named_parameters():
-            if layers in name and ("o_proj.weight" in name or "down_proj.weight" in name):
+            if layers in name and name.endswith(("o_proj.weight", "out_proj.weight", "down_proj.weight")):
                 weight.zero_()
         embedding = model.get_input_embeddings().weight
         embedding.copy_(torch.nn.functional.normalize(torch.randn(embedding.shape), dim=1))

@@ -12,6 +12,7 @@ from pydantic import Field, NonNegativeFloat, PositiveInt
 from shared.errors import AnswerError, ConfigError, RequestError, RunError
 from shared.generation.families import OPTIONAL, check_options
 from shared.generation.generator import Generator, Quantization, Request, as_image, read_class
+from shared.generation.image_protocols import PROTOCOLS, ProtocolName
 from shared.generation.names import generated_name, shared_stems, write_shared_stems
 from shared.generation.placement import Offload
 from shared.images import ImageFile
@@ -43,7 +44,7 @@ class Generate(Worker):
 
     engine: Annotated[
         Literal["diffusers", "server"],
-        Field(description="what draws: a model in the workers, or a server that speaks OpenAI's protocol for images"),
+        Field(description="what draws: a model in the workers, or a service behind HTTP"),
     ] = "diffusers"
     model_path: Annotated[
         str,
@@ -90,7 +91,11 @@ class Generate(Worker):
         Field(description="int8: weights of 8 bit instead of 16, by torchao: half as large, a little worse"),
     ] = "none"
 
-    server_url: Annotated[str, Field(description="address of the server")] = "https://api.openai.com/v1"
+    protocol: Annotated[
+        ProtocolName,
+        Field(description="how the server is asked: OpenAI's way, Black Forest Labs', ModelsLab's or Hugging Face's"),
+    ] = "openai"
+    server_url: Annotated[str, Field(description="address of the server; empty: the service's own")] = ""
     key_variable: Annotated[str, Field(description="the environment variable with the server's key")] = ""
 
     aliases: ClassVar[dict[str, str]] = {"weight": "width", "model": "model_path"}
@@ -107,10 +112,12 @@ class Generate(Worker):
         if not self.model_path:
             raise ConfigError(f"{label}: model_path is needed, a text-to-image model on the Hub or a folder")
         if self.engine == "server":
-            for name in (*OPTIONAL, "quantize", "device"):
+            for name in sorted({*OPTIONAL, "quantize", "device"} - PROTOCOLS[self.protocol].takes):
                 if getattr(self, name) != getattr(Generate(), name):
-                    raise ConfigError(f"{label}: {name} is of no use to engine: server; leave it out")
+                    raise ConfigError(f"{label}: {name} is of no use to protocol: {self.protocol}; leave it out")
             return
+        if self.protocol != Generate().protocol:
+            raise ConfigError(f"{label}: protocol: {self.protocol} needs engine: server")
         if (Path(self.model_path) / "model_index.json").is_file():  # of one on the Hub that is known when it is loaded
             given = {name: getattr(self, name) for name in OPTIONAL}
             try:
@@ -147,7 +154,9 @@ class Generate(Worker):
         if self.engine == "server":
             from shared.generation.image_server import ImageServer
 
-            server = ImageServer(self.server_url, self.model_path, drawing, self.key_variable, self.batch_size)
+            server = ImageServer(
+                self.server_url, self.model_path, drawing, self.key_variable, self.batch_size, self.protocol
+            )
             self._generator: Generator | ImageServer = server
             server.load()
             return
@@ -216,7 +225,7 @@ class Generate(Worker):
         """What the record holds of an image; the file says the same of itself."""
         settings = {
             "model": self.written.get(self.model_path, self.model_path), "width": image.shape[1], "height": image.shape[0],
-            **({"seed": commission.seed, "num_inference_steps": self.num_inference_steps} if self.engine == "diffusers" else {}),
+            **self._own_settings(commission.seed),
             **{name: value for name in OPTIONAL if (value := getattr(self, name)) not in (None, "")},
         }  # fmt: skip
         path = generated_name(item, self._shared, f".{self.image_format}", commission.number)
@@ -228,6 +237,11 @@ class Generate(Worker):
             else {f"{name}_prompt": commission.prompt}
         )
         return {f"{name}_path": ImageFile(path, image, text=said), **words}
+
+    def _own_settings(self, seed: int) -> dict[str, int]:
+        if self.engine == "diffusers":
+            return {"seed": seed, "num_inference_steps": self.num_inference_steps}
+        return {"seed": seed} if "seed" in PROTOCOLS[self.protocol].takes else {}
 
 
 QUANTIZERS: dict[str, tuple[str, ...]] = {"none": (), "int8": ("torchao",)}

@@ -1,32 +1,32 @@
-"""Images behind HTTP: any server that speaks OpenAI's protocol for them."""
+"""Images behind HTTP: a service that draws them, asked by the protocol that it speaks."""
 
-import base64
-import io
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from shared.captions.engines.patience import Patience, Refusal
+from shared.captions.engines.patience import Patience
 from shared.errors import RequestError, RunError
 from shared.generation.generator import Request
+from shared.generation.image_protocols import PROTOCOLS, SECONDS, Protocol, ProtocolName
 from shared.generation.placement import Placement
-
-SECONDS = 300  # for one image
 
 
 class ImageServer:
-    """A model behind `url`, asked for `at_once` images at a time; in the place of a Generator. Its seeds are its own."""
+    """A model behind `url`, asked for `at_once` images at a time; in the place of a Generator."""
 
     placement = Placement(True, "gpu")  # of its, not ours
 
-    def __init__(self, url: str, model: str, request: Request, key_variable: str, at_once: int):
-        self.url, self.model, self.request, self.key_variable = url.rstrip("/"), model, request, key_variable
+    def __init__(
+        self, url: str, model: str, request: Request, key_variable: str, at_once: int, protocol: ProtocolName = "openai"
+    ):
+        self.kind = PROTOCOLS[protocol]
+        self.url, self.model, self.request = (url or self.kind.address).rstrip("/"), model, request
+        self.key_variable = key_variable
         self.pool = ThreadPoolExecutor(at_once, thread_name_prefix="request")
-        self.client: Any = None
+        self.protocol: Protocol | None = None
 
     def load(self) -> None:
         """Raises RunError where there is no key."""
@@ -37,40 +37,29 @@ class ImageServer:
             raise RunError(
                 f"{self.key_variable} is not set; the server at {self.url} needs a key: export {self.key_variable}=..."
             )
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
         timeout = httpx.Timeout(SECONDS, connect=10)
-        self.client = httpx.Client(base_url=self.url + "/", headers=headers, timeout=timeout)
-        self.patience = Patience(self.client, self.url, key)
+        client = httpx.Client(base_url=self.url + "/", headers=self.kind.headers(key), timeout=timeout)
+        files = Patience(httpx.Client(timeout=timeout, follow_redirects=True), "the address of the image")
+        self.protocol = self.kind(Patience(client, self.url, key), files, self.model, self.request, key)
 
     def encode(self, prompts: Sequence[str]) -> list[dict[str, Any]]:
         return [{"prompt": prompt} for prompt in prompts]
 
     def draw(self, encoded: Sequence[dict[str, Any]], seeds: Sequence[int]) -> list[np.ndarray | Exception]:
         """(height, width, 3) in 0 to 1 of each, or why there is none. Raises RunError where no other would fare better."""
-        return list(self.pool.map(self._ask, [one["prompt"] for one in encoded]))
+        return list(self.pool.map(self._ask, [one["prompt"] for one in encoded], seeds))
 
     def close(self) -> None:
-        client, self.client = self.client, None
-        if client is not None:
-            self.patience.hurried.set()
+        protocol, self.protocol = self.protocol, None
+        if protocol is not None:
             self.pool.shutdown(wait=False, cancel_futures=True)
-            client.close()
+            for patience in (protocol.server, protocol.files):
+                patience.hurried.set()
+                patience.client.close()
 
-    def _ask(self, prompt: str) -> np.ndarray | Exception:
-        size = f"{self.request.width}x{self.request.height}"
-        body: dict[str, Any] = {"model": self.model, "prompt": prompt, "n": 1, "size": size}
-        if self.model.startswith("dall-e"):
-            body["response_format"] = "b64_json"  # which the later ones always give
+    def _ask(self, prompt: str, seed: int) -> np.ndarray | Exception:
+        assert self.protocol is not None
         try:
-            return self.patience.post("images/generations", body, read_image)
+            return self.protocol.draw(prompt, seed)
         except RequestError as error:
             return error
-
-
-def read_image(said: Any) -> np.ndarray:
-    """The first image of an answer. Raises Refusal for what is none."""
-    try:
-        data = base64.b64decode(said["data"][0]["b64_json"])
-        return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), dtype=np.float32) / 255
-    except (LookupError, TypeError, ValueError, OSError):
-        raise Refusal(0, f"the answer holds no image: {str(said)[:200]}") from None

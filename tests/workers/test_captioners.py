@@ -15,8 +15,8 @@ from tests.conftest import VLLM_CACHE, made_once
 from tests.tiny_vlm import SENTENCE
 
 CAPTIONERS = (
-    "BLIPCaptioner LLaVACaptioner LLaVANeXTCaptioner LLaVAOneVisionCaptioner QwenVLCaptioner qwen3vl Gemma3 InternVLChat "
-    "MLLamaCaptioner SmolVLM2 Florence2"
+    "BLIPCaptioner LLaVACaptioner LLaVANeXTCaptioner LLaVAOneVisionCaptioner Phi3VCaptioner QwenVLCaptioner qwen3vl MiniCPMV "
+    "Gemma3 InternVLChat MLLamaCaptioner SmolVLM2 Florence2"
 ).split()
 # Of Dataflow-Gen's captioners, whatever their model.
 DOCUMENTED = {

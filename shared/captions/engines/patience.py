@@ -5,6 +5,7 @@ import random
 import re
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,19 +49,28 @@ class Patience:
         self.refused = 0
         self.trouble = ""  # why nothing comes, since the last answer
 
-    def post(self, path: str, body: dict, read: Any) -> Any:
-        """What `read` makes of the server's JSON; when it raises Refusal, as for garbage, that is tried again as well.
+    def post(self, path: str, body: dict, read: Any, as_json: bool = True) -> Any:
+        """What `read` makes of the server's JSON, or of its bytes; when it raises Refusal, as for garbage, that is tried again
+        as well.
 
         Raises RequestError when this question alone is at fault, RunError when no other would fare better, Abandoned when
         there was no answer and nobody waits for one any more.
         """
+        return self._try(lambda: self.client.post(path, json=body), body, read, as_json)
+
+    def get(self, path: str, read: Any, as_json: bool = True) -> Any:
+        """The same without a body."""
+        return self._try(lambda: self.client.get(path), {}, read, as_json)
+
+    def _try(self, send: Callable[[], Any], body: dict, read: Any, as_json: bool) -> Any:
         for attempt in range(TRIES):
             self._wait()
             if self.hurried.is_set():
                 raise Abandoned("nobody waits for this answer any more")
             try:
-                reply = read(self._send(path, body))
+                reply = read(self._send(send, body, as_json))
             except Refusal as refusal:
+                refusal.message = self.without_key(refusal.message)
                 last = refusal
                 if refusal.is_spent or refusal.status not in (0, *PASSING):
                     raise self._blame(refusal) from None
@@ -83,25 +93,25 @@ class Patience:
         except httpx.HTTPError:
             return False
 
-    def _send(self, path: str, body: dict) -> Any:
+    def _send(self, send: Callable[[], Any], body: dict, as_json: bool) -> Any:
         import httpx
 
         try:
-            response = self.client.post(path, json=body)
+            response = send()
         except httpx.TimeoutException as error:
             raise Refusal(0, f"no answer in time ({type(error).__name__})") from None
         except httpx.HTTPError as error:
-            raise Refusal(0, self.without_key(str(error) or type(error).__name__)) from None
+            raise Refusal(0, str(error) or type(error).__name__) from None
         if response.status_code != 200:
             message, field, is_spent = reason_of(response)
             # Of the fields that were sent: vLLM also names input_tokens or image_url, which are this item's.
             names_option = field in body and field != "messages" and CONTEXT not in message
             pause = seconds_to_wait(response.headers.get("retry-after", ""))
-            raise Refusal(response.status_code, self.without_key(message), names_option, is_spent, pause)
+            raise Refusal(response.status_code, message, names_option, is_spent, pause)
         try:
-            return response.json()
+            return response.json() if as_json else response.content
         except ValueError:
-            raise Refusal(0, f"the answer is not JSON: {self.without_key(response.text[:200])!r}") from None
+            raise Refusal(0, f"the answer is not JSON: {response.text[:200]!r}") from None
 
     def _wait(self) -> None:
         while (left := self.resume_at - time.monotonic()) > 0:
