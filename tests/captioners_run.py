@@ -28,7 +28,7 @@ IN_VLLM = {
     "BLIPCaptioner": tiny_documented.blip2, "LLaVACaptioner": tiny_documented.llava,
     "LLaVANeXTCaptioner": tiny_documented.llava_next, "LLaVAOneVisionCaptioner": tiny_documented.llava_onevision,
     "QwenVLCaptioner": tiny_vlm.qwen2vl, "qwen3vl": tiny_vlm.qwen3vl, "Gemma3": tiny_captioners.gemma3,
-    "InternVLChat": tiny_captioners.internvl_chat, "Phi3VCaptioner": tiny_phi3v.phi3v, "MiniCPMV": tiny_minicpmv.minicpmv,
+    "JoyCaption": tiny_documented.joycaption, "InternVLChat": tiny_captioners.internvl_chat, "Phi3VCaptioner": tiny_phi3v.phi3v, "MiniCPMV": tiny_minicpmv.minicpmv,
 }  # fmt: skip
 PARTICULAR = {"MiniCPMV": {"dtype": "bfloat16"}}  # vLLM's linear attention on a CPU knows no other
 IN_TRANSFORMERS = {

@@ -43,8 +43,30 @@ CLIP = {
 
 
 def llava(folder: Path, sentence: str | None = None) -> Path:
-    """As llava-hf/llava-1.5-7b-hf and JoyCaption are kept."""
+    """As llava-hf/llava-1.5-7b-hf is kept."""
     return with_old_names(tiny_vlm.llava(folder, sentence))
+
+
+def joycaption(folder: Path, sentence: str | None = None) -> Path:
+    """As fancyfeast/llama-joycaption-beta-one-hf-llava is kept: a LLaVA that sees by SigLIP."""
+    import torch
+    import transformers as t
+
+    tokenizer = llava_tokenizer(sentence)
+    torch.manual_seed(0)
+    tower = {"model_type": "siglip_vision_model", "vision_use_head": False}
+    model = t.LlavaForConditionalGeneration(
+        t.LlavaConfig(
+            vision_config={name: value for name, value in CLIP.items() if name != "projection_dim"} | tower,
+            text_config=llama_of(tokenizer), image_token_index=tokenizer.convert_tokens_to_ids("<image>"), image_seq_length=16,
+            vision_feature_layer=-2, vision_feature_select_strategy="full", tie_word_embeddings=False,
+        )
+    )  # fmt: skip
+    processor = t.LlavaProcessor(
+        image_processor=t.SiglipImageProcessor(size={"height": 64, "width": 64}), tokenizer=tokenizer, patch_size=16,
+        vision_feature_select_strategy="full", num_additional_image_tokens=0, chat_template=template("<image>"),
+    )  # fmt: skip
+    return with_old_names(save(model, processor, folder, sentence, "</s>", "<pad>"))
 
 
 def llava_next(folder: Path, sentence: str | None = None) -> Path:
