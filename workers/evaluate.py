@@ -30,7 +30,8 @@ class MeasuredImage(NamedTuple):
 
 @dataclass
 class Evaluate(Worker):
-    """Measure relit photographs: PSNR, SSIM, LPIPS and CLIP's directional similarity, each beside the identity floor."""
+    """Measure relit photographs: PSNR, SSIM, LPIPS and CLIP's directional similarity, each beside the identity floor, and
+    whether pixels have moved and faces have changed."""
 
     columns: Annotated[Columns, Field(description="which fields of the rows are what")] = field(default_factory=Columns)
     lpips: Annotated[
@@ -41,12 +42,17 @@ class Evaluate(Worker):
         Field(description="of CLIP: a tag of open_clip, a file or a folder; nothing: the direction is not measured"),
     ] = ""
     model_name: Annotated[str, Field(description="architecture of CLIP, as open_clip names it")] = "ViT-L/14"
+    identity: Annotated[
+        Literal["", "dlib"],
+        Field(description="network by which faces are compared, with packages of its own; empty: they are not"),
+    ] = ""
     directions: Annotated[
         bool, Field(description="measure, where an instruction names a side, whether the light comes from there")
     ] = False
 
-    perceptual: Any = field(init=False, default=None)  # these two are made by setup()
+    perceptual: Any = field(init=False, default=None)  # these are made by setup()
     clip: Any = field(init=False, default=None)
+    faces: Any = field(init=False, default=None)
 
     def forecast(self) -> "Forecast":
         from shared.forecast import Forecast, Model
@@ -57,6 +63,10 @@ class Evaluate(Worker):
         )
 
     def setup(self) -> None:
+        if self.identity:
+            from shared.relighter.evaluation.identity import FACE_NETWORKS
+
+            self.faces = FACE_NETWORKS[self.identity]()
         if not (self.lpips or self.checkpoint):
             return
         from shared.models.device import find_device
@@ -73,15 +83,9 @@ class Evaluate(Worker):
 
     def load(self, item: dict) -> MeasuredImage:
         """The images in the size of the relit one, and what is measured without a model."""
-        from shared.light.fidelity import psnr, ssim
-
         images = self.images(item)
         source, output, target = (np.asarray(image) for image in images)
-        found = {}
-        for name, measure, digits in (("psnr", psnr, 3), ("ssim", ssim, 4)):
-            found[name] = round(measure(output, target), digits)
-            found[f"{name}_floor"] = round(measure(source, target), digits)
-        found["psnr_gain"] = round(found["psnr"] - found["psnr_floor"], 3)
+        found = fidelity_of(source, output, target) | movement_of(source, output)
         if self.directions:
             from shared.relighter.evaluation.obedience import obedience
 
@@ -120,6 +124,11 @@ class Evaluate(Worker):
 
     def process(self, batch: list[Loaded]) -> list[dict]:
         fields_of_all = [dict(one.found) for _, one in batch]
+        if self.faces:
+            from shared.relighter.evaluation.identity import face_distances
+
+            for fields, (_, one) in zip(fields_of_all, batch, strict=True):
+                fields |= face_distances(self.faces, one.source, one.output, one.target)
         if self.perceptual:
             for fields, (_, one) in zip(fields_of_all, batch, strict=True):
                 fields["lpips"] = round(self.perceptual.distance(one.output, one.target), 4)
@@ -137,6 +146,29 @@ class Evaluate(Worker):
 
         write_scores(step, rows, self.columns)
         return None
+
+
+def fidelity_of(source: np.ndarray, output: np.ndarray, target: np.ndarray) -> dict[str, float]:
+    """PSNR and SSIM of output and source, as they are and under the target's exposure and white balance."""
+    from shared.light.fidelity import exposed_like, psnr, ssim
+
+    found: dict[str, float] = {}
+    for suffix, image in (("", output), ("_floor", source)):
+        matched = exposed_like(image, target)
+        found |= {f"psnr{suffix}": round(psnr(image, target), 3), f"ssim{suffix}": round(ssim(image, target), 4)}
+        found |= {
+            f"psnr_exposed{suffix}": round(psnr(matched, target), 3),
+            f"ssim_exposed{suffix}": round(ssim(matched, target), 4),
+        }
+    return found | {"psnr_gain": round(found["psnr"] - found["psnr_floor"], 3)}
+
+
+def movement_of(source: np.ndarray, output: np.ndarray) -> dict[str, float]:
+    """By how many pixels what is drawn has moved, and by how much it was enlarged; nothing where that cannot be told."""
+    from shared.light.alignment import alignment
+
+    moved = alignment(source, output)
+    return {} if moved is None else {"shift_pixels": round(moved.pixels, 3), "zoom": round(moved.zoom, 5)}
 
 
 if __name__ == "__main__":

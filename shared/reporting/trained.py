@@ -131,9 +131,11 @@ class TrainedScore(NamedTuple):
 
 
 MEASURES = (
-    ("psnr", "PSNR", " dB", 2), ("ssim", "SSIM", "", 3), ("lpips", "LPIPS", "", 3),
-    ("clip_direction", "CLIP direction", "", 3), ("obedience", "Light from the side asked for", "", 2),
+    ("psnr", "PSNR", " dB", 2), ("ssim", "SSIM", "", 3), ("psnr_exposed", "PSNR at one exposure", " dB", 2),
+    ("ssim_exposed", "SSIM at one exposure", "", 3), ("lpips", "LPIPS", "", 3), ("clip_direction", "CLIP direction", "", 3),
+    ("obedience", "Light from the side asked for", "", 2), ("face_distance", "Distance of faces", "", 3),
 )  # fmt: skip
+DISTANCES = ("LPIPS", "Distance of faces")
 
 
 def scores_of(run: Run) -> list[TrainedScore]:
@@ -151,6 +153,6 @@ def scores_of(run: Run) -> list[TrainedScore]:
 
 def score(label: str, unit: str, digits: int, evaluation: dict) -> TrainedScore:
     mean, floor = evaluation["mean"], evaluation["floor_mean"]
-    is_better = mean < floor if label == "LPIPS" else mean > floor
+    is_better = mean < floor if label in DISTANCES else mean > floor
     against = "by chance" if label == "Light from the side asked for" else "identity floor"
     return TrainedScore(label, unit, digits, mean, floor, against, 100 * evaluation["share_above_floor"], is_better)

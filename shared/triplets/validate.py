@@ -17,11 +17,14 @@ from shared.dataset import DatasetError
 from shared.errors import ImageError
 from shared.files.table import name_hash
 from shared.images import image_of, open_image
+from shared.light.alignment import alignment
+from shared.light.fidelity import HIGHEST_PSNR, psnr
 from shared.loop.in_order import in_order
 from shared.loop.progress import clock
 from shared.triplets.triplet_sets import IMAGES, TripletSet, find_triplets
 
 FAULTY = 1
+MOST_MOVED = 1.0  # px, by a shift, or by a zoom at the end of the longest side
 SECONDS_BETWEEN_COUNTS = 10
 
 
@@ -34,6 +37,7 @@ class SeenTriplets(NamedTuple):
     size: tuple[int, int] = (0, 0)
     triplet: int = 0
     target: int = 0
+    floor: float = 0.0  # PSNR of the input against the edited image, in dB
 
 
 class Split:
@@ -42,6 +46,7 @@ class Split:
     def __init__(self) -> None:
         self.triplets = self.faulty = 0
         self.sides: list[int] = []  # the smallest and the largest side
+        self.floors = array("d")
         self.numbers, self.keys, self.same, self.targets = array("Q"), array("Q"), array("Q"), array("Q")
 
     def add(self, seen: SeenTriplets) -> None:
@@ -50,6 +55,7 @@ class Split:
         self.keys.append(name_hash(seen.key))
         if seen.target:
             self.sides = [min([*self.sides, *seen.size]), max([*self.sides, *seen.size])]
+            self.floors.append(seen.floor)
             self.numbers.append(self.triplets)
             self.same.append(seen.triplet)
             self.targets.append(seen.target)
@@ -123,9 +129,26 @@ def look_at(item: dict, instruction: str) -> SeenTriplets:
     if source.size != target.size:
         sizes = [f"{image.width} x {image.height}" for image in images]
         faults.append(f"its input has {sizes[0]} pixels and its edited image {sizes[1]}")
+    floor = 0.0
+    if source.size == target.size:
+        before, after = (np.asarray(image.convert("RGB")) for image in images)
+        floor = psnr(before, after)
+        faults += moved(before, after, floor)
     shown = pixels_hash(target)
     triplet = hashlib.blake2b(f"{pixels_hash(source)} {shown} {words}".encode("utf-8", "surrogatepass"), digest_size=8)
-    return SeenTriplets(key, split, faults, target.size, int.from_bytes(triplet.digest(), "big"), shown)
+    return SeenTriplets(key, split, faults, target.size, int.from_bytes(triplet.digest(), "big"), shown, floor)
+
+
+def moved(before: np.ndarray, after: np.ndarray, floor: float) -> Iterator[str]:
+    """A model learns from each pair where its pixels go: nowhere."""
+    if floor >= HIGHEST_PSNR:
+        yield "its input is its edited image, so that there is nothing to learn"
+    elif (found := alignment(before, after)) is not None:
+        stretched = abs(found.zoom - 1) * max(before.shape[:2]) / 2
+        parts = [f"lies {found.pixels:.1f} pixels beside its input"] if found.pixels > MOST_MOVED else []
+        parts += [f"is {found.zoom:.3f} times as large as it"] if stretched > MOST_MOVED else []
+        if parts:
+            yield f"what its edited image shows {' and '.join(parts)}; a model would learn to move pixels"
 
 
 def pixels_hash(image: Image.Image) -> int:
@@ -167,10 +190,11 @@ def pairs(hashes: np.ndarray) -> Iterator[tuple[int, int]]:
 
 def print_table(rows: list[tuple[str, str, Split]]) -> None:
     width = max([len("set"), *(len(place) for place, _, _ in rows)])
-    print(f"{'set':{width}}  split     triplets    faulty  sides in pixels")
+    print(f"{'set':{width}}  split     triplets    faulty  sides in pixels  input against edited image")
     for place, name, split in rows:
         sides = f"{split.sides[0]} to {split.sides[1]}" if split.sides else "-"
-        print(f"{place:{width}}  {name:8}{split.triplets:10}{split.faulty:10}  {sides}", flush=True)
+        floor = f"PSNR {np.median(split.floors):.1f} dB in the median" if split.floors else "-"
+        print(f"{place:{width}}  {name:8}{split.triplets:10}{split.faulty:10}  {sides:15}  {floor}", flush=True)
 
 
 class CheckProgress:

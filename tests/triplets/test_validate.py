@@ -16,6 +16,7 @@ from shared.triplets.validate import validate_folder
 from tests.conftest import ROOT
 from tests.workers.test_merge import merge
 
+FLOOR = "PSNR ... dB in the median"
 FORMS = pytest.mark.parametrize("images", ["files", "embedded"])
 
 
@@ -65,8 +66,9 @@ def test_what_merge_writes_is_right_in_every_form(tmp_path, images, capsys):
                         (folder / "dataset", ["dataset"] * 3)):  # fmt: skip
         assert found(place) == (0, [])
         lines = capsys.readouterr().out.splitlines()[1:]
+        lines = [re.sub(r"PSNR \d+\.\d dB", "PSNR ... dB", line) for line in lines]
         assert [re.split(r"\s{2,}", line) for line in lines] == [
-            [name, split, "2" if split == "train" else "1", "0", "12 to 16"]
+            [name, split, "2" if split == "train" else "1", "0", "12 to 16", FLOOR]
             for name, split in zip(sets, ("train", "val", "test") * 2, strict=False)
         ]
 
@@ -89,6 +91,34 @@ def test_sizes_that_differ_are_named(made):
     Image.new("RGB", (16, 10)).save(rows[1]["output_image_path"])
     status, [said] = found(folder)
     assert status == 1 and said.endswith(": its input has 16 x 10 pixels and its edited image 16 x 12")
+
+
+def test_pixels_that_moved_and_images_that_are_one_are_named(tmp_path):
+    rows = make_rows(tmp_path, ("train",) * 4)
+    photograph = Image.open(ROOT / "configs" / "samples" / "cat.jpg").convert("RGB").resize((320, 240))
+    for row, shift, zoom in zip(rows, (0, 3, 0, 0), (1.0, 1.0, 1.02, 1.0), strict=True):
+        photograph.save(row["image_path"])
+        darker = photograph.point(lambda value: value * 0.6)
+        moved = darker.transform(
+            (320, 240),
+            Image.Transform.AFFINE,
+            (1 / zoom, 0, -shift + 160 - 160 / zoom, 0, 1 / zoom, 120 - 120 / zoom),
+            Image.Resampling.BICUBIC,
+        )
+        moved.save(row["output_image_path"])
+    photograph.save(rows[3]["output_image_path"])
+    for number, row in enumerate(rows):  # a photograph of its own each
+        for path in (row["image_path"], row["output_image_path"]):
+            image = Image.open(path)
+            image.putpixel((0, 0), (number, 0, 0))
+            image.save(path)
+    status, said = found(merge(tmp_path, rows, {"triplets": {}})[0])
+    assert status == 1 and len(said) == 3, said
+    assert (
+        ": what its edited image shows lies 3.0 pixels beside its input; a model would learn to move pixels" in said[0]
+    )
+    assert re.search(": what its edited image shows is 0.98. times as large as it; a model would learn", said[1])
+    assert said[2].endswith(": its input is its edited image, so that there is nothing to learn")
 
 
 @pytest.mark.parametrize(

@@ -211,7 +211,7 @@ def random_model(tmp_path_factory):
 @pytest.mark.slow
 def test_two_workers_with_a_model_each_survive_a_kill(project, tmp_path):
     pytest.importorskip("transformers")
-    keys = photographs(project, 60)
+    keys = photographs(project, 30)
     model = tiny_vlm.qwen2vl(tmp_path / "model", PHRASE)
     write_config(project, engine="transformers", model_path=str(model), batch_size=2, dtype="float32")
     launcher = project.launch(HF_HUB_OFFLINE=1)
@@ -225,22 +225,22 @@ def test_two_workers_with_a_model_each_survive_a_kill(project, tmp_path):
 
 @pytest.mark.slow
 def test_an_engine_process_that_dies_is_started_again_and_none_outlives_its_worker(project, random_model):
-    keys = photographs(project, 16)
+    keys = photographs(project, 10)
     write_config(project, **STRUCTURED | {"max_num_seqs": 1}, model_path=str(random_model))
     # One core for the engine: threads that wait for each other spin, and are slow where others are at work.
     one_core = {"VLLM_CPU_OMP_THREADS_BIND": min(os.sched_getaffinity(0))}
     variables = CPU | one_core | {"GPU_COUNT": 1, "MAX_RESTARTS": 0}
     launcher = project.launch(**variables)
-    wait_until(lambda: len(records(project)) > 3, LONG)
+    wait_until(lambda: records(project), LONG)
     os.kill(pid_of(project, "VLLM::EngineCore"), signal.SIGKILL)
     wait_until(lambda: "it is started again" in log_of(project), LONG)
     seen = len(records(project))
-    wait_until(lambda: len(records(project)) > seen + 4, LONG)  # more than were answered and not yet written
+    wait_until(lambda: len(records(project)) > seen + 3, LONG)  # more than were answered and not yet written
     assert pid_of(project, "VLLM::EngineCore")
     os.kill(pid_of(project, "--gpu 0"), signal.SIGKILL)
     output, _ = launcher.communicate(timeout=LONG)
     assert launcher.returncode == 1, output
-    assert len(records(project)) < 16
+    assert len(records(project)) < 10
     wait_until(lambda: family(project) == {}, LONG)
     done = project.run(**variables, VLLM_ENABLE_V1_MULTIPROCESSING=0, timeout=LONG)
     assert done.returncode == 0, done.stdout + log_of(project)[-4000:]

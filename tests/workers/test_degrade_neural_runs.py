@@ -126,7 +126,7 @@ def worker_pids(project: Project) -> list[int]:
 def test_two_workers_killed_and_started_again_do_every_photograph_once(project, models, photographs, tmp_path):
     write_config(
         project, photographs, mask="sam3", mask_model=models.sam3, method="marigold", albedo_model=models.lighting,
-        batch_size=1, load_threads=1, steps=6, resolution=128, **SURE_OF_ANYTHING,
+        batch_size=1, load_threads=1, steps=3, resolution=128, **SURE_OF_ANYTHING,
     )  # fmt: skip
     process = project.launch(MAX_RESTARTS=0)
     folder = project.output / "step_1_degrade" / "records"
@@ -151,7 +151,7 @@ def test_two_workers_killed_and_started_again_do_every_photograph_once(project, 
     # A run of its own, in batches, has the same pictures.
     write_config(
         project, photographs, mask="sam3", mask_model=models.sam3, method="marigold", albedo_model=models.lighting,
-        steps=6, resolution=128, **SURE_OF_ANYTHING,
+        steps=3, resolution=128, **SURE_OF_ANYTHING,
     )  # fmt: skip
     other = tmp_path / "other"
     done = project.run(OUTPUT_DIR=other, timeout=240)

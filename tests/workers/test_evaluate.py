@@ -10,6 +10,7 @@ from shared.files.table import Table
 from shared.light.fidelity import psnr, ssim
 from shared.run.config import checked, load_config
 from shared.run.run import Run
+from tests.conftest import ROOT
 from tests.run.test_advance import Bench
 from workers.evaluate import Evaluate
 
@@ -77,7 +78,8 @@ def test_the_tables_say_how_many_are_nearer_than_the_floor(tmp_path, rows, capsy
     found, run = evaluated(tmp_path, rows)
     folder = run.steps[0].folder
     summary = json.loads((folder / "evaluation.json").read_text())
-    assert summary["images"] == 3 and set(summary) == {"images", "psnr", "ssim"}
+    assert summary["images"] == 3
+    assert set(summary) == {"images", "psnr", "ssim", "psnr_exposed", "ssim_exposed", "movement"}
     values = [row["psnr"] for row in found]
     assert summary["psnr"]["mean"] == round(float(np.mean(values)), 4)
     assert summary["psnr"]["median"] == round(float(np.median(values)), 4)
@@ -88,6 +90,42 @@ def test_the_tables_say_how_many_are_nearer_than_the_floor(tmp_path, rows, capsy
     assert [row["key"] for row in table] == ["k0", "k1", "k2"]
     assert [float(row["psnr_gain"]) for row in table] == [row["psnr_gain"] for row in found]
     assert "67 % of 3 are nearer than it" in capsys.readouterr().out
+
+
+def test_another_exposure_and_white_balance_are_forgiven_on_request(tmp_path, rows):
+    target = scene(0)
+    tinted = np.clip(target * np.array([0.9, 0.8, 0.7]), 0, 255).astype(np.uint8)
+    rows[0]["relit_image_path"] = write(tmp_path, "tinted.png", tinted)
+    [first, *_], _ = evaluated(tmp_path, rows)
+    assert first["psnr"] < 25 and first["psnr_exposed"] > first["psnr"] + 8
+    assert first["ssim_exposed"] > 0.98 and first["psnr_exposed_floor"] > first["psnr_floor"] + 8
+
+
+def test_pixels_that_moved_are_told_in_pixels(tmp_path, rows, capsys):
+    with Image.open(ROOT / "configs" / "samples" / "cat.jpg") as image:
+        photograph = image.convert("RGB").resize((320, 240))
+    for number, (row, shift) in enumerate(zip(rows, (0, 0, 5), strict=True)):
+        row["input_image_path"] = write(tmp_path, f"in{number}.png", np.asarray(photograph) // 2)
+        moved = photograph.transform((320, 240), Image.Transform.AFFINE, (1, 0, -shift, 0, 1, 0))
+        row["relit_image_path"] = write(tmp_path, f"out{number}.png", np.asarray(moved))
+        row["image"] = write(tmp_path, f"photo{number}.png", np.asarray(photograph))
+    found, run = evaluated(tmp_path, rows)
+    assert [round(row["shift_pixels"]) for row in found] == [0, 0, 5]
+    assert all(abs(row["zoom"] - 1) < 0.002 for row in found)
+    movement = json.loads((run.steps[0].folder / "evaluation.json").read_text())["movement"]
+    assert movement["share_moved"] == 0.3333 and movement["median"] < 0.1 and abs(movement["largest"] - 5) < 0.1
+    said = capsys.readouterr().out
+    assert "33 % of the images are shifted or zoomed by more than 1 px" in said
+
+
+def test_faces_are_compared_by_a_network_of_the_persons_choice(tmp_path, rows, monkeypatch):
+    from tests.relighter.evaluation.test_identity import Means
+
+    monkeypatch.setattr("shared.relighter.evaluation.identity.FACE_NETWORKS", {"dlib": Means})
+    found, run = evaluated(tmp_path, rows, identity="dlib")
+    assert all(row["faces"] == 1 and row["face_distance"] < row["face_distance_floor"] for row in found[:2])
+    summary = json.loads((run.steps[0].folder / "evaluation.json").read_text())
+    assert summary["face_distance"]["share_above_floor"] == 0.6667
 
 
 def test_another_shape_and_a_missing_field_are_that_rows_failure(tmp_path, rows):

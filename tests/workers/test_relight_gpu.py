@@ -6,7 +6,7 @@ from importlib.util import find_spec
 import pytest
 import yaml
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, VLLM_CACHE
 
 MISSING = [name for name in ("torch", "open_clip", "diffusers", "transformers", "vllm") if find_spec(name) is None]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
@@ -43,7 +43,7 @@ def test_the_run_with_models_makes_triplets(project, tmp_path):
     }
     project.config.write_text(yaml.safe_dump(config))
     cpu = {"VLLM_CPU_KVCACHE_SPACE": 1, "VLLM_ENABLE_V1_MULTIPROCESSING": 0, "HF_HUB_OFFLINE": 1}
-    cpu |= {"VLLM_CACHE_ROOT": tmp_path / "cache"}
+    cpu |= {"VLLM_CACHE_ROOT": VLLM_CACHE}
     done = project.run(INPUT=photographs, GPU_COUNT=1, timeout=600, **cpu)
     log = (project.folder / "logs" / "gpu0.log").read_text()
     assert done.returncode == 0, done.stdout + log[-4000:]

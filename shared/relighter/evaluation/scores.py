@@ -14,12 +14,16 @@ if TYPE_CHECKING:
     from shared.triplets.roles import Columns
 
 FLOORS = {  # of None it is 0
-    "psnr": "psnr_floor", "ssim": "ssim_floor", "lpips": "lpips_floor", "clip_direction": None, "obedience": "obedience_floor",
+    "psnr": "psnr_floor", "ssim": "ssim_floor", "psnr_exposed": "psnr_exposed_floor", "ssim_exposed": "ssim_exposed_floor",
+    "lpips": "lpips_floor", "clip_direction": None, "obedience": "obedience_floor", "face_distance": "face_distance_floor",
 }  # fmt: skip
-SMALLER_IS_BETTER = ("lpips",)
+SMALLER_IS_BETTER = ("lpips", "face_distance")
+HALF_SIDE = 256  # px from the centre to the edge of an image as models draw them
+MOVED = 1.0  # px, by the shift or at the longest side's end by the zoom: the eye sees that when it compares
 MEASURE_COLUMNS = (
-    *("psnr", "psnr_floor", "psnr_gain", "ssim", "ssim_floor", "lpips", "lpips_floor", "clip_direction"),
-    *("clip_direction_target", "azimuth_asked", "azimuth_found", "obedience"),
+    *("psnr", "psnr_floor", "psnr_gain", "ssim", "ssim_floor", "psnr_exposed", "psnr_exposed_floor", "ssim_exposed"),
+    *("ssim_exposed_floor", "shift_pixels", "zoom", "lpips", "lpips_floor", "clip_direction", "clip_direction_target"),
+    *("azimuth_asked", "azimuth_found", "obedience", "faces", "face_distance", "face_distance_floor"),
 )
 
 
@@ -45,12 +49,34 @@ def write_scores(step: "Step", rows: "Table", columns: "Columns") -> None:
             f"the light comes from the side asked for in {100 * obedience['mean']:.0f} % of the images; "
             f"by chance it would in {100 * obedience['floor_mean']:.0f} %"
         )
+    if movement := movement_in(rows):
+        scores["movement"] = movement
+        step.tell(
+            f"what is drawn lies {movement['median']:.2f} px from where it was, in the median; "
+            f"{100 * movement['share_moved']:.0f} % of the images are shifted or zoomed by more than {MOVED:g} px"
+        )
     write_json(step.folder / "evaluation.json", scores)
     if psnr := scores.get("psnr"):
         step.tell(
             f"PSNR {psnr['mean']:.2f} dB, of the input as it is {psnr['floor_mean']:.2f} dB; "
             f"{100 * psnr['share_above_floor']:.0f} % of {scores['images']} are nearer than it"
         )
+
+
+def movement_in(rows: "Table") -> dict:
+    """Shifts in pixels, and the share of images whose pixels have moved."""
+    found = [(row["shift_pixels"], row["zoom"]) for row in rows if "shift_pixels" in row]
+    if not found:
+        return {}
+    shifts, zooms = np.array(found, dtype=np.float64).T
+    moved = (shifts > MOVED) | (np.abs(zooms - 1) * HALF_SIDE > MOVED)
+    return {
+        "mean": round(float(shifts.mean()), 4),
+        "median": round(float(np.median(shifts)), 4),
+        "largest": round(float(shifts.max()), 4),
+        "zoom_mean": round(float(zooms.mean()), 6),
+        "share_moved": round(float(moved.mean()), 4),
+    }
 
 
 def summary(rows: "Table") -> dict:

@@ -7,7 +7,7 @@ import yaml
 
 from tests.conftest import ROOT
 
-STEPS, SCENES = 250, 160
+STEPS, SCENES = 200, 140
 
 
 @pytest.mark.slow
