@@ -282,7 +282,6 @@ run_tests() {
     any_python -m shared.commands.packages test || exit "$MISUSE"
     .venv/bin/ruff check .
     .venv/bin/ruff format --check .
-    .venv/bin/mypy
     .venv/bin/shellcheck launcher.sh .ci/run
     exec "$PYTHON" -m pytest "$@"
 }

@@ -4,6 +4,7 @@ import atexit
 import csv
 import fcntl
 import functools
+import gc
 import json
 import os
 import shutil
@@ -24,6 +25,15 @@ os.environ.pop("CALLED_FROM", None)  # of the launcher that runs these tests
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes would compile the project's modules
 
 from tests import tiny_diffusion
+
+gc.disable()  # what is imported while tests are collected stays to the end, and looking through it again and again takes long
+
+
+def pytest_collection_finish():
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+
 
 hypothesis.settings.register_profile(
     "suite", deadline=None
@@ -50,7 +60,7 @@ def pytest_xdist_auto_num_workers() -> int:
 LONGEST = (
     "test_caption_runs.py", "test_train_launched.py", "test_dataflow.py", "test_captioners.py", "test_vllm.py", "test_doctor_cost.py",
     "test_relight_gpu.py", "test_learning.py", "test_generate.py", "test_degrade_neural_runs.py", "test_recaption.py",
-    "test_text.py", "test_default_run.py", "test_survival.py", "test_fit.py", "test_clip_runs.py",
+    "test_text.py", "test_default_run.py", "test_house.py", "test_survival.py", "test_fit.py", "test_clip_runs.py",
 )  # fmt: skip
 
 

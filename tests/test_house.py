@@ -1,6 +1,8 @@
 """The rooms of the house, and that no line of it leads upwards, round in a circle, or says one name for two things."""
 
 import ast
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -174,6 +176,11 @@ def long_ones(root: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def files() -> dict[str, ast.Module]:
     return read_files(ROOT)
+
+
+def test_types_fit():
+    done = subprocess.run([sys.executable, "-m", "mypy"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_no_import_leads_upwards_or_into_workers(files):

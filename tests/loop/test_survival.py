@@ -102,6 +102,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", folder], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_with_one_sentence_and_a_rerun_completes(project, small_disk):
     keys = project.items(300)
     gate = project.folder / "gate"

@@ -139,6 +139,7 @@ def test_items_without_photographs_have_cards_without_pictures(tmp_path):
     assert [image for image in page.all("img") if "src" in image] == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CHROMIUM, reason="needs a browser: chromium")
 def test_on_paper_there_are_some_of_many_cards(tmp_path, photographs):
     run = make_run(tmp_path, photographs, TEMPLATE)

@@ -108,6 +108,7 @@ def test_the_document_s_example_runs_as_it_is_printed(project):
     assert f"base_folder {made} holds {CAPTIONED}, which is no step of" in done.stdout
 
 
+@pytest.mark.slow
 def test_photographs_and_videos_of_one_table_are_captioned_and_a_text_alone_fails_alone(project):
     av = pytest.importorskip("av")
     write_rows(project.folder / "media")

@@ -59,6 +59,7 @@ def on_the_hub(hub, project) -> list[dict]:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_a_download_is_captioned_and_every_row_is_on_the_hub_once(project, hub, variables):
     keys = save_download(project.folder / "download", 25, without_sidecar=(3, 12))
     with ChatServer(lambda number, body: completion(SAID)) as server:

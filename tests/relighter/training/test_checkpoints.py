@@ -20,6 +20,7 @@ def test_only_the_newest_checkpoints_stay(begin):
     assert Checkpoints(step.folder, None).steps() == [5, 6]
 
 
+@pytest.mark.slow
 def test_on_a_full_disk_the_old_checkpoints_stay_and_the_reason_is_said(begin, monkeypatch):
     step = begin(checkpointing_steps=2, checkpoints_total_limit=1)
     save, written = torch.save, []
