@@ -127,7 +127,7 @@ def draw_rose(axes: "Axes", label: str, counts: np.ndarray, kept: np.ndarray) ->
     place = axes.get_subplotspec()
     drawn = axes.figure
     axes.remove()
-    rose: Any = drawn.add_subplot(place, projection="polar")  # type: ignore[arg-type]
+    rose: Any = drawn.add_subplot(place, projection="polar")
     turns = np.arange(len(counts)) * (2 * np.pi / len(counts))
     width = 2 * np.pi / len(counts) * 0.92
     rose.bar(turns, np.sqrt(counts), width, color=REJECTED)

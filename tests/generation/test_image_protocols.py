@@ -8,10 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.errors import RequestError, RunError
+from shared.errors import ConfigError, RequestError, RunError
+from shared.files.table import Table
 from shared.generation.generator import Request
 from shared.generation.image_protocols import PROTOCOLS
 from shared.generation.image_server import ImageServer
+from shared.images import open_image
+from shared.loop.loop import Loop
+from shared.loop.place import Place
+from shared.run.advance import advance
+from shared.run.config import load_config
+from shared.run.run import Run
 from tests.local_server import LocalServer
 from tests.web_server import photograph
 
@@ -182,3 +189,39 @@ def test_each_service_has_its_address_and_a_preset():
     named = {read_preset(name).get("protocol", "openai") for name in presets() if "server" in str(read_preset(name))}
     assert set(PROTOCOLS) <= named
     assert all(kind.address.startswith("https://") for kind in PROTOCOLS.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "sentence"),
+    [
+        ("BFLGenerator", {"negative_prompt": "blur"}, "negative_prompt is of no use to protocol: bfl; leave it out"),
+        ("ImageAPIGenerator", {"guidance_scale": 3.5}, "guidance_scale is of no use to protocol: openai; leave it out"),
+        ("sdxl", {"protocol": "bfl"}, "protocol: bfl needs engine: server"),
+        ("ModelsLabGenerator", {"quantize": "int8"}, "quantize is of no use to protocol: modelslab; leave it out"),
+    ],
+)
+def test_an_option_that_a_service_does_not_take_is_told(tmp_path, name, options, sentence):
+    (tmp_path / "run.yaml").write_text(
+        json.dumps({"meta_path": "rows.jsonl", "steps": [{"type": "ImageGenerator", "name": name, "config": options}]})
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path / "run.yaml")
+    assert str(caught.value) == f"step 1 ({name}): {sentence}"
+
+
+def test_a_run_by_a_service_writes_its_images_and_says_how(tmp_path, monkeypatch):
+    monkeypatch.setenv("BFL_API_KEY", "sk-secret")
+    (tmp_path / "rows.jsonl").write_text('{"key": "a", "text": "a cat"}\n')
+    with bfl([{"status": "Ready"}]) as service:
+        options = {"server_url": service.url, "model_path": "flux", "width": 40, "height": 24, "guidance_scale": 2.0}
+        step = {"type": "ImageGenerator", "name": "BFLGenerator", "config": options}
+        (tmp_path / "run.yaml").write_text(json.dumps({"meta_path": "rows.jsonl", "image_key": None, "steps": [step]}))
+        run = Run(load_config(tmp_path / "run.yaml"), tmp_path / "out")
+        advance(run, lambda text: None)
+        assert Loop(run.steps[0], Place()).run() == 0
+        assert advance(run, lambda text: None, begun=frozenset([1])).is_complete
+    [row] = Table(run.steps[0].result_path)
+    assert row["generation"] == {
+        "model": "flux", "width": 40, "height": 24, "seed": service.asked[0][1]["seed"], "guidance_scale": 2.0,
+    }  # fmt: skip
+    assert open_image(run.steps[0].folder / row["generated_path"]).size == (40, 24)

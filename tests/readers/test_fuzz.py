@@ -27,7 +27,7 @@ from shared.images import read_bytes
 from tests.conftest import ROOT
 from tests.run.small_runs import read_step_0
 
-COUNTS = [120, pytest.param(700, marks=pytest.mark.slow)]  # of each of four kinds: 1,440 and 8,400 in three tests
+COUNTS = [60, pytest.param(700, marks=pytest.mark.slow)]  # of each of four kinds: 720 and 8,400 in three tests
 ROWS = 6
 
 

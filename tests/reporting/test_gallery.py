@@ -95,6 +95,7 @@ def test_a_strip_is_the_photograph_and_its_degraded_image():
     assert abs(pixels[:, :230] - 200).max() < 4 and abs(pixels[:, 250:] - 40).max() < 4
 
 
+@pytest.mark.slow
 def test_what_failed_since_is_not_shown_as_kept_too(tmp_path, copy_of_filtered):
     run = copy_of_filtered
     one, *others = Table(run.steps[1].table_path)

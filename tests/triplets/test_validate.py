@@ -239,6 +239,7 @@ def test_a_folder_without_triplets_is_misuse_and_one_with_none_in_it_is_wrong(tm
     assert found(folder) == (1, [])
 
 
+@pytest.mark.slow
 def test_the_launcher_validates_a_folder_and_the_runs_own(project):
     rows = make_rows(project.folder)
     table = project.folder / "rows.jsonl"

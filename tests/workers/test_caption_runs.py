@@ -124,6 +124,7 @@ def test_a_server_that_is_not_there_is_told_in_the_terminal_and_no_item_is_blame
     assert (records(project), failures(project)) == ([], [])
 
 
+@pytest.mark.slow
 def test_answers_that_never_pass_are_failures_with_the_answer_in_them(project):
     keys = photographs(project, 3)
     script = lambda number, body: completion("I'm sorry, but I can't help with that.")  # noqa: E731

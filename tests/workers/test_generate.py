@@ -188,6 +188,7 @@ def drawn_by_server(size=(40, 30), shade=None) -> dict:
     return {"created": 1, "data": [{"b64_json": base64.b64encode(stream.getvalue()).decode()}]}
 
 
+@pytest.mark.slow
 def test_a_server_draws_and_what_it_refuses_or_leaves_black_costs_that_item_alone(project):
     answers = {
         "a bad wish": (

@@ -87,6 +87,7 @@ def test_no_more_requests_are_in_flight_than_max_num_seqs(project):
     assert server.most == 3
 
 
+@pytest.mark.slow
 def test_the_fields_of_a_schema_become_columns_and_what_does_not_fit_is_asked_for_again(project):
     answers = ['{"animal": "cow"}', '{"animal": "cat", "count": 2}', "no JSON", '{"animal": "dog", "count": 1}']
     schema = {

@@ -18,6 +18,7 @@ from tests.training_run import make_step, member, train, trainer_of, write_confi
 FAMILIES = ("sd15", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sdxl", "flux")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_stopped_and_resumed_training_is_bit_equal_to_one_that_ran_through(begin, family):
     through, halted = begin("through", family), begin("halted", family)
