@@ -44,7 +44,24 @@ def test_it_is_whole(default_run, command, words):
     assert words in done.stdout
 
 
-@pytest.mark.slow
+def test_a_model_is_trained_on_its_dataset_as_it_lies_there(default_run, tmp_path, request):
+    for package in ("torch", "diffusers", "peft"):
+        pytest.importorskip(package)
+    from tests.training_run import make_step, train, write_config
+
+    dataset = default_run.output / "step_4_merge_triplets" / "dataset"
+    config = write_config(
+        tmp_path / "run.yaml",
+        dataset,
+        family="sd15",
+        model_path=request.getfixturevalue("tiny_sd15"),
+        max_train_steps=1,
+    )
+    step = make_step(config, tmp_path / "run")
+    assert train(step)
+    assert (step.folder / "model" / "model.json").exists()
+
+
 def test_merging_again_changes_nothing(default_run):
     before = digests(default_run.output)
     assert default_run.look("merge").returncode == 0

@@ -128,7 +128,7 @@ def phi3v(folder: Path, sentence: str) -> Path:
             "num_img_tokens": 144, "layer_idx": -2, "type_feature": "patch",
         },
     }  # fmt: skip
-    images = {"auto_map": processors, "image_processor_type": "Phi3VImageProcessor", "num_crops": 16}
+    images = {"auto_map": processors, "image_processor_type": "Phi3VImageProcessor", "num_crops": 4}
     named = {"auto_map": processors, "processor_class": "Phi3VProcessor"}
     for name, values in (
         ("config", config), ("generation_config", {"eos_token_id": end}), ("preprocessor_config", images),

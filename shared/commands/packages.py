@@ -10,30 +10,43 @@ import platform
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 from shared.commands.telling import give_up, say
 from shared.files.lookup import ROOT
 from shared.machine import listed_gpus
 
 VENV = ROOT / ".venv"
-INSTALLED = VENV / "installed"  # the digest of the requirements that are in it
+INSTALLED, INSTALLED_FOR_TESTS = VENV / "installed", VENV / "installed-for-tests"  # digests of the requirements in it
 FOR_CPU, FOR_GPU = ROOT / "requirements-core.txt", ROOT / "requirements.txt"
+GROUPS = ROOT / "pyproject.toml"
 NEWEST = 12  # of Python 3
 
 
 def main() -> None:
     requirements = FOR_GPU if listed_gpus() else FOR_CPU
-    wanted = hashlib.sha256(requirements.read_bytes()).hexdigest()
+    wanted = digest_of(requirements)
     folder = os.open(ROOT, os.O_RDONLY)
     fcntl.flock(folder, fcntl.LOCK_EX)  # two launchers on a fresh machine
-    if not INSTALLED.is_file() or INSTALLED.read_text().strip() != wanted:
+    if not holds(INSTALLED, wanted):
         say(f"first use: installing {requirements.name} into .venv")
         if not (VENV / "bin" / "python").exists():
             make_venv(find_python(11 if requirements == FOR_GPU else 10))
         install("-r", str(requirements))
         INSTALLED.write_text(wanted + "\n")
-    if sys.argv[1:] == ["test"]:
+        INSTALLED_FOR_TESTS.unlink(missing_ok=True)
+    wanted = digest_of(FOR_CPU, FOR_GPU, GROUPS)
+    if sys.argv[1:] == ["test"] and not holds(INSTALLED_FOR_TESTS, wanted):
         install_for_tests(requirements == FOR_GPU)
+        INSTALLED_FOR_TESTS.write_text(wanted + "\n")
+
+
+def digest_of(*files: Path) -> str:
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def holds(marker: Path, digest: str) -> bool:
+    return marker.is_file() and marker.read_text().strip() == digest
 
 
 def install_for_tests(has_all: bool) -> None:

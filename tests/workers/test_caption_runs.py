@@ -181,6 +181,7 @@ def test_a_stop_while_a_server_is_ill_ends_the_run_and_leaves_the_items_open(pro
     assert len(server.requests) < 40  # of 6 questions with 8 tries each
 
 
+@pytest.mark.slow
 def test_a_spent_quota_ends_the_run_at_once_with_its_reason(project):
     photographs(project, 6)
     said = {"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}}

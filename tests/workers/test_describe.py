@@ -32,6 +32,7 @@ def variables(project):
     return {"CONFIG": CONFIG, "DATASET_DIR": project.folder / "web", "GPU_COUNT": "", "HF_HUB_OFFLINE": 1}
 
 
+@pytest.mark.slow
 def test_each_item_gets_a_file_of_two_captions_and_the_first_a_sample(project, variables):
     keys = save_dataset(project.folder / "web", 12, damaged=(3,))
     with ChatServer(lambda number, body: completion(f"**Description:** {PARAGRAPH}")) as server:

@@ -49,6 +49,7 @@ def test_a_checkpoint_for_which_there_is_no_room_is_not_begun(begin, monkeypatch
     assert Checkpoints(step.folder, None).steps() == [2]
 
 
+@pytest.mark.slow
 def test_a_half_written_checkpoint_is_none_and_is_cleared_away(begin):
     step = begin()
     assert not train(step, stop_at=2)

@@ -19,18 +19,12 @@ STEPS = 32
 
 
 @pytest.fixture
-def dataset(default_run) -> Path:
-    """The triplets of the default run, as its merge step left them."""
-    return default_run.output / "step_4_merge_triplets" / "dataset"
-
-
-@pytest.fixture
 def training(project, tiny_models, tmp_path):
-    """A project whose config trains a tiny model on a dozen triplets, or on those of `table`."""
+    """A project whose config trains a tiny model on a dozen triplets."""
 
-    def configure(family="sd15", steps=(), table=None, **options):
+    def configure(family="sd15", steps=(), **options):
         options = {"num_epochs": 10, "max_train_steps": None, "checkpointing_steps": 4, **options}
-        table = table or write_triplets(tmp_path / "triplets")
+        table = write_triplets(tmp_path / "triplets")
         write_config(project.config, table, *steps, family=family, model_path=tiny_models[family], **options)
         return project
 
@@ -60,8 +54,8 @@ def log_of(project) -> str:
 
 
 @pytest.mark.slow
-def test_two_processes_that_are_stopped_and_lose_one_go_on_to_the_very_same_weights(training, dataset):
-    project = training("sd15", (), dataset, num_epochs=100, max_train_steps=STEPS)
+def test_two_processes_that_are_stopped_and_lose_one_go_on_to_the_very_same_weights(training):
+    project = training(num_epochs=100, max_train_steps=STEPS)
     through, halted = project.folder / "through", project.folder / "halted"
     done = project.run(OUTPUT_DIR=through)
     assert done.returncode == 0, done.stdout + log_of(project)
