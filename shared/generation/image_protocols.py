@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from shared.captions.engines.patience import Patience, Refusal
-from shared.errors import RequestError
+from shared.errors import RequestError, RunError
 from shared.generation.generator import Request
 
 SECONDS = 300.0  # for one image
@@ -59,7 +59,10 @@ class Protocol:
     def fetch(self, address: Any) -> np.ndarray:
         if not isinstance(address, str) or not address.startswith(("http://", "https://")):
             raise RequestError(f"the answer names no image: {str(address)[:200]}")
-        return self.files.get(address, read_image, as_json=False)
+        try:
+            return self.files.get(address, read_image, as_json=False)
+        except RunError as error:  # of this image's address, which says nothing of the others
+            raise RequestError(f"what was drawn could not be fetched: {error}") from None
 
 
 class OpenAI(Protocol):

@@ -39,7 +39,7 @@ class ImageServer:
             )
         timeout = httpx.Timeout(SECONDS, connect=10)
         client = httpx.Client(base_url=self.url + "/", headers=self.kind.headers(key), timeout=timeout)
-        files = Patience(httpx.Client(timeout=timeout, follow_redirects=True), "the address of the image")
+        files = Patience(httpx.Client(timeout=timeout, follow_redirects=True), "the address of an image")
         self.protocol = self.kind(Patience(client, self.url, key), files, self.model, self.request, key)
 
     def encode(self, prompts: Sequence[str]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from shared.errors import ConfigError
 from shared.files.lookup import found_options, made_folder
 from shared.readers.image_columns import image_columns
-from shared.run.presets import check_preset, check_videos, presets, read_preset
+from shared.run.presets import check_preset, check_videos, presets_of, read_preset
 from shared.run.secret_keys import without_key
 from shared.run.spelling import nearest
 from shared.run.step_types import NEEDED_OPTIONS, find_worker, step_types
@@ -166,7 +166,7 @@ def load_step(number: int, entry: Any, config: RunConfig, overrides: dict, unuse
     if needed and needed not in options:
         raise ConfigError(
             f"{label}: {entry['type']} needs the option {needed!r}, or a name or provider that brings it "
-            f"({', '.join(presets())})"
+            f"({', '.join(presets_of(option_names(worker_class)))})"
         )
     try:
         on_disk = found_options(options, config.path.resolve().parent)

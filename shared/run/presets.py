@@ -1,5 +1,7 @@
 """Presets in configs/models/: the options of a model, by the name that a step or its `provider` says."""
 
+from collections.abc import Iterable
+
 from shared.errors import ConfigError
 from shared.files.lookup import ROOT
 from shared.run.spelling import nearest
@@ -19,6 +21,12 @@ UNSUPPORTED_VIDEO = ("LLaVANeXTVideo", "LLaVANeXTVideoCaptioner")
 
 def presets() -> list[str]:
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def presets_of(options: Iterable[str]) -> list[str]:
+    """Those that a step with these options takes."""
+    known = set(options)
+    return [name for name in presets() if known.issuperset(read_preset(name))]
 
 
 def read_preset(name: str) -> dict:

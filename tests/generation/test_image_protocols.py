@@ -116,6 +116,15 @@ def test_black_forest_labs_is_asked_looked_after_and_its_file_is_fetched_without
     assert "sk-secret" not in json.dumps(service.asked[-1])
 
 
+def test_an_image_that_cannot_be_fetched_costs_its_item(draw):
+    with bfl([{"status": "Ready"}]) as service:
+        before = service.script
+        service.script = lambda path, body: (403, b"expired") if path.startswith("/delivery") else before(path, body)
+        [error] = draw("bfl", service)
+    assert isinstance(error, RequestError)
+    assert str(error).startswith("what was drawn could not be fetched: ") and "status 403: expired" in str(error)
+
+
 @pytest.mark.parametrize("state", ["Request Moderated", "Content Moderated", "Error", "Task not found"])
 def test_what_black_forest_labs_does_not_draw_costs_its_item(draw, state):
     with bfl([{"status": state, "details": {"Moderation Reasons": ["Safety Filter"]}}]) as service:

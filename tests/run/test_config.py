@@ -236,7 +236,7 @@ def test_help_lists_every_option_with_its_default_and_what_is_allowed():
         ("type: ImageCaptioner\n    config: {}", "ImageCaptioner needs the option 'engine', or a name or provider"),
         (
             "type: ImageCaptioner\n    name: llava\n    config: {}",
-            "BLIPCaptioner, FLUXGenerator, Florence2, GPTCaptioner, ",
+            "brings it (BLIPCaptioner, Florence2, GPTCaptioner, ",
         ),
         ("type: ImageGenerator\n    config: {}", "model_path is needed, a text-to-image model on the Hub or a folder"),
         ("type: VideoGenerator\n    name: CogVideoX", "videos are not generated here, images are: type ImageGenerator"),

@@ -8,9 +8,7 @@ import numpy as np
 
 from shared.errors import RunError
 
-LARGEST = (
-    800  # px: faces are looked for in photographs of at most this side, which finds those of a tenth of it and more
-)
+LARGEST = 800  # px: larger photographs are looked at in this size, in which faces of a tenth of it are found
 
 
 class FaceNetwork(Protocol):
