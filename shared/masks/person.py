@@ -1,0 +1,177 @@
+"""People from any side and at any distance, and what else stands out as they do: MediaPipe's selfie segmentation, by OpenCV."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from shared.errors import RunError
+from shared.light.enlarge import GuidedMap, bands, enlarge, shrink
+from shared.masks.instance import Instance
+from shared.masks.packaged import SELFIE_PACKAGE
+
+SELFIE_SIDE = 256  # pixels; the network sees a square, as it was trained
+WHOLE_SIDE, CLOSER_SIDE = 512, 1536  # px of the long side: what the outline is drawn on, and what crops are taken from
+PERHAPS, SURELY = 0.3, 0.7  # likelihood of a place that is looked at again, and of one that a person cannot do without
+CROPS = 4  # at most so many second looks
+MARGIN = 0.5  # of a place's longer side, all around it
+FEATHER = 0.12  # of a crop's sides, over which its look goes over into the first one
+LEAST_PART = 0.001  # of the photograph: smaller spots, and holes, are the network's mistakes
+PEOPLES_SHARES = (0.005, 0.95)  # of the photograph: less or more than that is no subject
+LEAST_FIRMNESS = 0.45  # people have more
+HAZE = 0.1
+
+
+class TwoSizes(NamedTuple):
+    """A photograph (uint8 RGB) in the two sizes in which it is looked at."""
+
+    whole: np.ndarray
+    closer: np.ndarray
+
+
+class Person:
+    """The loaded network, of the package or of the TFLite file `model`. Raises RunError where there is none."""
+
+    def __init__(self, model: str = ""):
+        import cv2
+
+        path = Path(model) if model else SELFIE_PACKAGE.find()
+        if path is None:
+            raise RunError(f"mask: person needs a network that is not here; {SELFIE_PACKAGE.how_to_get_it()}")
+        if not path.is_file():
+            raise RunError(f"mask_model {path} is not there")
+        try:
+            self.net = cv2.dnn.readNetFromTFLite(str(path))
+            shape = self.likelihood(np.zeros((SELFIE_SIDE, SELFIE_SIDE, 3), np.uint8)).shape
+        except cv2.error as error:
+            raise RunError(f"mask_model {path} cannot be read as a network in TFLite ({error.err})") from error
+        if shape != (SELFIE_SIDE, SELFIE_SIDE):
+            raise RunError(
+                f"mask_model {path} answers with {' x '.join(map(str, shape))} values, not one for each pixel"
+            )
+
+    def prepare(self, key: str, photograph: np.ndarray, full_size: tuple[int, int] | None = None) -> TwoSizes:
+        """Both sizes of the photograph (HxWx3 uint8); for the threads that load."""
+        closer = shrink(photograph, CLOSER_SIDE)
+        return TwoSizes(shrink(closer, WHOLE_SIDE), closer)
+
+    def find(self, prepared: list[TwoSizes]) -> list[list[Instance]]:
+        """Everybody in each photograph, as the only instance; an empty list where there is nobody."""
+        return [everybody_in(self.look_twice(views)) for views in prepared]
+
+    def look_twice(self, views: TwoSizes) -> np.ndarray:
+        """How likely each pixel of views.whole (hxw float32, 0..1) is a person's: people who are small are looked at again."""
+        import cv2
+
+        likely = self.likelihood(views.whole)
+        scale = views.closer.shape[0] / views.whole.shape[0]
+        for left, top, right, bottom in small_people(likely)[:CROPS]:
+            rows, columns = (slice(int(a * scale), int(b * scale)) for a, b in ((top, bottom), (left, right)))
+            closer = self.likelihood(views.closer[rows, columns])
+            closer = cv2.resize(closer, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
+            weight = feather(closer.shape, (left > 0, top > 0, right < likely.shape[1], bottom < likely.shape[0]))
+            first = likely[top:bottom, left:right]
+            likely[top:bottom, left:right] = weight * closer + (1 - weight) * first
+        return likely
+
+    def likelihood(self, photograph: np.ndarray) -> np.ndarray:
+        """Of each pixel of a uint8 RGB photograph (HxWx3), float32 0..1; its shape is squashed, as in training."""
+        import cv2
+
+        pixels = cv2.resize(photograph, (SELFIE_SIDE, SELFIE_SIDE), interpolation=cv2.INTER_AREA)
+        self.net.setInput(cv2.dnn.blobFromImage(pixels, 1 / 255, (SELFIE_SIDE, SELFIE_SIDE)))
+        found = np.array(self.net.forward()).squeeze()
+        height, width = photograph.shape[:2]
+        return cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR) if found.ndim == 2 else found
+
+
+def small_people(likely: np.ndarray) -> list[tuple[int, int, int, int]]:
+    """Boxes (left, top, right, bottom) around what may be people that are small in a photograph, the largest first."""
+    import cv2
+
+    height, width = likely.shape
+    _, _, parts, _ = cv2.connectedComponentsWithStats((likely > PERHAPS).astype(np.uint8))
+    boxes = [
+        (int(x), int(y), int(x + w), int(y + h)) for x, y, w, h, area in parts[1:] if area >= LEAST_PART * likely.size
+    ]
+    for _ in range(len(boxes)):  # what lies near to one another is looked at together
+        for box in boxes:
+            near = [other for other in boxes if other != box and overlap(grown(box, likely.shape), other)]
+            if near:
+                together = np.array([box, *near])
+                boxes = [other for other in boxes if other != box and other not in near]
+                boxes.append((*together[:, :2].min(0).tolist(), *together[:, 2:].max(0).tolist()))
+                break
+    found = [grown(box, likely.shape) for box in boxes]
+    found = [box for box in found if area_of(box) < height * width / 2 and min(box[2] - box[0], box[3] - box[1]) >= 16]
+    return sorted(found, key=area_of, reverse=True)
+
+
+def grown(box: tuple[int, int, int, int], shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    left, top, right, bottom = box
+    margin = int(MARGIN * max(right - left, bottom - top))
+    return max(0, left - margin), max(0, top - margin), min(shape[1], right + margin), min(shape[0], bottom + margin)
+
+
+def overlap(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def area_of(box: tuple[int, int, int, int]) -> int:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def feather(shape: tuple[int, ...], inner: tuple[bool, bool, bool, bool]) -> np.ndarray:
+    """1 inside a crop, and down to 0 at those of its sides (left, top, right, bottom) that are not the photograph's own."""
+    down, across = (np.linspace(0, 1, length, dtype=np.float32) for length in shape)
+    rising = np.minimum.reduce(
+        [
+            np.broadcast_to(ramp, shape)
+            for ramp, is_inner in zip((across, down[:, None], 1 - across, 1 - down[:, None]), inner, strict=True)
+            if is_inner
+        ]
+        or [np.ones(shape, np.float32)]
+    )
+    return np.clip(rising / FEATHER, 0, 1)
+
+
+def everybody_in(likely: np.ndarray) -> list[Instance]:
+    """What a map of likelihood (hxw float32, 0..1) says for sure, or nothing where it is vague or absurd.
+
+    The score is the firmness of the outline: the share that the surer outline has of the less sure one's area (Kirillov et
+    al., 2023).
+    """
+    import cv2
+
+    speck = LEAST_PART * likely.size
+    count, labels = cv2.connectedComponents((likely > HAZE).astype(np.uint8))
+    sure = np.bincount(labels[likely > SURELY], minlength=count) >= speck
+    sure[0] = False  # what is not even haze
+    tidy = np.where(sure[labels], likely, 0).astype(np.float32)
+    count, labels, holes, _ = cv2.connectedComponentsWithStats((tidy <= 0.5).astype(np.uint8))
+    small = holes[:, cv2.CC_STAT_AREA] < speck
+    small[0] = False  # the people
+    tidy[small[labels]] = 1
+    if not PEOPLES_SHARES[0] <= (tidy > 0.5).mean() <= PEOPLES_SHARES[1]:
+        return []
+    firmness = float((tidy > 0.8).sum() / (tidy > 0.2).sum())
+    return [Instance(tidy, firmness)] if firmness >= LEAST_FIRMNESS else []
+
+
+def edged(instance: Instance, photograph: np.ndarray) -> np.ndarray:
+    """Opacity (HxW uint8, exactly 0 off the people) at the size of the photograph (HxWx3 uint8), along its edges: hair, fingers.
+
+    A guided filter (He, Sun and Tang, 2013) on the small photograph, carried to the large one.
+    """
+    import cv2
+
+    height, width = photograph.shape[:2]
+    small = cv2.resize(photograph, instance.values.shape[::-1], interpolation=cv2.INTER_AREA)
+    inside = cv2.ximgproc.guidedFilter(small, instance.values, 6, 30.0)
+    soft = GuidedMap(inside.astype(np.float32), small, height, width, 2)
+    near = cv2.dilate((instance.values > HAZE).astype(np.float32), np.ones((7, 7), np.uint8))
+    opacity = np.empty((height, width), np.uint8)
+    for rows in bands(height, width):
+        clean = np.clip((soft.rows(photograph, rows) - HAZE) / (1 - 2 * HAZE), 0, 1)
+        opacity[rows] = np.rint(255 * clean * (enlarge(near, height, width, rows) > 0.5))
+    return opacity

@@ -1,0 +1,164 @@
+from importlib.metadata import PackageNotFoundError
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from shared.doctor.finding import fail
+from shared.doctor.hub import Hub
+from shared.doctor.models import check_model
+from shared.errors import RunError
+from shared.masks import packaged
+from shared.masks.instance import Instance
+from shared.masks.packaged import SELFIE_PACKAGE
+from shared.masks.person import Person, edged, everybody_in, feather, small_people
+from shared.run.config import checked
+from shared.worker import Loaded
+from tests.conftest import ROOT
+from workers.degrade import Degrade
+
+REAL = pytest.mark.skipif(SELFIE_PACKAGE.find() is None, reason="uv pip install --no-deps --group person")
+
+
+def blob(height, width, x, y, radius, softness=2.0):
+    """A likelihood that falls from 1 to 0 around a circle, within `softness` pixels."""
+    rows, columns = np.mgrid[:height, :width]
+    return np.clip((radius - np.hypot(rows - y, columns - x)) / softness + 0.5, 0, 1).astype(np.float32)
+
+
+# ---- What a map of likelihood says ----
+
+
+def test_a_firm_outline_is_somebody_and_a_vague_one_nobody():
+    [found] = everybody_in(blob(200, 300, 150, 100, 60))
+    assert found.score > 0.9 and found.values.shape == (200, 300)
+    assert everybody_in(blob(200, 300, 150, 100, 60, softness=200)) == []
+    assert everybody_in(np.full((200, 300), 0.6, np.float32)) == []
+    assert everybody_in(np.zeros((200, 300), np.float32)) == []
+    assert everybody_in(np.ones((200, 300), np.float32)) == []  # nobody fills a photograph
+
+
+def test_spots_go_holes_are_filled_and_a_window_under_an_arm_stays():
+    likely = blob(200, 300, 150, 100, 70)
+    likely[100:103, 150:153] = 0  # a hole
+    likely[60:80, 120:140] = 0  # what is seen through
+    likely[5:8, 5:8] = 1  # a spot
+    [found] = everybody_in(likely)
+    assert (found.values[100:103, 150:153] == 1).all() and (found.values[62:78, 122:138] == 0).all()
+    assert found.values[:20, :20].max() == 0
+
+
+def test_small_people_are_looked_at_again_those_who_are_close_together():
+    likely = np.maximum(blob(300, 500, 60, 60, 20), blob(300, 500, 100, 62, 18))
+    likely = np.maximum(likely, blob(300, 500, 420, 200, 25))
+    first, second = small_people(likely)
+    assert first[0] <= 20 and first[2] >= 140  # both, with their surroundings
+    assert second[0] < 395 < 445 < second[2] and second[1] < 175 < 225 < second[3]
+    assert small_people(blob(300, 500, 250, 150, 140)) == []  # who is large is seen well enough
+    assert small_people(np.zeros((300, 500), np.float32)) == []
+
+
+def test_a_crop_goes_over_into_the_rest_but_not_at_the_edge_of_the_photograph():
+    weight = feather((40, 60), (False, True, True, True))
+    assert weight.shape == (40, 60) and weight.max() == 1
+    assert weight[20, 0] == 1 and weight[20, -1] == weight[0, 30] == weight[-1, 30] == 0
+    assert (feather((40, 60), (False,) * 4) == 1).all()
+
+
+def test_the_outline_follows_the_edges_of_the_large_photograph():
+    inside = blob(1200, 1800, 900, 600, 400, softness=1) > 0.5
+    noise = np.random.default_rng(1).normal(0, 3, (1200, 1800, 1))
+    photograph = np.uint8(np.clip(np.where(inside[..., None], (200, 60, 40), (60, 90, 160)) + noise, 0, 255))
+    rough = blob(342, 512, 256, 171, 110, softness=12)  # a little too small, and soft
+    mask = edged(Instance(rough, 1.0), photograph)
+    assert (mask.shape, mask.dtype) == ((1200, 1800), np.uint8)
+    assert mask[~cv2.dilate(inside.astype(np.uint8), np.ones((61, 61), np.uint8)).astype(bool)].max() == 0
+    enlarged = cv2.resize(rough, (1800, 1200)) > 0.5
+    assert ((mask > 127) == inside).mean() > (enlarged == inside).mean()
+    assert ((mask > 127) == inside).mean() > 0.985
+
+
+# ---- The network ----
+
+
+def test_without_the_package_one_sentence_says_how_to_get_it(monkeypatch):
+    def distribution(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(packaged, "distribution", distribution)
+    with pytest.raises(
+        RunError, match=r"mask: person needs a network that is not here; install the package mediapipe: uv pip"
+    ):
+        Person()
+    [model] = checked(Degrade, {"mask": "person"}, "step 2 (degrade)").forecast().models
+    assert list(check_model("step 2 (degrade)", model, Hub())) == [
+        fail(f"step 2 (degrade): mask_model selfie_segmentation.tflite is not on this machine; {SELFIE_PACKAGE.how_to_get_it()}")
+    ]  # fmt: skip
+
+
+def test_files_that_are_no_such_network_are_told_in_a_sentence(tmp_path):
+    with pytest.raises(RunError, match=r"mask_model .*none.tflite is not there"):
+        Person(str(tmp_path / "none.tflite"))
+    (tmp_path / "text.tflite").write_text("no network")
+    with pytest.raises(RunError, match=r"mask_model .*text.tflite cannot be read as a network in TFLite"):
+        Person(str(tmp_path / "text.tflite"))
+
+
+def found_in(photograph):
+    network = Person()
+    [found] = network.find([network.prepare("a", photograph)])
+    return edged(found[0], photograph) if found else None
+
+
+@REAL
+def test_an_astronaut_is_cut_out_and_a_landscape_has_nobody():
+    astronaut = data.astronaut()
+    mask = found_in(astronaut)
+    assert mask[80:160, 190:250].min() == 255, "the face is in"
+    assert mask[:100, 330:].max() == 0, "the wall is out, exactly"
+    assert mask[400:, 150:250].mean() > 245, "the suit is in"
+    for name in ("mountains.jpg", "sunset.jpg", "dandelions.jpg"):
+        with Image.open(ROOT / "configs" / "samples" / name) as image:
+            assert found_in(np.asarray(image.convert("RGB"))) is None, name
+
+
+@REAL
+@pytest.mark.parametrize(("who", "side"), [("cameraman.jpg", 300), ("admiral.jpg", 200)])
+def test_who_is_far_away_is_seen_better_by_the_second_look(who, side):
+    with Image.open(ROOT / "configs" / "samples" / "mountains.jpg") as image:
+        scene = np.asarray(image.convert("RGB").resize((1500, 1000)))
+    with Image.open(ROOT / "configs" / "samples" / who) as image:
+        man = np.asarray(image.convert("RGB"))
+    whole = found_in(man)
+    mask, small = (cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA) for picture in (whole, man))
+    scene = scene.copy()
+    place = scene[650 : 650 + side, 600 : 600 + side]
+    place[:] = np.where(mask[..., None] > 127, small, place)
+    truth = np.zeros(scene.shape[:2], bool)
+    truth[650 : 650 + side, 600 : 600 + side] = mask > 127
+    network = Person()
+    views = network.prepare("a", scene)
+    shares = []
+    for likely in (network.likelihood(views.whole), network.look_twice(views)):
+        seen = cv2.resize(likely, scene.shape[1::-1]) > 0.5
+        shares.append((seen & truth).sum() / (seen | truth).sum())
+    assert shares[1] > max(shares[0] + 0.1, 0.85)
+
+
+@REAL
+def test_outside_the_person_the_photograph_stays_bit_for_bit(tmp_path):
+    path = tmp_path / "astronaut.png"
+    Image.fromarray(data.astronaut()).save(path)
+    worker = checked(Degrade, {"mask": "person", "keep": ["mask"]}, "step 2 (degrade)")
+    worker.check("step 2 (degrade)")
+    worker.fill_in("step 2 (degrade)")
+    worker.seed = 7
+    worker.setup()
+    item = {"key": "astronaut", "image_path": str(path), "split": "train"}
+    [found] = worker.process([Loaded(item, worker.load(item))])
+    assert found["mask"] == "person" and found["mask_scores"][0] > 0.9
+    mask, output = found["mask_path"].image, found["output_image_path"].image
+    assert (output[mask == 0] == data.astronaut()[mask == 0]).all() and (mask == 0).mean() > 0.3
+    assert (output[mask == 255] != data.astronaut()[mask == 255]).any(axis=-1).mean() > 0.5
