@@ -149,14 +149,20 @@ def test_two_items_with_one_photograph_get_noise_of_their_own(models, photograph
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"mask_model": "facebook/sam3"}, "mask_model is used with mask: sam3 or sam2 or u2net or person only, and mask is face"),
+        (
+            {"mask_model": "facebook/sam3"},
+            "mask_model is used with mask: sam3 or sam2 or u2net or person only, and mask is face",
+        ),
         ({"mask": "sam3", "prompt_file": "x.csv"}, "prompt_file is used with mask: sam2 only, and mask is sam3"),
         ({"albedo_model": "x/y"}, "albedo_model is used with method: marigold only, and method is flatten"),
         ({"steps": 4}, "steps is used with method: marigold only"),
         ({"keep": ["residual"]}, "keep has residual, which method: marigold finds"),
         ({"mask": "none", "mask_required": True}, "mask_required needs a mask, and mask is none"),
         ({"mask": "sam2", "prompt_file": "/no/such.csv"}, "prompt_file /no/such.csv cannot be read"),
-        ({"mask": "sam4"}, "mask is 'sam4'; input should be 'face', 'user', 'person', 'u2net', 'sam3', 'sam2' or 'none'"),
+        (
+            {"mask": "sam4"},
+            "mask is 'sam4'; input should be 'face', 'user', 'person', 'u2net', 'sam3', 'sam2' or 'none'",
+        ),
         ({"detection_threshold": 1.5}, "less than or equal to 1"),
         ({"automatic": {"points_per_sid": 3}}, "did you mean 'points_per_side'"),
         ({"resolution": 3}, "greater than or equal to 64"),
