@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from shared.light.enlarge import GuidedMap, bands, enlarge, shrink
+from shared.light.enlarge import shrink
+from shared.masks.edges import opacity_along_edges
 
 FACE_SIZE = 384  # the long side at which people are looked for, in pixels
 SMALLEST_FACE = 24
@@ -37,15 +38,8 @@ def people(photograph: np.ndarray) -> np.ndarray | None:
     inside = cut_out(small, faces).astype(np.float32)
     if not 0.01 <= inside.mean() <= 0.95:
         return None
-    height, width = photograph.shape[:2]
-    soft = GuidedMap(cv2.ximgproc.guidedFilter(small, inside, 4, 1e-4 * 255**2), small, height, width, 2)
-    near = cv2.dilate(inside, np.ones((7, 7), np.uint8))
-    opacity = np.empty((height, width), np.uint8)
-    for rows in bands(height, width):
-        # A guided filter leaves a haze of a few per cent, and what is not the subject must stay untouched.
-        clean = np.clip((soft.rows(photograph, rows) - 0.1) / 0.8, 0, 1)
-        opacity[rows] = np.rint(255 * clean * (enlarge(near, height, width, rows) > 0.5))
-    return opacity
+    soft = cv2.ximgproc.guidedFilter(small, inside, 4, 1e-4 * 255**2)
+    return opacity_along_edges(soft, inside, small, photograph)
 
 
 def find_faces(photograph: np.ndarray) -> list[Face]:

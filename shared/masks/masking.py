@@ -18,12 +18,8 @@ if TYPE_CHECKING:
 
 SAM = ("sam3", "sam2")
 MODELS = {"sam3": "facebook/sam3", "sam2": "facebook/sam2.1-hiera-large"}
-NOUNS = {
-    "face": "person",
-    "person": "person",
-    "sam2": "person",
-    "u2net": "subject",
-}  # what is looked for; of sam3 its text_prompt
+# What is looked for; of sam3 its text_prompt.
+NOUNS = {"face": "person", "person": "person", "sam2": "person", "u2net": "subject"}
 InstanceConfidence = Annotated[float, Field(ge=0, le=1)]
 
 

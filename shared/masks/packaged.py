@@ -5,6 +5,8 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import NamedTuple
 
+from shared.errors import RunError
+
 
 class PackagedNetwork(NamedTuple):
     """A file of an optional package, and the group in pyproject.toml that brings it."""
@@ -32,3 +34,13 @@ SELFIE_PACKAGE = PackagedNetwork(
     "mediapipe", "mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite", "person"
 )
 PACKAGED = {"u2net": U2NET_PACKAGE, "person": SELFIE_PACKAGE}
+
+
+def network_file(mask: str, model: str) -> Path:
+    """The file `model`, or without one that of the package for this `mask`. Raises RunError where it is not there."""
+    path = Path(model) if model else PACKAGED[mask].find()
+    if path is None:
+        raise RunError(f"mask: {mask} needs a network that is not here; {PACKAGED[mask].how_to_get_it()}")
+    if not path.is_file():
+        raise RunError(f"mask_model {path} is not there")
+    return path

@@ -1,14 +1,14 @@
 """People from any side and at any distance, and what else stands out as they do: MediaPipe's selfie segmentation, by OpenCV."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from shared.errors import RunError
-from shared.light.enlarge import GuidedMap, bands, enlarge, shrink
+from shared.light.enlarge import shrink
+from shared.masks.edges import HAZE, opacity_along_edges
 from shared.masks.instance import Instance
-from shared.masks.packaged import SELFIE_PACKAGE
+from shared.masks.packaged import network_file
 
 SELFIE_SIDE = 256  # pixels; the network sees a square, as it was trained
 WHOLE_SIDE, CLOSER_SIDE = 512, 1536  # px of the long side: what the outline is drawn on, and what crops are taken from
@@ -19,7 +19,6 @@ FEATHER = 0.12  # of a crop's sides, over which its look goes over into the firs
 LEAST_PART = 0.001  # of the photograph: smaller spots, and holes, are the network's mistakes
 PEOPLES_SHARES = (0.005, 0.95)  # of the photograph: less or more than that is no subject
 LEAST_FIRMNESS = 0.45  # people have more
-HAZE = 0.1
 
 
 class TwoSizes(NamedTuple):
@@ -35,11 +34,7 @@ class Person:
     def __init__(self, model: str = ""):
         import cv2
 
-        path = Path(model) if model else SELFIE_PACKAGE.find()
-        if path is None:
-            raise RunError(f"mask: person needs a network that is not here; {SELFIE_PACKAGE.how_to_get_it()}")
-        if not path.is_file():
-            raise RunError(f"mask_model {path} is not there")
+        path = network_file("person", model)
         try:
             self.net = cv2.dnn.readNetFromTFLite(str(path))
             shape = self.likelihood(np.zeros((SELFIE_SIDE, SELFIE_SIDE, 3), np.uint8)).shape
@@ -159,19 +154,9 @@ def everybody_in(likely: np.ndarray) -> list[Instance]:
 
 
 def edged(instance: Instance, photograph: np.ndarray) -> np.ndarray:
-    """Opacity (HxW uint8, exactly 0 off the people) at the size of the photograph (HxWx3 uint8), along its edges: hair, fingers.
-
-    A guided filter (He, Sun and Tang, 2013) on the small photograph, carried to the large one.
-    """
+    """Opacity (HxW uint8, exactly 0 off the people) of a photograph (HxWx3 uint8), along its edges: hair, fingers."""
     import cv2
 
-    height, width = photograph.shape[:2]
     small = cv2.resize(photograph, instance.values.shape[::-1], interpolation=cv2.INTER_AREA)
-    inside = cv2.ximgproc.guidedFilter(small, instance.values, 6, 30.0)
-    soft = GuidedMap(inside.astype(np.float32), small, height, width, 2)
-    near = cv2.dilate((instance.values > HAZE).astype(np.float32), np.ones((7, 7), np.uint8))
-    opacity = np.empty((height, width), np.uint8)
-    for rows in bands(height, width):
-        clean = np.clip((soft.rows(photograph, rows) - HAZE) / (1 - 2 * HAZE), 0, 1)
-        opacity[rows] = np.rint(255 * clean * (enlarge(near, height, width, rows) > 0.5))
-    return opacity
+    soft = cv2.ximgproc.guidedFilter(small, instance.values, 6, 30.0)
+    return opacity_along_edges(soft, (instance.values > HAZE).astype(np.float32), small, photograph)

@@ -1,12 +1,10 @@
 """U²-Net (Qin et al., 2020) on the CPU, by OpenCV: the subject that stands out of a photograph, whatever it is."""
 
-from pathlib import Path
-
 import numpy as np
 
 from shared.errors import RunError
 from shared.masks.instance import Instance
-from shared.masks.packaged import U2NET_PACKAGE
+from shared.masks.packaged import network_file
 
 U2NET_SIDE = 320  # pixels; the network sees a square, as it was trained
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)  # of ImageNet, as is the next
@@ -23,11 +21,7 @@ class U2Net:
     def __init__(self, model: str = ""):
         import cv2
 
-        path = Path(model) if model else U2NET_PACKAGE.find()
-        if path is None:
-            raise RunError(f"mask: u2net needs a network that is not here; {U2NET_PACKAGE.how_to_get_it()}")
-        if not path.is_file():
-            raise RunError(f"mask_model {path} is not there")
+        path = network_file("u2net", model)
         try:
             self.net = cv2.dnn.readNetFromONNX(str(path))
             self.fused, *_ = self.net.getUnconnectedOutLayersNames()  # the others are what it was made of
