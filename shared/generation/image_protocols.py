@@ -93,8 +93,7 @@ class BlackForestLabs(Protocol):
             "prompt": prompt, "width": self.request.width, "height": self.request.height, "seed": seed,
             "guidance": self.request.guidance_scale, "output_format": "png",
         }  # fmt: skip
-        body = {name: value for name, value in body.items() if value is not None}
-        place = self.server.post(self.model, body, lambda said: text_of_field(said, "polling_url"))
+        place = self.server.post(self.model, without_none(body), lambda said: text_of_field(said, "polling_url"))
         return self.wait_for(lambda: self._look(place))
 
     def _look(self, place: str) -> np.ndarray | None:
@@ -123,8 +122,7 @@ class ModelsLab(Protocol):
             "height": self.request.height, "samples": 1, "seed": seed, "guidance_scale": self.request.guidance_scale,
             "negative_prompt": self.request.negative_prompt or None,
         }  # fmt: skip
-        body = {name: value for name, value in body.items() if value is not None}
-        said = self.server.post("images/text2img", body, self._read)
+        said = self.server.post("images/text2img", without_none(body), self._read)
         if said["status"] == "success":
             return self.fetch(first_of(said.get("output")))
         return self.wait_for(lambda: self._look(said.get("fetch_result")))
@@ -160,8 +158,8 @@ class HuggingFace(Protocol):
             "width": self.request.width, "height": self.request.height, "seed": seed,
             "guidance_scale": self.request.guidance_scale, "negative_prompt": self.request.negative_prompt or None,
         }  # fmt: skip
-        parameters = {name: value for name, value in given.items() if value is not None}
-        return self.server.post(self.model, {"inputs": prompt, "parameters": parameters}, read_image, as_json=False)
+        body = {"inputs": prompt, "parameters": without_none(given)}
+        return self.server.post(self.model, body, read_image, as_json=False)
 
 
 PROTOCOLS: dict[str, type[Protocol]] = {
@@ -192,6 +190,11 @@ def text_of_field(said: Any, name: str) -> str:
     if not isinstance(said, dict) or not isinstance(said.get(name), str):
         raise Refusal(0, f"the answer has no {name}: {str(said)[:200]}")
     return said[name]
+
+
+def without_none(fields: dict[str, Any]) -> dict[str, Any]:
+    """What is None is left to the service."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def first_of(values: Any) -> Any:

@@ -1,14 +1,13 @@
 """Images behind HTTP: a service that draws them, asked by the protocol that it speaks."""
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
-from shared.captions.engines.patience import Patience
-from shared.errors import RequestError, RunError
+from shared.captions.engines.patience import Patience, read_key
+from shared.errors import RequestError
 from shared.generation.generator import Request
 from shared.generation.image_protocols import PROTOCOLS, SECONDS, Protocol, ProtocolName
 from shared.generation.placement import Placement
@@ -32,11 +31,7 @@ class ImageServer:
         """Raises RunError where there is no key."""
         import httpx
 
-        key = os.environ.get(self.key_variable, "") if self.key_variable else ""
-        if self.key_variable and not key:
-            raise RunError(
-                f"{self.key_variable} is not set; the server at {self.url} needs a key: export {self.key_variable}=..."
-            )
+        key = read_key(self.key_variable, self.url)
         timeout = httpx.Timeout(SECONDS, connect=10)
         client = httpx.Client(base_url=self.url + "/", headers=self.kind.headers(key), timeout=timeout)
         files = Patience(httpx.Client(timeout=timeout, follow_redirects=True), "the address of an image")

@@ -1,6 +1,7 @@
 """Requests over HTTP that outlast a busy server: tried again with growing pauses, and an end when there is no sense in it."""
 
 import logging
+import os
 import random
 import re
 import threading
@@ -149,6 +150,14 @@ class Patience:
 
     def without_key(self, text: str) -> str:
         return text.replace(self.key, "***") if self.key else text
+
+
+def read_key(variable: str, url: str) -> str:
+    """The key that the environment holds for a server; empty where it needs none. Raises RunError."""
+    key = os.environ.get(variable, "") if variable else ""
+    if variable and not key:
+        raise RunError(f"{variable} is not set; the server at {url} needs a key: export {variable}=...")
+    return key
 
 
 def reason_of(response: Any) -> tuple[str, str, bool]:

@@ -4,7 +4,6 @@ import base64
 import io
 import logging
 import math
-import os
 import queue
 import threading
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from typing import Any, ClassVar
 from PIL import Image
 
 from shared.captions.engines.engine import Answer, Engine, Question
-from shared.captions.engines.patience import Patience, Refusal
+from shared.captions.engines.patience import Patience, Refusal, read_key
 from shared.errors import RunError
 from shared.forecast import Forecast, Model
 
@@ -84,11 +83,7 @@ class Server(Engine):
         import httpx
 
         logging.getLogger("httpx").setLevel(logging.WARNING)  # it would write a line for every request
-        key = os.environ.get(self.key_variable, "") if self.key_variable else ""
-        if self.key_variable and not key:
-            raise RunError(
-                f"{self.key_variable} is not set; the server at {self.url} needs a key: export {self.key_variable}=..."
-            )
+        key = read_key(self.key_variable, self.url)
         self.client = httpx.Client(
             base_url=self.url + "/",
             headers={"Authorization": f"Bearer {key}"} if key else {},
