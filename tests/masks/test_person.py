@@ -11,15 +11,27 @@ from shared.doctor.hub import Hub
 from shared.doctor.models import check_model
 from shared.errors import RunError
 from shared.masks import packaged
+from shared.masks.detectors import Sighting
 from shared.masks.instance import Instance
-from shared.masks.packaged import SELFIE_PACKAGE
-from shared.masks.person import Person, edged, everybody_in, feather, small_people
+from shared.masks.packaged import PEOPLE_PACKAGE
+from shared.masks.person import (
+    TwoSizes,
+    edged,
+    everybody_in,
+    feather,
+    likelihood,
+    load_networks,
+    look_twice,
+    people,
+    seen_in,
+    small_people,
+)
 from shared.run.config import checked
 from shared.worker import Loaded
 from tests.conftest import ROOT
 from workers.degrade import Degrade
 
-REAL = pytest.mark.skipif(SELFIE_PACKAGE.find() is None, reason="uv pip install --no-deps --group person")
+EVERYWHERE = [Sighting(0, 0, 10_000, 10_000, 1.0)]
 
 
 def blob(height, width, x, y, radius, softness=2.0):
@@ -32,12 +44,19 @@ def blob(height, width, x, y, radius, softness=2.0):
 
 
 def test_a_firm_outline_is_somebody_and_a_vague_one_nobody():
-    [found] = everybody_in(blob(200, 300, 150, 100, 60))
+    found = everybody_in(blob(200, 300, 150, 100, 60), EVERYWHERE)
     assert found.score > 0.9 and found.values.shape == (200, 300)
-    assert everybody_in(blob(200, 300, 150, 100, 60, softness=200)) == []
-    assert everybody_in(np.full((200, 300), 0.6, np.float32)) == []
-    assert everybody_in(np.zeros((200, 300), np.float32)) == []
-    assert everybody_in(np.ones((200, 300), np.float32)) == []  # nobody fills a photograph
+    assert everybody_in(blob(200, 300, 150, 100, 60, softness=200), EVERYWHERE) is None
+    assert everybody_in(np.full((200, 300), 0.6, np.float32), EVERYWHERE) is None
+    assert everybody_in(np.zeros((200, 300), np.float32), EVERYWHERE) is None
+    assert everybody_in(np.ones((200, 300), np.float32), EVERYWHERE) is None  # nobody fills a photograph
+
+
+def test_what_no_detector_has_seen_is_left_out():
+    two = np.maximum(blob(200, 300, 70, 100, 50), blob(200, 300, 230, 100, 50))
+    found = everybody_in(two, [Sighting(180, 40, 290, 160, 0.9)])
+    assert found.values[100, 230] == 1 and found.values[:, :130].max() == 0
+    assert everybody_in(two, [Sighting(140, 0, 160, 20, 0.9)]) is None
 
 
 def test_spots_go_holes_are_filled_and_a_window_under_an_arm_stays():
@@ -45,7 +64,7 @@ def test_spots_go_holes_are_filled_and_a_window_under_an_arm_stays():
     likely[100:103, 150:153] = 0  # a hole
     likely[60:80, 120:140] = 0  # what is seen through
     likely[5:8, 5:8] = 1  # a spot
-    [found] = everybody_in(likely)
+    found = everybody_in(likely, EVERYWHERE)
     assert (found.values[100:103, 150:153] == 1).all() and (found.values[62:78, 122:138] == 0).all()
     assert found.values[:20, :20].max() == 0
 
@@ -88,43 +107,49 @@ def test_without_the_package_one_sentence_says_how_to_get_it(monkeypatch):
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr(packaged, "distribution", distribution)
-    with pytest.raises(
-        RunError, match=r"mask: person needs a network that is not here; install the package mediapipe: uv pip"
-    ):
-        Person()
-    [model] = checked(Degrade, {"mask": "person"}, "step 2 (degrade)").forecast().models
+    with pytest.raises(RunError, match=r"pose_detection.tflite is not here; install the package mediapipe: uv pip"):
+        load_networks()
+    [model] = checked(Degrade, {}, "step 2 (degrade)").forecast().models
     assert list(check_model("step 2 (degrade)", model, Hub())) == [
-        fail(f"step 2 (degrade): mask_model selfie_segmentation.tflite is not on this machine; {SELFIE_PACKAGE.how_to_get_it()}")
+        fail(f"step 2 (degrade): mask_model selfie_segmentation.tflite is not on this machine; {PEOPLE_PACKAGE.how_to_get_it()}")
     ]  # fmt: skip
 
 
 def test_files_that_are_no_such_network_are_told_in_a_sentence(tmp_path):
     with pytest.raises(RunError, match=r"mask_model .*none.tflite is not there"):
-        Person(str(tmp_path / "none.tflite"))
+        load_networks(str(tmp_path / "none.tflite"))
     (tmp_path / "text.tflite").write_text("no network")
-    with pytest.raises(RunError, match=r"mask_model .*text.tflite cannot be read as a network in TFLite"):
-        Person(str(tmp_path / "text.tflite"))
+    with pytest.raises(RunError, match=r"text.tflite cannot be read as a network in TFLite"):
+        load_networks(str(tmp_path / "text.tflite"))
+    with pytest.raises(RunError, match=r"pose_detection.tflite answers with .* values, not one for each pixel"):
+        load_networks(str(packaged.POSES_PACKAGE.find()))
 
 
 def found_in(photograph):
-    network = Person()
-    [found] = network.find([network.prepare("a", photograph)])
-    return edged(found[0], photograph) if found else None
+    found = people(photograph)
+    return found[0] if found else None
 
 
-@REAL
-def test_an_astronaut_is_cut_out_and_a_landscape_has_nobody():
+def test_an_astronaut_is_cut_out_and_animals_things_and_landscapes_are_nobody():
     astronaut = data.astronaut()
     mask = found_in(astronaut)
     assert mask[80:160, 190:250].min() == 255, "the face is in"
     assert mask[:100, 330:].max() == 0, "the wall is out, exactly"
     assert mask[400:, 150:250].mean() > 245, "the suit is in"
-    for name in ("mountains.jpg", "sunset.jpg", "dandelions.jpg"):
+    for name in (
+        "mountains.jpg",
+        "sunset.jpg",
+        "dandelions.jpg",
+        "cat.jpg",
+        "dogs.jpg",
+        "fig.jpg",
+        "coffee.jpg",
+        "rocket.jpg",
+    ):
         with Image.open(ROOT / "configs" / "samples" / name) as image:
             assert found_in(np.asarray(image.convert("RGB"))) is None, name
 
 
-@REAL
 @pytest.mark.parametrize(("who", "side"), [("cameraman.jpg", 300), ("admiral.jpg", 200)])
 def test_who_is_far_away_is_seen_better_by_the_second_look(who, side):
     with Image.open(ROOT / "configs" / "samples" / "mountains.jpg") as image:
@@ -138,16 +163,14 @@ def test_who_is_far_away_is_seen_better_by_the_second_look(who, side):
     place[:] = np.where(mask[..., None] > 127, small, place)
     truth = np.zeros(scene.shape[:2], bool)
     truth[650 : 650 + side, 600 : 600 + side] = mask > 127
-    network = Person()
-    views = network.prepare("a", scene)
+    views = TwoSizes.of(scene)
     shares = []
-    for likely in (network.likelihood(views.whole), network.look_twice(views)):
+    for likely in (likelihood(views.whole), look_twice(views, seen_in(views.whole))):
         seen = cv2.resize(likely, scene.shape[1::-1]) > 0.5
         shares.append((seen & truth).sum() / (seen | truth).sum())
     assert shares[1] > max(shares[0] + 0.1, 0.85)
 
 
-@REAL
 def test_outside_the_person_the_photograph_stays_bit_for_bit(tmp_path):
     path = tmp_path / "astronaut.png"
     Image.fromarray(data.astronaut()).save(path)

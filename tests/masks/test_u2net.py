@@ -101,7 +101,7 @@ def test_without_the_package_one_sentence_says_how_to_get_it(absent):
     assert U2NET_PACKAGE.find() is None
     with pytest.raises(RunError) as raised:
         U2Net()
-    assert str(raised.value) == f"mask: u2net needs a network that is not here; {GET_IT}"
+    assert str(raised.value) == f"u2net.onnx is not here; {GET_IT}"
 
 
 def test_a_package_without_its_file_is_none():

@@ -42,9 +42,9 @@ class Photometric(Engine):
         return Forecast()
 
     def setup(self) -> None:
-        import shared.light.describe
-        import shared.light.words
-        import shared.masks.faces  # noqa: F401
+        from shared.masks.person import load_networks
+
+        load_networks()
 
     def open(self, item: dict, max_pixels: int) -> Image.Image:
         return open_image(item, longest_side=LONGEST_SIDE)
@@ -81,11 +81,12 @@ class Photometric(Engine):
 
     def _subject(self, item: dict, image: np.ndarray) -> np.ndarray | None:
         from shared.light.enlarge import shrink
-        from shared.masks.faces import people
+        from shared.masks.person import people
 
         if item.get("mask") == "none":
             return None  # an earlier step has looked for people already
         if item.get("mask_path"):
             mask = np.asarray(open_image(item["mask_path"]).convert("L"))
             return shrink(mask, max(image.shape[:2]))
-        return people(image)
+        found = people(image)
+        return found[0] if found else None

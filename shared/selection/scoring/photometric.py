@@ -11,9 +11,7 @@ from PIL import Image
 
 from shared.images import open_image
 from shared.light.describe import describe
-from shared.light.enlarge import shrink
-from shared.masks.faces import FACE_SIZE as FACES_SIZE
-from shared.masks.faces import find_faces
+from shared.masks.detectors import find_faces
 from shared.selection.scoring.graphics import kind_of_picture
 from shared.selection.scoring.hashes import hashes_of
 from shared.selection.scoring.score import SCORE_SIZE, rate_light
@@ -56,4 +54,4 @@ def picture_fields(image: Image.Image) -> dict[str, Any]:
 
 
 def number_of_faces(image: Image.Image) -> dict[str, int]:
-    return {"faces": len(find_faces(np.ascontiguousarray(shrink(np.asarray(image), FACES_SIZE))))}
+    return {"faces": len(find_faces(np.asarray(image)))}
