@@ -1,4 +1,4 @@
-"""Tiny random models in the forms in which the Hub has them: SAM 2 (both packages), SAM 3, Marigold intrinsics."""
+"""Tiny random models in the forms in which the Hub has them: SAM 2 (both packages), SAM 3, Marigold, Depth Anything."""
 
 from functools import cached_property
 from pathlib import Path
@@ -129,14 +129,21 @@ def make_sam2_of_transformers(folder: Path) -> Path:
 
 
 def make_marigold(folder: Path, kind: str) -> Path:
-    """A Marigold of 64 pixels: `appearance` (albedo, material) or `lighting` (albedo, shading, residual)."""
+    """A Marigold of 64 pixels: `appearance` (albedo, material), `lighting` (albedo, shading, residual) or `normals`."""
     import torch
-    from diffusers import AutoencoderKL, DDIMScheduler, MarigoldIntrinsicsPipeline, UNet2DConditionModel
+    from diffusers import (
+        AutoencoderKL,
+        DDIMScheduler,
+        MarigoldIntrinsicsPipeline,
+        MarigoldNormalsPipeline,
+        UNet2DConditionModel,
+    )
     from transformers import CLIPTextConfig, CLIPTextModel
 
     torch.manual_seed(0)
-    properties = {"appearance": appearance_properties, "lighting": lighting_properties}[kind]()
-    targets = len(properties["target_names"])
+    made = {"appearance": appearance_properties, "lighting": lighting_properties}.get(kind)
+    properties = made() if made else None
+    targets = len(properties["target_names"]) if properties else 1
     network = UNet2DConditionModel(
         block_out_channels=(32, 64), layers_per_block=1, sample_size=32, in_channels=4 * (1 + targets),
         out_channels=4 * targets, down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
@@ -151,12 +158,36 @@ def make_marigold(folder: Path, kind: str) -> Path:
         prediction_type="v_prediction", set_alpha_to_one=False, steps_offset=1, beta_schedule="scaled_linear",
         clip_sample=False,
     )  # fmt: skip
-    MarigoldIntrinsicsPipeline(
-        unet=network.eval(), vae=autoencoder.eval(), scheduler=scheduler,
-        text_encoder=CLIPTextModel(CLIPTextConfig(**text_settings(77))).eval(), tokenizer=clip_tokenizer(77),
-        prediction_type="intrinsics", target_properties=properties, default_denoising_steps=2,
-        default_processing_resolution=64,
-    ).save_pretrained(folder)  # fmt: skip
+    parts = {
+        "unet": network.eval(), "vae": autoencoder.eval(), "scheduler": scheduler,
+        "text_encoder": CLIPTextModel(CLIPTextConfig(**text_settings(77))).eval(), "tokenizer": clip_tokenizer(77),
+        "default_denoising_steps": 2, "default_processing_resolution": 64,
+    }  # fmt: skip
+    if properties:
+        pipeline = MarigoldIntrinsicsPipeline(**parts, prediction_type="intrinsics", target_properties=properties)
+    else:
+        pipeline = MarigoldNormalsPipeline(**parts, prediction_type="normals", use_full_z_range=True)
+    pipeline.save_pretrained(folder)
+    return folder
+
+
+def make_depth(folder: Path) -> Path:
+    """A Depth Anything of 56 pixels."""
+    import torch
+    from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config, DPTImageProcessor
+
+    torch.manual_seed(0)
+    backbone = Dinov2Config(
+        hidden_size=32, num_hidden_layers=4, num_attention_heads=2, image_size=56, patch_size=14,
+        out_features=["stage1", "stage2", "stage3", "stage4"], reshape_hidden_states=False, apply_layernorm=True,
+    )  # fmt: skip
+    config = DepthAnythingConfig(
+        backbone_config=backbone, reassemble_hidden_size=32, neck_hidden_sizes=[8, 16, 32, 32], fusion_hidden_size=16,
+        head_hidden_size=8, patch_size=14,
+    )  # fmt: skip
+    DepthAnythingForDepthEstimation(config).eval().save_pretrained(folder)
+    size = {"height": 56, "width": 56}
+    DPTImageProcessor(size=size, keep_aspect_ratio=True, ensure_multiple_of=14).save_pretrained(folder)
     return folder
 
 
@@ -202,6 +233,14 @@ class TinyModels:
     @cached_property
     def appearance(self) -> str:
         return str(make_marigold(self.folder / "appearance", "appearance"))
+
+    @cached_property
+    def marigold_normals(self) -> str:
+        return str(make_marigold(self.folder / "marigold_normals", "normals"))
+
+    @cached_property
+    def depth(self) -> str:
+        return str(make_depth(self.folder / "depth"))
 
     @cached_property
     def lighting(self) -> str:

@@ -3,14 +3,15 @@
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from shared.light.degradation.files import Kept, file_of, files_of, showing_rejects, split_of, target_of, thumbnail_of
 from shared.light.degradation.gates import Quality
-from shared.light.degradation.options import Degradation, LightSampling, ShareRange, sample
+from shared.light.degradation.light_models import NEEDS, LightModels
+from shared.light.degradation.options import Degradation, LightSampling, ShareRange
 from shared.masks.masking import SAM, Masking
 from shared.seeding import item_rng
 from shared.start import run
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from shared.files.table import Table
     from shared.forecast import Forecast
     from shared.light.degradation.marigold import Layers
+    from shared.light.degradation.normals import Shaped
     from shared.masks.instance import Instance
     from shared.run.run import Step
 
@@ -29,15 +31,11 @@ DEGRADE_COLUMNS = {
     "output_image_path": "output_image_path",
 }
 Byte = Annotated[int, Field(ge=0, le=255)]
-MARIGOLD_MODEL = "prs-eth/marigold-iid-appearance-v1-1"
-MARIGOLD = ("marigold",)
 BELONGS_TO = {  # an option that is set where nothing reads it is a misunderstanding
     "mask_folder": ("mask", ("user",)),
     "mask_model": ("mask", (*SAM, "u2net", "person")),
     "prompt_file": ("mask", ("sam2",)),
-    "albedo_model": ("method", MARIGOLD),
-    "steps": ("method", MARIGOLD),
-    "resolution": ("method", MARIGOLD),
+    **NEEDS,
     "grey": ("background", ("grey",)),
 }
 
@@ -50,7 +48,7 @@ class Opened(NamedTuple):
     stored: bytes | None
     is_smaller: bool = False  # than the photograph is stored
     for_segmenter: Any = None  # as the models want it
-    for_albedo: np.ndarray | None = None
+    for_light_models: tuple[Any, Any] = (None, None)
 
 
 class Sight(NamedTuple):
@@ -59,29 +57,16 @@ class Sight(NamedTuple):
     source: Opened
     instances: "list[Instance]"
     layers: "Layers | None"
+    shaped: "Shaped | None" = None
 
 
 @dataclass
-class Degrade(Masking, Worker):
+class Degrade(Masking, LightModels, Worker):
     """Put each photograph's subject into another light: flatten, relight, cast a shadow, recombine."""
 
     batch_size: Annotated[
         NonNegativeInt, Field(description="photographs that the models see together; 0 is 8, and 1 without models")
     ] = 0
-    method: Annotated[
-        Literal["flatten", "marigold"],
-        Field(description="how the light is taken out: from pixels alone, or by a model"),
-    ] = "flatten"
-    albedo_model: Annotated[
-        str | None, Field(description="marigold: a Hub id or a folder, instead of MARIGOLD_MODEL")
-    ] = None
-    steps: Annotated[
-        PositiveInt | None, Field(description="marigold: of denoising; None is the model's own number")
-    ] = None
-    resolution: Annotated[
-        Annotated[int, Field(ge=64)] | None, Field(description="marigold: long side in pixels; None is the model's own")
-    ] = None
-    ensemble: Annotated[PositiveInt, Field(description="marigold: the median of so many answers")] = 1
     background: Annotated[
         Literal["keep", "grey", "whole"], Field(description="behind the subject; whole: everything is relit")
     ] = "keep"
@@ -97,6 +82,15 @@ class Degrade(Masking, Worker):
     light_sampling: Annotated[
         LightSampling, Field(description="where the new light comes from, its colour and its brightness")
     ] = field(default_factory=LightSampling)
+    strength: Annotated[
+        float,
+        Field(
+            ge=0.5,
+            le=1.5,
+            description="how far the new light is from even white light: its contrast, its colour, "
+            "its pattern; 1 is as drawn",
+        ),
+    ] = 1.0
     quality: Annotated[Quality, Field(description="bounds that a degraded image must keep to")] = field(
         default_factory=Quality
     )
@@ -113,7 +107,7 @@ class Degrade(Masking, Worker):
         PositiveInt, Field(ge=64, description="long side at which the new light is computed, in pixels")
     ] = 768
 
-    intrinsic: Any = field(init=False, default=None)  # Marigold or nothing; made by setup()
+    aliases: ClassVar[dict[str, str]] = {"normal_estimation": "normals"}
 
     def check(self, label: str) -> None:
         from shared.errors import ConfigError
@@ -130,37 +124,28 @@ class Degrade(Masking, Worker):
             raise ConfigError(f"{label}: keep has residual, which method: marigold finds, and method is {self.method}")
 
     def fill_in(self, label: str) -> None:
-        if self.method in MARIGOLD:
-            self.albedo_model = self.albedo_model or MARIGOLD_MODEL
+        self.fill_in_models()
         if not self.batch_size:
-            self.batch_size = 8 if self.mask in SAM or self.method in MARIGOLD else 1
+            self.batch_size = 8 if self.mask in SAM or self.has_light_models() else 1
 
     def forecast(self) -> "Forecast":
-        from shared.forecast import Forecast, Model
+        from shared.forecast import Forecast
 
-        models = self.masking_models()
-        if self.method in MARIGOLD:
-            packages = ("torch", "transformers", "huggingface_hub", "diffusers")
-            name = self.albedo_model or MARIGOLD_MODEL
-            models.append(Model(name, "albedo_model", "diffusers", packages, is_halved=True))
+        models = self.masking_models() + self.light_models()
         images = 1 + len(set(self.keep) - {"metadata"}) + (self.size is not None and "input" not in self.keep)
         return Forecast(models, images=images, longest_side=self.size)
 
     def setup(self) -> None:
         import shared.light.degradation.photograph
-        import shared.masks.faces  # noqa: F401
+        import shared.masks.person  # noqa: F401
 
         device = None
-        if self.mask in SAM or self.method in MARIGOLD:
+        if self.mask in SAM or self.has_light_models():
             from shared.models.device import find_device
 
             device = find_device("what degrades photographs")
         self.load_segmenter(device)
-        if self.method == "marigold":
-            from shared.light.degradation.marigold import Marigold
-
-            needed = {"residual"} & set(self.keep)
-            self.intrinsic = Marigold(self.albedo_model, self.steps, self.resolution, self.ensemble, device, needed)
+        self.load_light_models(device, {"residual"} & set(self.keep))
 
     def load(self, item: dict) -> Opened:
         from shared.images import open_image, read_bytes
@@ -175,7 +160,7 @@ class Degrade(Masking, Worker):
             read_bytes(item) if item.get("image_member") else None,
             image.size != full_size,
             self.segmenter.prepare(item["key"], pixels, full_size) if self.segmenter else None,
-            self.intrinsic.prepare(pixels) if self.intrinsic else None,
+            self.prepared(pixels),
         )
 
     def stream(self, loaded: Iterator[Loaded]) -> Iterator[tuple[dict, dict | Exception]]:
@@ -193,18 +178,16 @@ class Degrade(Masking, Worker):
         """What the models say of a batch: the GPU's part."""
         sources = [source for _, source in batch]
         instances: list = [[]] * len(batch)
-        layers: list = [None] * len(batch)
         if self.segmenter:
             instances = self.segmenter.find([source.for_segmenter for source in sources])
-        if self.intrinsic:
-            noise = [item_rng(self.seed, item["key"], "marigold") for item, _ in batch]
-            layers = self.intrinsic.decompose([source.for_albedo for source in sources], noise)
-        return [Sight(*one) for one in zip(sources, instances, layers, strict=True)]
+        looked = self.look([item["key"] for item, _ in batch], [source.for_light_models for source in sources])
+        return [Sight(source, found, *one) for source, found, one in zip(sources, instances, looked, strict=True)]
 
     def degrade(self, item: dict, sight: Sight) -> dict:
         """The CPU's part."""
+        from shared.light.degradation.drawing import draw_light
         from shared.light.degradation.photograph import GREY, Photograph, composite
-        from shared.light.fidelity import psnr, ssim
+        from shared.light.fidelity import likeness_of
 
         source, layers = sight.source, sight.layers
         pixels = source.pixels
@@ -215,9 +198,10 @@ class Degrade(Masking, Worker):
         rng = item_rng(self.seed, item["key"], "degrade")
         blend = round(float(rng.uniform(*self.blend_with_original)), 4)
         found_by_model = (layers.small, layers.log_shading()) if layers else None
-        photograph = Photograph(pixels, mask, blend, self.max_size, found_by_model)
-        relit, light = photograph.relit(sample(self.degradation, self.light_sampling, rng))
-        degraded = relit.whole()
+        is_balloon = self.normals == "balloon"
+        photograph = Photograph(pixels, mask, blend, self.max_size, found_by_model, sight.shaped, is_balloon)
+        drawn = draw_light(photograph, self.degradation, self.light_sampling, self.strength, rng)
+        degraded = drawn.relit.whole()
 
         background = "whole" if mask is None else self.background
         output, behind, subject = degraded, None, None
@@ -233,11 +217,11 @@ class Degrade(Masking, Worker):
             **said_of_mask,
             "background": background,
             "albedo_method": self.method,
+            "normals": self.normals,
             "blend_ratio": blend,
-            **light.as_dict(),
+            **drawn.as_dict(),
             "seed": self.seed,
-            "psnr": round(psnr(pixels, output), 3),
-            "ssim": round(ssim(pixels, output), 4),
+            **likeness_of(pixels, output, mask),
             "width": pixels.shape[1],
             "height": pixels.shape[0],
         }

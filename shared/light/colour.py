@@ -13,6 +13,8 @@ LUMINANCE = RGB_TO_XYZ[1].astype(np.float32)
 MIN_KELVIN = 1800.0
 MAX_KELVIN = 15000.0
 
+GREY_SPREAD = 6  # between the largest and smallest channel, of 255: a picture with no more is black and white
+
 
 def _decode(stored: np.ndarray) -> np.ndarray:
     return np.where(stored <= 0.04045, stored / 12.92, ((stored + 0.055) / 1.055) ** 2.4)
@@ -112,3 +114,9 @@ def illuminant(image: np.ndarray) -> np.ndarray:
     if light.min() < 1e-3 * light.max():
         return np.ones(3, dtype=np.float32)  # a picture in one primary colour: the light cannot be told
     return (light / light[1]).astype(np.float32)
+
+
+def is_grey(photograph: np.ndarray) -> bool:
+    """Whether a uint8 RGB photograph is black and white, but for what compression adds: its light's colour is not told."""
+    spread = photograph.max(axis=2) - photograph.min(axis=2)
+    return bool(np.percentile(spread, 99.5) <= GREY_SPREAD)

@@ -1,4 +1,4 @@
-"""What a small network sees of the light in a photograph: its shading, where it comes from and how hard it is.
+"""What a small network sees in a photograph: its shading and normals, where its light comes from and how hard it is.
 
 The network (shared/light/learned/, 0.9 MB with the code) learned this from rendered pictures alone; OpenCV runs it.
 """
@@ -26,6 +26,9 @@ WARMING -= WARMING.mean()
 WARMING /= np.linalg.norm(WARMING)
 AXES = np.stack([np.full(3, 1 / 3), WARMING, np.cross(np.full(3, 3**-0.5), WARMING)], axis=1).astype(np.float32)
 
+MIRRORED = np.array([1, 1, 1, -1, 1], np.float32)  # what becomes of its maps in a mirror: right is left
+MOST_SIDEWAYS = np.float32(0.995)  # of a normal's length, so that none lies in the image's plane
+
 _of_thread = threading.local()  # OpenCV's networks are not for two threads at once
 
 
@@ -33,6 +36,8 @@ class Seen(NamedTuple):
     """What the network says of a photograph."""
 
     log_shading: np.ndarray  # HxW float32, natural logarithm, mean 0
+    log_tint: np.ndarray  # HxWx3 float32, natural logarithm of the light's colour, without its brightness
+    normals: np.ndarray  # HxWx3 float32 of unit length: right, up, towards the camera
     towards_light: np.ndarray  # to the right and up; as long as the concentration of a von Mises distribution
     hardness: float  # odds of hard light as a share, 0..1
 
@@ -49,12 +54,26 @@ def look(photograph: np.ndarray) -> Seen:
     blocks = seen.reshape(2, rows // 2, 2, columns // 2, 2, -1).transpose(0, 5, 2, 4, 1, 3)
     network = _network()
     network.setInput(np.ascontiguousarray(blocks.reshape(2, -1, rows // 2, columns // 2)), "pixels")
-    maps, told = network.forward(["shading", "told"])
-    maps = maps.reshape(2, 2, 2, rows // 2, columns // 2).transpose(0, 3, 1, 4, 2).reshape(2, rows, columns)
+    maps, told = network.forward(["maps", "told"])
+    maps = maps.reshape(2, -1, 2, 2, rows // 2, columns // 2).transpose(0, 4, 2, 5, 3, 1).reshape(2, rows, columns, -1)
     top, left = (rows - height) // 2, (columns - width) // 2
-    shading = ((maps[0] + maps[1, :, ::-1]) / 2)[top : top + height, left : left + width]
+    mean = ((maps[0] + maps[1, :, ::-1] * MIRRORED) / 2)[top : top + height, left : left + width]
+    shading, colour, sideways = mean[..., 0], mean[..., 1:3], mean[..., 3:]
     right, up, hard = (told[0] + told[1] * (-1, 1, 1)) / 2
-    return Seen(shading - shading.mean(), np.array([right, up]), float(1 / (1 + np.exp(-hard))))
+    return Seen(
+        shading - shading.mean(),
+        colour @ AXES[:, 1:].T,
+        _facing(sideways),
+        np.array([right, up]),
+        float(1 / (1 + np.exp(-hard))),
+    )
+
+
+def _facing(sideways: np.ndarray) -> np.ndarray:
+    """Unit normals (HxWx3) of which the parts to the right and up (HxWx2) are known; all face the camera."""
+    length = np.linalg.norm(sideways, axis=-1, keepdims=True)
+    sideways = sideways * (MOST_SIDEWAYS / np.maximum(length, MOST_SIDEWAYS))
+    return np.concatenate([sideways, np.sqrt(1 - (sideways**2).sum(axis=-1, keepdims=True))], axis=-1)
 
 
 def shrink_to_grid(photograph: np.ndarray) -> np.ndarray:

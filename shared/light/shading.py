@@ -4,51 +4,80 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared.light.colour import srgb_to_linear
+from shared.light.colour import illuminant, is_grey, srgb_to_linear
 from shared.light.enlarge import DARKEST, GuidedMap, bands, shrink
-from shared.light.network import look, shrink_to_grid
+from shared.light.network import AXES, look, shrink_to_grid
 
 SHADING_SIZE = 384  # the long side at which shading is handed on, in pixels
 DOUBT = 0.03  # standard deviation (natural logarithm) of the shading that is seen where there is none
+TINT_DOUBT = 0.14  # and of the differences in the light's colour that are seen where it has one
 
 
 class Flattened(NamedTuple):
     """What flatten() found: the image in even light and the natural logarithm of the shading."""
 
     image: np.ndarray  # HxWx3 float32, linear light
-    log_shading: np.ndarray  # HxW float32; image * exp(log_shading) is the photograph
+    log_shading: np.ndarray  # HxWx3 float32; image * exp(log_shading) is the photograph
 
 
 def flatten(photograph: np.ndarray) -> Flattened:
-    """Divide the shading out of a uint8 RGB photograph (HxWx3), colours kept."""
+    """Divide the light out of a uint8 RGB photograph (HxWx3): its falls and shadows, and its colour."""
     shading = shading_map(photograph)
     height, width = photograph.shape[:2]
     log_shading = np.concatenate([shading.rows(photograph, rows) for rows in bands(height, width)])
     linear = np.maximum(srgb_to_linear(photograph), DARKEST)
-    return Flattened(linear * np.exp(-log_shading)[..., np.newaxis], log_shading)
+    return Flattened(linear * np.exp(-log_shading), log_shading)
 
 
 def shading_map(photograph: np.ndarray) -> GuidedMap:
     """The log shading of a uint8 RGB photograph, found at the working size, to be had at full size by rows."""
     small = shrink(photograph, SHADING_SIZE)
-    return GuidedMap(shading_of(small), small, *photograph.shape[:2])
+    return GuidedMap(light_in(small).log_shading, small, *photograph.shape[:2])
 
 
-def shading_of(photograph: np.ndarray) -> np.ndarray:
-    """Natural logarithm of the shading, HxW float32 with median 0, of a small uint8 RGB photograph."""
+class SeenLight(NamedTuple):
+    """What look() sees in a small photograph, at its size."""
+
+    log_shading: np.ndarray  # HxWx3 float32, natural logarithm of the light in red, green and blue; the median is 0
+    normals: np.ndarray  # HxWx3 float32: right, up, towards the camera
+    towards_light: np.ndarray  # to the right and up, as shared.light.network.Seen has it
+
+
+def light_in(photograph: np.ndarray) -> SeenLight:
+    """The light in a small uint8 RGB photograph; that in a black-and-white one has no colour."""
     grid = shrink_to_grid(photograph)
-    log_shading = enlarged(believed(look(grid).log_shading), grid, photograph)
-    return log_shading - np.median(log_shading)
+    seen = look(grid)
+    light = believed(seen.log_shading)[..., np.newaxis]
+    if not is_grey(photograph):
+        differences = believed(seen.log_tint, TINT_DOUBT) - seen.log_tint.mean(axis=(0, 1))
+        light = light + differences + agreed_tint(seen.log_tint.mean(axis=(0, 1)), np.log(illuminant(photograph)))
+    log_shading = enlarged(np.broadcast_to(light, (*light.shape[:2], 3)), grid, photograph)
+    normals = enlarged(seen.normals, grid, photograph)
+    return SeenLight(log_shading - np.median(log_shading.mean(axis=-1)), normals, seen.towards_light)
 
 
-def believed(log_shading: np.ndarray) -> np.ndarray:
-    """The log shading that was seen without the share of it that doubt alone would make (James and Stein, 1961)."""
-    variance = float(log_shading.var())
-    return log_shading * np.float32(max(0.0, 1 - DOUBT**2 / max(variance, 1e-12)))
+def agreed_tint(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """What two estimates of the natural logarithm of a light's RGB have in common, without brightness, 3 float32.
+
+    Along each axis of chromaticity the smaller of two that lie on one side of white, else nothing: most cameras have
+    balanced the light's colour already.
+    """
+    axes = AXES[:, 1:]
+    first, second = one @ axes, other @ axes
+    return (np.where(first * second > 0, np.sign(first) * np.minimum(abs(first), abs(second)), 0) @ axes.T).astype(
+        np.float32
+    )
 
 
-def enlarged(log_shading: np.ndarray, grid: np.ndarray, photograph: np.ndarray) -> np.ndarray:
-    """The log shading that look() sees in `grid`, at the size of the small uint8 RGB photograph it is a copy of, HxW."""
+def believed(seen: np.ndarray, doubt: float = DOUBT) -> np.ndarray:
+    """A map that was seen (HxW or HxWx3), its differences less the share that doubt alone would make (James and Stein, 1961)."""
+    mean = seen.mean(axis=(0, 1))
+    variance = float(seen.var(axis=(0, 1)).sum())
+    return mean + (seen - mean) * np.float32(max(0.0, 1 - doubt**2 / max(variance, 1e-12)))
+
+
+def enlarged(seen: np.ndarray, grid: np.ndarray, photograph: np.ndarray) -> np.ndarray:
+    """A map that look() sees in `grid` (HxW or HxWx3), at the size of the small uint8 RGB photograph it is a copy of."""
     height, width = photograph.shape[:2]
-    shading = GuidedMap(log_shading, grid, height, width, radius=2)
+    shading = GuidedMap(seen, grid, height, width, radius=2)
     return shading.rows(photograph, slice(0, height))

@@ -21,6 +21,9 @@ SPENT = {
 }  # fmt: skip
 
 
+CHANGES = ("subject_psnr", "subject_ssim", "turned_degrees")  # fields that say how strong the change of the light is
+
+
 @dataclass(frozen=True)
 class LightShare:
     label: str
@@ -36,6 +39,7 @@ class Profile:
         self.scores, self.splits = array("d"), array("b")
         self.gains = array("d")
         self.psnr, self.ssim, self.kelvin, self.hardness = array("d"), array("d"), array("d"), array("d")
+        self.changes = {name: array("d") for name in CHANGES}
         self.directions: Counter[str] = Counter()
         self.keys: Counter[str] = Counter()
         self.phrases: Counter[str] = Counter()
@@ -54,6 +58,9 @@ class Profile:
         for values, value in zip((self.psnr, self.ssim), floors, strict=True):
             if not math.isnan(count_of(value)):
                 values.append(count_of(value))
+        for name, values in self.changes.items():
+            if not math.isnan(count_of(row.get(name))):
+                values.append(count_of(row.get(name)))
         light = row.get("light")
         if isinstance(light, dict):
             self.directions[light.get("direction") or "not told"] += 1

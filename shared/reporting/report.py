@@ -13,7 +13,7 @@ from shared.reporting.failures import failures_of
 from shared.reporting.funnel import FunnelStage, stages_of, triplet_counts
 from shared.reporting.gallery import gallery_of
 from shared.reporting.gallery_page import gallery_page
-from shared.reporting.histograms import spread
+from shared.reporting.histograms import Spread, spread
 from shared.reporting.lint import lints_of
 from shared.reporting.profile import Profile, light_of
 from shared.reporting.rejects import Rejects, examples_of
@@ -87,6 +87,7 @@ def content(run: Run) -> dict[str, Any]:
         "light": light_of(profile),
         "psnr": spread(profile.psnr),
         "ssim": spread(profile.ssim),
+        "changes": list(changes_of(profile)),
         "trainings": trainings_of(run),
         "scores": scores_of(run),
         "gains": spread(profile.known_gains),
@@ -104,6 +105,14 @@ def content(run: Run) -> dict[str, Any]:
         "page": gallery_page(run, table, profile, stages, rejected),
         "settings": [settings_shown(step) for step in run.steps],
     }
+
+
+def changes_of(profile: Profile) -> Iterator[tuple[str, str, int, Spread | None]]:
+    """What was measured of the change inside the subjects: a label, a unit, digits and the values."""
+    shown = (("PSNR", " dB", 1), ("SSIM", "", 3), ("turn", "°", 0))
+    for (label, unit, digits), values in zip(shown, profile.changes.values(), strict=True):
+        if values:
+            yield label, unit, digits, spread(values)
 
 
 def heading(has_triplets: bool, has_images: bool, has_captions: bool) -> str:

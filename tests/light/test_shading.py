@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shared.light.colour import linear_to_srgb, srgb_to_linear
+from shared.light.colour import linear_to_srgb, rgb_of_cct, srgb_to_linear
 from shared.light.enlarge import DARKEST, GuidedMap, bands, enlarge, shrink
 from shared.light.scenes.reflectances import mondrian
 from shared.light.scenes.scenes import render
@@ -86,15 +86,28 @@ def test_the_shadow_of_a_bar_is_found_and_patches_in_even_light_are_left():
 def test_the_flattened_image_times_the_shading_is_the_photograph():
     photograph = render("subject", 5, 200).image
     flattened, log_shading = flatten(photograph)
-    again = flattened * np.exp(log_shading)[..., np.newaxis]
+    again = flattened * np.exp(log_shading)
     np.testing.assert_allclose(again, np.maximum(srgb_to_linear(photograph), DARKEST), rtol=1e-4)
 
 
-def test_colours_are_kept():
-    photograph = render("textured_relief", 5, 200).image
+def test_the_colours_of_a_black_and_white_picture_stay_grey():
+    photograph = render("textured_relief", 5, 200).image.mean(axis=-1, keepdims=True).astype(np.uint8).repeat(3, -1)
     flattened = flatten(photograph).image
-    linear = np.maximum(srgb_to_linear(photograph), DARKEST)
-    np.testing.assert_allclose(flattened / flattened[..., :1], linear / linear[..., :1], rtol=1e-3)
+    np.testing.assert_allclose(flattened / flattened[..., :1], 1, rtol=1e-4)
+
+
+def test_the_colour_of_the_light_is_taken_out():
+    """A quarter of what a warm or a cool light adds to white walls and patches may stay."""
+    left, before = [], []
+    for seed, kelvin in enumerate((2700, 3300, 9000, 12000) * 2):
+        paint = mondrian(np.random.default_rng(seed), 192, 40)
+        light = rgb_of_cct(kelvin)
+        photograph = linear_to_srgb(0.8 * paint * light / light.max())
+        tint = np.log(flatten(photograph).image / (paint * light / light.max() * 0.8)).mean(axis=(0, 1))
+        wanted = -np.log(light)
+        left.append(np.ptp(tint - wanted))
+        before.append(np.ptp(wanted))
+    assert np.median(np.array(left) / np.array(before)) < 0.6
 
 
 def test_a_mirrored_photograph_has_the_mirrored_shading():
@@ -116,7 +129,7 @@ def test_a_photograph_of_any_shape_is_flattened(shape):
     photograph = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype(np.uint8)
     flattened, log_shading = flatten(photograph)
     assert flattened.shape == (*shape, 3)
-    assert log_shading.shape == shape
+    assert log_shading.shape == (*shape, 3)
     assert np.isfinite(flattened).all()
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from shared.light.colour import luminance, rgb_of_cct
 from shared.light.degradation.options import NewLight
 from shared.light.degradation.patterns import cast
+from shared.light.surface import Surface, normals_of
 
 DAYLIGHT = 6504.0  # kelvin of the white that sRGB takes for neutral
 FILL_SHARE = 0.35  # of advanced shading: the second light, from across, against the key light
@@ -24,29 +25,21 @@ class Illumination(NamedTuple):
         return lit if self.highlights is None else lit + self.highlights
 
 
-def illuminate(
-    flattened: np.ndarray, log_shading: np.ndarray, mask: np.ndarray | None, light: NewLight
-) -> Illumination:
-    """The effect of `light` on a flattened linear image (hxwx3 float32).
+def illuminate(flattened: np.ndarray, surface: Surface, light: NewLight) -> Illumination:
+    """The effect of `light` on a flattened linear image (hxwx3 float32) that has this surface (hxw).
 
-    There is no depth to shade by, so the surface is a stand-in: the subject's silhouette blown up like a balloon
-    (`mask`, hxw uint8), or a shallow dome over the whole frame, with the relief that the photograph's own shading
-    (`log_shading`, hxw) betrays. Lambert's law with a wrapped terminator, Blinn and Phong's highlights (Blinn, 1977).
+    Lambert's law with a wrapped terminator, Blinn and Phong's highlights (Blinn, 1977).
     """
     height, width = flattened.shape[:2]
-    form, detail = _form(mask, height, width), _detail(log_shading)
-    surface = form + detail
-    normals = normals_of(surface)
+    heights, normals, relief = surface
     direction = np.array(light.direction, np.float32)
     direct = _lambert(normals, direction, light.softness)
     ambient = np.float32(light.ambient)
     if light.shadow_opacity > 0:
-        direct = direct * (1 - np.float32(light.shadow_opacity) * (1 - cast_shadow(surface, light)))
+        direct = direct * (1 - np.float32(light.shadow_opacity) * (1 - cast_shadow(heights, light)))
     if light.pattern_type is not None:
         shape = cast(light.pattern_type, height, width, light.pattern_blur, np.random.default_rng(light.pattern_seed))
-        direct = direct * (
-            1 - np.float32(light.pattern_opacity) * (1 - _draped(shape, detail if mask is None else surface, light))
-        )
+        direct = direct * (1 - np.float32(light.pattern_opacity) * (1 - _draped(shape, relief, light)))
 
     key_colour = rgb_of_cct(light.colour_temperature) / rgb_of_cct(DAYLIGHT)
     # The sky fills a warm key's shadows with cool light and the other way round, at a third of the shift.
@@ -55,16 +48,14 @@ def illuminate(
     if light.degradation_type == "advanced_shading":
         across = direction * np.array([-1, -1, 1], np.float32)
         fill = _lambert(normals, across, 0.8)[..., np.newaxis] * ambient_colour
-        # The dome is lower at the frame, which is no hollow: without a mask the detail alone occludes.
-        occlusion = _occlusion(surface if mask is not None else detail)
-        gain = (gain + FILL_SHARE * (1 - ambient) * fill) * occlusion[..., np.newaxis]
+        gain = (gain + FILL_SHARE * (1 - ambient) * fill) * _occlusion(relief)[..., np.newaxis]
 
     highlights = None
     if light.specular_intensity > 0:
         halfway = direction + np.array([0, 0, 1], np.float32)
         halfway /= np.linalg.norm(halfway)
-        # Highlights sit on small forms; on the dome alone they would be one white fog.
-        glossy = normals if mask is not None else normals_of(4 * detail)
+        # Highlights sit on small forms; on a dome alone they would be one white fog.
+        glossy = normals if relief is heights else normals_of(4 * relief)
         shine = np.clip(glossy @ halfway, 0, 1) ** np.float32(light.shininess)
         shine *= np.sqrt(np.clip(luminance(flattened), 0, 1))
         highlights = (np.float32(light.specular_intensity) * shine * direct)[..., np.newaxis] * key_colour
@@ -91,13 +82,6 @@ def expose(
     return Illumination(illumination.gain * factor, highlights)
 
 
-def normals_of(surface: np.ndarray) -> np.ndarray:
-    """Unit normals (hxwx3: right, up, towards the camera) of a height map in pixels."""
-    down, across = np.gradient(surface) if min(surface.shape) > 1 else (np.zeros_like(surface),) * 2
-    normals = np.stack([-across, down, np.ones_like(surface)], axis=-1)
-    return normals / np.linalg.norm(normals, axis=-1, keepdims=True)
-
-
 def cast_shadow(surface: np.ndarray, light: NewLight) -> np.ndarray:
     """1 where a height map (hxw, pixels) sees the light and 0 where it stands in its own shadow, with penumbra.
 
@@ -120,33 +104,6 @@ def cast_shadow(surface: np.ndarray, light: NewLight) -> np.ndarray:
     lit = np.clip(0.5 - (highest - surface - 1) / 4, 0, 1).astype(np.float32)
     sigma = light.shadow_blur * max(height, width)
     return cv2.GaussianBlur(lit, (0, 0), sigma) if sigma > 0.2 else lit
-
-
-def _form(mask: np.ndarray | None, height: int, width: int) -> np.ndarray:
-    """The stand-in surface (hxw float32, pixels towards the camera): the blown-up silhouette, or a shallow dome."""
-    import cv2
-
-    size = max(height, width)
-    if mask is None:
-        rows = (np.arange(height, dtype=np.float32)[:, np.newaxis] - (height - 1) / 2) / size
-        columns = (np.arange(width, dtype=np.float32)[np.newaxis] - (width - 1) / 2) / size
-        return np.float32(-1.4 * size) * (rows**2 + columns**2)
-    inside = (mask > 127).astype(np.uint8)
-    # Padded with itself, so that the frame does not count as the subject's own edge.
-    distance = cv2.distanceTransform(np.pad(inside, 1, mode="edge"), cv2.DIST_L2, 5)[1:-1, 1:-1]
-    radius = min(float(distance.max()), 0.25 * size)
-    distance = np.minimum(distance, radius)
-    balloon = 1.2 * np.sqrt(np.maximum(2 * radius * distance - distance**2, 0))
-    return cv2.GaussianBlur(balloon.astype(np.float32), (0, 0), 0.06 * radius + 2)
-
-
-def _detail(log_shading: np.ndarray) -> np.ndarray:
-    """Relief from the photograph's own shading (hxw float32, pixels): what faces the camera is mostly brighter."""
-    import cv2
-
-    size = max(log_shading.shape)
-    fine = cv2.GaussianBlur(log_shading, (0, 0), 0.012 * size)
-    return np.float32(0.05 * size) * np.clip(fine - cv2.GaussianBlur(fine, (0, 0), 0.08 * size), -0.6, 0.6)
 
 
 def _lambert(normals: np.ndarray, direction: np.ndarray, softness: float) -> np.ndarray:

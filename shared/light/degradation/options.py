@@ -162,7 +162,7 @@ class LightSampling:
     exposure_range: Annotated[
         Annotated[tuple[Stops, Stops], AfterValidator(_ordered)],
         Field(description="brightness against the photograph's, in stops"),
-    ] = (-0.9, 0.1)
+    ] = (0.0, 0.0)
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 

@@ -1,17 +1,31 @@
 """A photograph of any size taken out of its light and into another: the arithmetic of the degrade step."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
-from shared.light.colour import linear_to_srgb, srgb_to_linear
+from shared.light.azimuth import azimuth_of
+from shared.light.colour import is_grey, linear_to_srgb, srgb_to_linear
 from shared.light.degradation.lighting import DAYLIGHT, Illumination, expose, illuminate
 from shared.light.degradation.options import NewLight
 from shared.light.enlarge import DARKEST, GuidedMap, bands, enlarge, shrink
-from shared.light.shading import SHADING_SIZE, shading_of
+from shared.light.fidelity import psnr_inside
+from shared.light.shading import SHADING_SIZE, SeenLight, light_in
+from shared.light.surface import Surface, stand_in, told
 
 GREY = np.uint8(128)
+
+
+class Optics(NamedTuple):
+    """A photograph at the size at which the new light is computed."""
+
+    pixels: np.ndarray  # hxwx3 uint8
+    linear: np.ndarray  # hxwx3 float32
+    flattened: np.ndarray  # hxwx3 float32, linear, in even light
+    mask: np.ndarray | None  # hxw uint8
+    surface: Surface
 
 
 @dataclass(frozen=True)
@@ -23,6 +37,8 @@ class Photograph:
     blend: float = 0.0  # share of the photograph that stays in the flattened image, 0..1
     optics_size: int = 768  # the long side at which the new light is computed, in pixels
     found: tuple[np.ndarray, np.ndarray] | None = None  # a small copy (uint8) and its log shading (hxwx3), by a model
+    shaped: tuple[np.ndarray, np.ndarray] | None = None  # a small copy (uint8) and its normals (hxwx3), by a model
+    is_balloon: bool = False  # its surface is a stand-in
 
     @property
     def size(self) -> tuple[int, int]:
@@ -30,11 +46,40 @@ class Photograph:
         return self.pixels.shape[0], self.pixels.shape[1]
 
     @cached_property
-    def _small(self) -> tuple[np.ndarray, np.ndarray]:
-        if self.found is not None:
-            return self.found
+    def _seen(self) -> tuple[np.ndarray, SeenLight]:
+        """A small copy, and what the network of the optics sees in it."""
         small = shrink(self.pixels, SHADING_SIZE)
-        return small, shading_of(small)
+        return small, light_in(small)
+
+    @cached_property
+    def _small(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.found or (self._seen[0], self._seen[1].log_shading)
+
+    @cached_property
+    def azimuth_degrees(self) -> float:
+        """Where its light comes from as far as anything tells, 0 = from the right, 90 = from above: it may be a guess."""
+        right, up = self._seen[1].towards_light
+        return float(np.degrees(np.arctan2(up, right)) % 360)
+
+    @cached_property
+    def has_direction(self) -> bool:
+        """Whether it is sure where its light comes from."""
+        return azimuth_of(self._seen[1].towards_light).azimuth_degrees is not None
+
+    @cached_property
+    def _optics(self) -> "Optics":
+        optics = shrink(self.pixels, self.optics_size)
+        height, width = optics.shape[:2]
+        small, log_shading = self._small
+        shading = GuidedMap(log_shading, small, height, width).rows(optics, slice(0, height))
+        linear = np.maximum(srgb_to_linear(optics), DARKEST)
+        mask = None if self.mask is None else shrink(self.mask, self.optics_size)
+        if self.is_balloon:
+            surface = stand_in(mask, shading.mean(axis=-1))
+        else:
+            copy, normals = self.shaped or (self._seen[0], self._seen[1].normals)
+            surface = told(normals, copy, optics, mask)
+        return Optics(optics, linear, self._blended(linear, shading), mask, surface)
 
     @cached_property
     def _log_shading(self) -> GuidedMap:
@@ -43,19 +88,10 @@ class Photograph:
 
     def relit(self, light: NewLight) -> tuple["Relit", NewLight]:
         """This photograph in another light, and that light as it was used: a black-and-white picture gets no colour."""
-        from dataclasses import replace
-
-        small, log_shading = self._small
-        if is_monochrome(small):
+        if is_grey(self._small[0]):
             light = replace(light, colour_temperature=DAYLIGHT)
-        optics = shrink(self.pixels, self.optics_size)
-        height, width = optics.shape[:2]
-        everything = slice(0, height)
-        shading = GuidedMap(log_shading, small, height, width).rows(optics, everything)
-        linear = np.maximum(srgb_to_linear(optics), DARKEST)
-        flattened = self._blended(linear, shading)
-        mask = None if self.mask is None else shrink(self.mask, self.optics_size)
-        illumination = illuminate(flattened, shading if shading.ndim == 2 else shading.mean(axis=-1), mask, light)
+        _, linear, flattened, mask, surface = self._optics
+        illumination = illuminate(flattened, surface, light)
         return Relit(self, expose(illumination, flattened, linear, mask, light.exposure_ev)), light
 
     def flattened(self) -> np.ndarray:
@@ -71,18 +107,16 @@ class Photograph:
         return self._blended(linear, self._log_shading.rows(self.pixels, rows))
 
     def shading(self) -> np.ndarray:
-        """The light that was in the photograph, HxW uint8 (HxWx3 by a model): brightest where it was strongest."""
+        """The light that was in the photograph, HxWx3 uint8: brightest where it was strongest."""
         _, log_shading = self._small
         strongest = np.float32(np.percentile(log_shading, 99.5))
-        developed = np.empty((*self.size, *log_shading.shape[2:]), np.uint8)
+        developed = np.empty_like(self.pixels)
         for rows in bands(*self.size):
             developed[rows] = linear_to_srgb(np.exp(self._log_shading.rows(self.pixels, rows) - strongest))
         return developed
 
     def _blended(self, linear: np.ndarray, log_shading: np.ndarray) -> np.ndarray:
         share = np.float32(self.blend)
-        if log_shading.ndim == 2:
-            log_shading = log_shading[..., np.newaxis]
         return linear * (share + (1 - share) * np.exp(-log_shading))
 
 
@@ -92,6 +126,12 @@ class Relit:
 
     photograph: Photograph
     illumination: Illumination  # at the optics' size
+
+    def likeness(self) -> float:
+        """PSNR in dB of the new picture against the photograph, inside the subject, at the optics' size."""
+        pixels, _, flattened, mask, _ = self.photograph._optics
+        relit = linear_to_srgb(self.illumination.shade(flattened))
+        return psnr_inside(pixels, relit, mask)
 
     def whole(self) -> np.ndarray:
         """All of the picture in the new light, HxWx3 uint8."""
@@ -118,8 +158,3 @@ def composite(front: np.ndarray, back: np.ndarray, mask: np.ndarray) -> np.ndarr
         below = srgb_to_linear(back[rows])
         result[rows] = linear_to_srgb(below + opacity * (srgb_to_linear(front[rows]) - below))
     return result
-
-
-def is_monochrome(photograph: np.ndarray) -> bool:
-    """True for a photograph without colour: coloured light would tint what was never coloured."""
-    return float(np.percentile(np.ptp(photograph, axis=-1), 99)) <= 6

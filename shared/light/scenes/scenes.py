@@ -10,6 +10,7 @@ from shared.light.degradation.patterns import cast
 from shared.light.scenes.reflectances import colours, mondrian, noise, painted, plain_paint, textured
 from shared.light.scenes.solids import trace
 
+FRONT = np.array([0, 0, 1], np.float32)
 Reflectance = Callable[[np.random.Generator, int], np.ndarray]
 
 
@@ -21,6 +22,7 @@ class Scene:
     reflectance: np.ndarray  # HxWx3 float32
     shading: np.ndarray  # HxWx3 float32; image = reflectance * shading, exposed, with noise, in sRGB
     mask: np.ndarray | None  # HxW uint8, the subject where there is one
+    normals: np.ndarray  # HxWx3 float32 of unit length: right, up, towards the camera
     azimuth_degrees: float | None  # of the light; None for light that comes from nowhere
     is_hard: bool | None  # None where nothing in the scene shows it
     cct_kelvin: float  # of the light in the mean
@@ -42,21 +44,28 @@ def mondrian_gradient(rng: np.random.Generator, size: int) -> Scene:
 def textured_relief(rng: np.random.Generator, size: int) -> Scene:
     """Grained patches on a rolling surface, without cast shadows."""
     light = _Light(rng)
-    return _expose(rng, textured(rng, size), _lambert(height_field(rng, size), light), light)
+    paint, normals = textured(rng, size), _normals(height_field(rng, size))
+    return _expose(rng, paint, _lambert(normals, light), light, normals=normals)
 
 
 def two_colours(rng: np.random.Generator, size: int) -> Scene:
     """A rolling surface in warm light from one side and cool light from everywhere, or the other way round."""
     light = _Light(rng, coloured=True)
     reflectance: Reflectance = textured if rng.random() < 0.5 else mondrian
-    return _expose(rng, reflectance(rng, size), _lambert(height_field(rng, size), light), light)
+    paint, normals = reflectance(rng, size), _normals(height_field(rng, size))
+    return _expose(rng, paint, _lambert(normals, light), light, normals=normals)
 
 
 def print_relief(rng: np.random.Generator, size: int) -> Scene:
     """A photograph for a reflectance, on a rolling surface or under a slow fall of light."""
     light = _Light(rng)
-    field = _lambert(height_field(rng, size), light) if rng.random() < 0.5 else _gradient(rng, size, light.azimuth)
-    return _expose(rng, painted(rng, size), field, light)
+    normals = None
+    if rng.random() < 0.5:
+        normals = _normals(height_field(rng, size))
+        field = _lambert(normals, light)
+    else:
+        field = _gradient(rng, size, light.azimuth)
+    return _expose(rng, painted(rng, size), field, light, normals=normals)
 
 
 def gobo(rng: np.random.Generator, size: int) -> Scene:
@@ -77,7 +86,9 @@ def cast_relief(rng: np.random.Generator, size: int) -> Scene:
     light.is_hard = bool(rng.random() < 0.5)
     softness = rng.uniform(0.5, 1.5) if light.is_hard else rng.uniform(6, 12)
     lit = _cast_shadow(heights, light, softness * size / 384)
-    return _expose(rng, textured(rng, size), _lambert(heights, light) * lit, light, has_cast_shadows=True)
+    normals = _normals(heights)
+    direct = _lambert(normals, light) * lit
+    return _expose(rng, textured(rng, size), direct, light, has_cast_shadows=True, normals=normals)
 
 
 def solids(rng: np.random.Generator, size: int) -> Scene:
@@ -87,7 +98,9 @@ def solids(rng: np.random.Generator, size: int) -> Scene:
     # From below, no light would pass the ground: such a scene is traced upside down, with a ceiling for a ground.
     from_above = light.vector * np.array([1, np.sign(light.vector[1]), 1], np.float32)
     seen = trace(rng, size, from_above, rng.uniform(30, 60) if light.is_hard else rng.uniform(2.5, 5))
-    solid, direct = (part if light.vector[1] > 0 else np.flipud(part) for part in (seen.solid, seen.direct))
+    solid, direct, normals = seen.solid, seen.direct, seen.normals
+    if light.vector[1] <= 0:
+        solid, direct, normals = np.flipud(solid), np.flipud(direct), np.flipud(normals) * (1, -1, 1)
     paint = colours(rng, int(solid.max()) + 1).astype(np.float32)
     reflectance = paint[solid]
     wall = plain_paint(rng, size)
@@ -96,7 +109,7 @@ def solids(rng: np.random.Generator, size: int) -> Scene:
     mask = None
     if visible.max() > 0.03 * size * size:
         mask = np.where(solid == visible.argmax(), 255, 0).astype(np.uint8)
-    return _expose(rng, reflectance, direct, light, mask, has_cast_shadows=True)
+    return _expose(rng, reflectance, direct, light, mask, has_cast_shadows=True, normals=normals)
 
 
 def subject(rng: np.random.Generator, size: int) -> Scene:
@@ -112,11 +125,12 @@ def subject(rng: np.random.Generator, size: int) -> Scene:
     heights = np.sqrt(np.clip(1 - radius**2, 0, None)) * rng.uniform(0.2, 0.34) * size
     heights += 0.02 * size * (noise(rng, size, size / 18) - 0.5)
     mask = np.where(radius < 1, 255, 0).astype(np.uint8)
-    lambert = _lambert(cv2.GaussianBlur(heights.astype(np.float32), (0, 0), 1), light)
+    normals = _normals(cv2.GaussianBlur(heights.astype(np.float32), (0, 0), 1))
     behind = 0.35 + 0.3 * _gradient(rng, size, light.azimuth)
-    direct = np.where(mask > 0, lambert, behind)
+    direct = np.where(mask > 0, _lambert(normals, light), behind)
+    normals = np.where((mask > 0)[..., np.newaxis], normals, FRONT)
     reflectance = np.where((mask > 0)[..., np.newaxis], textured(rng, size), mondrian(rng, size))
-    return _expose(rng, reflectance, direct, light, mask)
+    return _expose(rng, reflectance, direct, light, mask, normals=normals)
 
 
 def flat(rng: np.random.Generator, size: int) -> Scene:
@@ -167,7 +181,11 @@ def _expose(
     mask: np.ndarray | None = None,
     has_cast_shadows: bool = False,
     direction_known: bool = True,
+    normals: np.ndarray | None = None,
 ) -> Scene:
+    """A photograph of it; without `normals` its surface faces the camera."""
+    if normals is None:
+        normals = np.broadcast_to(FRONT, reflectance.shape)
     shading = light.ambient * light.fill + (1 - light.ambient) * direct[..., np.newaxis] * light.key
     shading = shading.astype(np.float32)
     picture = reflectance * shading
@@ -178,6 +196,7 @@ def _expose(
         reflectance=reflectance.astype(np.float32),
         shading=shading,
         mask=mask,
+        normals=normals.astype(np.float32),
         azimuth_degrees=float(np.degrees(light.azimuth)) if direction_known else None,
         is_hard=light.is_hard,
         cct_kelvin=light.key_kelvin,
@@ -214,10 +233,14 @@ def height_field(rng: np.random.Generator, size: int, bumps: int = 2) -> np.ndar
     return cv2.GaussianBlur(field.astype(np.float32), (0, 0), 1.5 * scale)
 
 
-def _lambert(heights: np.ndarray, light: _Light) -> np.ndarray:
+def _normals(heights: np.ndarray) -> np.ndarray:
     down, across = np.gradient(heights)
     normals = np.stack([-across, down, np.ones_like(heights)], axis=-1)
     normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
+    return normals
+
+
+def _lambert(normals: np.ndarray, light: _Light) -> np.ndarray:
     return np.clip(normals @ light.vector, 0, 1)
 
 

@@ -6,18 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from shared.light.colour import linear_to_srgb, luminance
-from shared.light.degradation.lighting import normals_of
 from shared.light.direction import WORDS
 from shared.light.scenes.reflectances import colours, mondrian
-from shared.light.scenes.scenes import height_field
+from shared.light.scenes.scenes import FRONT, height_field
 from shared.light.scenes.solids import trace
+from shared.light.surface import normals_of
 
 SIDES = ("front", *WORDS)
-FRONT = np.array([0, 0, 1], np.float32)
 
 
 @dataclass
-class Surface:
+class PaintedSurface:
     """A scene before light falls on it."""
 
     reflectance: np.ndarray  # HxWx3 float32
@@ -42,10 +41,12 @@ class Surface:
         return (self.ambient + (1 - self.ambient) * direct).astype(np.float32)
 
 
-def draw_surface(family: str, rng: np.random.Generator, size: int) -> Surface:
+def draw_surface(family: str, rng: np.random.Generator, size: int) -> PaintedSurface:
     """A scene of a family in SURFACES, size x size pixels."""
     reflectance, normals, fall = SURFACES[family](rng, size)
-    return Surface(reflectance.astype(np.float32), normals, rng.uniform(0.45, 0.75), rng.uniform(0.12, 0.25), fall)
+    return PaintedSurface(
+        reflectance.astype(np.float32), normals, rng.uniform(0.45, 0.75), rng.uniform(0.12, 0.25), fall
+    )
 
 
 Drawn = tuple[np.ndarray, np.ndarray, float]

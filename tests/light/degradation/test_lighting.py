@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shared.light.colour import luminance, rgb_of_cct
-from shared.light.degradation.lighting import cast_shadow, expose, illuminate
+from shared.light.degradation.lighting import Illumination, cast_shadow, expose, illuminate
 from shared.light.degradation.options import (
     KINDS,
     AdvancedShading,
@@ -16,6 +16,7 @@ from shared.light.degradation.options import (
     Specular,
     sample,
 )
+from shared.light.surface import stand_in
 
 LIGHT = NewLight(
     degradation_type="soft_shading", azimuth_degrees=0.0, elevation_degrees=30.0, ambient=0.3, softness=0.3,
@@ -24,6 +25,11 @@ LIGHT = NewLight(
 )  # fmt: skip
 GREY = np.full((120, 160, 3), 0.4, np.float32)
 EVEN = np.zeros((120, 160), np.float32)
+
+
+def lit_up(flattened, log_shading, mask, light) -> Illumination:
+    """The light on a stand-in of the surface."""
+    return illuminate(flattened, stand_in(mask, log_shading), light)
 
 
 def disc():
@@ -42,42 +48,41 @@ def disc():
     ],
 )
 def test_the_side_that_faces_the_light_is_the_brighter(mask, azimuth, brighter, darker):
-    lit = illuminate(GREY, EVEN, mask, replace(LIGHT, azimuth_degrees=azimuth)).shade(GREY)
+    lit = lit_up(GREY, EVEN, mask, replace(LIGHT, azimuth_degrees=azimuth)).shade(GREY)
     assert lit[brighter].mean() > 1.2 * lit[darker].mean()
 
 
 def test_a_lower_light_makes_more_contrast():
-    spread = [np.ptp(illuminate(GREY, EVEN, None, replace(LIGHT, elevation_degrees=e)).gain) for e in (15, 45, 85)]
+    spread = [np.ptp(lit_up(GREY, EVEN, None, replace(LIGHT, elevation_degrees=e)).gain) for e in (15, 45, 85)]
     assert spread[0] > spread[1] > spread[2]
 
 
 def test_ambient_light_fills_the_shadows():
     darkest = [
-        illuminate(GREY, EVEN, None, replace(LIGHT, elevation_degrees=10, ambient=a)).gain.min()
-        for a in (0.1, 0.5, 1.0)
+        lit_up(GREY, EVEN, None, replace(LIGHT, elevation_degrees=10, ambient=a)).gain.min() for a in (0.1, 0.5, 1.0)
     ]
     assert darkest[0] < darkest[1] < darkest[2]
     assert darkest[2] == pytest.approx(1, abs=0.01)
 
 
 def test_the_colour_of_the_light_is_on_what_it_reaches():
-    warm = illuminate(GREY, EVEN, None, replace(LIGHT, colour_temperature=3000, ambient=0.0, softness=1.0)).gain
+    warm = lit_up(GREY, EVEN, None, replace(LIGHT, colour_temperature=3000, ambient=0.0, softness=1.0)).gain
     brightest = warm.reshape(-1, 3)[warm[..., 1].argmax()]
     expected = rgb_of_cct(3000) / rgb_of_cct(6504)
     np.testing.assert_allclose(brightest / brightest[1], expected / expected[1], rtol=1e-4)
 
 
 def test_daylight_leaves_grey_grey():
-    gain = illuminate(
+    gain = lit_up(
         GREY, EVEN, disc(), replace(LIGHT, pattern_type="fence", pattern_opacity=0.6, pattern_blur=0.005)
     ).gain
     assert np.ptp(gain, axis=-1).max() < 1e-4
 
 
 def test_a_pattern_darkens_in_proportion_to_its_opacity():
-    plain = illuminate(GREY, EVEN, None, LIGHT).gain
+    plain = lit_up(GREY, EVEN, None, LIGHT).gain
     weak, strong = (
-        illuminate(
+        lit_up(
             GREY, EVEN, None, replace(LIGHT, pattern_type="venetian_blind", pattern_opacity=o, pattern_blur=0.004)
         ).gain
         for o in (0.3, 0.6)
@@ -88,7 +93,7 @@ def test_a_pattern_darkens_in_proportion_to_its_opacity():
 
 def test_highlights_are_added_where_the_light_is_mirrored():
     shiny = replace(LIGHT, degradation_type="specular", specular_intensity=0.3)
-    plain, lit = (illuminate(GREY, EVEN, disc(), light).shade(GREY) for light in (LIGHT, shiny))
+    plain, lit = (lit_up(GREY, EVEN, disc(), light).shade(GREY) for light in (LIGHT, shiny))
     added = (lit - plain)[..., 1]
     assert added.max() > 0.05
     rows, columns = np.unravel_index(added.argmax(), added.shape)
@@ -117,13 +122,13 @@ def test_a_light_from_the_camera_throws_no_shadow():
 @pytest.mark.parametrize("stops", [-1.5, -0.5, 0.0])
 def test_the_exposure_is_set_against_the_photograph(stops):
     photograph = np.full_like(GREY, 0.2)
-    lit = expose(illuminate(GREY, EVEN, None, LIGHT), GREY, photograph, None, stops).shade(GREY)
+    lit = expose(lit_up(GREY, EVEN, None, LIGHT), GREY, photograph, None, stops).shade(GREY)
     assert luminance(lit).mean() == pytest.approx(0.2 * 2**stops, rel=1e-3)
 
 
 def test_a_picture_that_would_clip_is_held_back():
     bright = np.full_like(GREY, 0.9)
-    lit = expose(illuminate(bright, EVEN, None, LIGHT), bright, bright, None, 1.0).shade(bright)
+    lit = expose(lit_up(bright, EVEN, None, LIGHT), bright, bright, None, 1.0).shade(bright)
     assert np.percentile(lit.max(axis=-1), 99) <= 1.001
 
 
@@ -147,7 +152,7 @@ def test_each_kind_of_light_is_drawn_by_its_weight_and_differs_from_the_others(k
     assert lights[kind].degradation_type == kind
     assert (lights[kind].softness == 0) == (kind == "hard_shadow")
     images = {
-        name: illuminate(GREY, relief, disc(), replace(light, pattern_type=None)).shade(GREY)
+        name: lit_up(GREY, relief, disc(), replace(light, pattern_type=None)).shade(GREY)
         for name, light in lights.items()
     }
     assert all(np.abs(images[kind] - images[name]).max() > 0.02 for name in KINDS if name != kind)
@@ -179,7 +184,7 @@ def test_the_sky_is_sampled_by_angle_or_by_area(method, above_30):
 def test_a_cast_shadow_takes_its_share_of_the_light_and_has_its_penumbra():
     bump = 30 * np.exp(-(np.hypot(*(np.mgrid[:120, :160] - np.array([60, 80])[:, None, None])) ** 2) / 288)
     low = replace(LIGHT, elevation_degrees=10, softness=1.0)
-    means = [illuminate(GREY, EVEN, disc(), replace(low, shadow_opacity=o)).gain.mean() for o in (0.0, 0.5, 1.0)]
+    means = [lit_up(GREY, EVEN, disc(), replace(low, shadow_opacity=o)).gain.mean() for o in (0.0, 0.5, 1.0)]
     assert means[0] - means[1] == pytest.approx(means[1] - means[2], rel=1e-3)
     assert means[0] > means[2] + 0.05
     sharp, soft = (cast_shadow(bump.astype(np.float32), replace(LIGHT, shadow_blur=b)) for b in (0.0, 0.03))

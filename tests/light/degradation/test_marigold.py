@@ -7,7 +7,7 @@ pytest.importorskip("diffusers")
 
 from shared.errors import RunError  # noqa: E402
 from shared.light.colour import linear_to_srgb, srgb_to_linear  # noqa: E402
-from shared.light.degradation.marigold import Layers, Marigold, decoded  # noqa: E402
+from shared.light.degradation.marigold import Layers, Marigold, decoded, finite  # noqa: E402, finite
 from shared.light.degradation.photograph import Photograph  # noqa: E402
 from shared.seeding import item_rng  # noqa: E402
 from tests.tiny_vision import TinyModels  # noqa: E402
@@ -104,13 +104,13 @@ def test_an_ensemble_is_the_median_of_answers_and_steps_count(models, appearance
 
 
 def test_a_photograph_that_is_too_narrow_says_so(appearance):
-    with pytest.raises(ValueError, match="4 x 400 pixels are too long and narrow for an albedo at 64 pixels"):
+    with pytest.raises(ValueError, match="4 x 400 pixels are too long and narrow for Marigold at 64 pixels"):
         appearance.prepare(np.zeros((400, 4, 3), np.uint8))
 
 
-def test_an_answer_without_numbers_is_that_items_failure(appearance):
+def test_an_answer_without_numbers_is_that_items_failure():
     with pytest.raises(ValueError, match="values that are no numbers"):
-        appearance._layers(np.zeros((4, 4, 3), np.uint8), np.full((2, 4, 4, 3), np.nan, np.float32))
+        finite(np.full((2, 4, 4, 3), np.nan, np.float32))
 
 
 # ---- What is made of the layers ----
@@ -185,7 +185,7 @@ def test_a_scheduler_that_draws_noise_on_its_way_is_refused(models, tmp_path):
     pipeline = MarigoldIntrinsicsPipeline.from_pretrained(models.appearance)
     pipeline.register_modules(scheduler=LCMScheduler.from_config(pipeline.scheduler.config))
     pipeline.save_pretrained(tmp_path / "lcm")
-    with pytest.raises(RunError, match="has the scheduler LCMScheduler; only DDIM gives the same albedo twice"):
+    with pytest.raises(RunError, match="has the scheduler LCMScheduler; only DDIM gives the same answer twice"):
         Marigold(str(tmp_path / "lcm"), None, None, 1, CPU, set())
 
 

@@ -23,6 +23,7 @@ from shared.light.network import AXES, GRID_SIZE, NETWORK_FILE, NOISE_FLOOR
 from shared.light.scenes.network.pool import WorldBatch, WorldBatches, render_pool
 from shared.light.scenes.network.unet import LightNet
 
+HAS_BFLOAT16 = torch.cpu._is_avx512_bf16_supported()  # without it, half precision takes ten times as long
 SMALL_SHARE = 0.2  # share of the time in which it learns from twice as many pictures of half the size
 
 
@@ -36,14 +37,17 @@ def features_of(picture: torch.Tensor) -> torch.Tensor:
 
 
 def losses(maps: torch.Tensor, told: torch.Tensor, batch: WorldBatch) -> dict[str, torch.Tensor]:
-    """How wrong the log shading, its changes, the direction and the hardness are."""
-    true = torch.log(batch.light.clamp(min=1e-3)).mean(1, keepdim=True)
-    error = F.pixel_shuffle(maps, 2) - true
+    """How wrong the log shading, its changes, its colour, the normals, the direction and the hardness are."""
+    maps = F.pixel_shuffle(maps, 2)
+    light = torch.einsum("nchw,ck->nkhw", torch.log(batch.light.clamp(min=1e-3)), torch.from_numpy(AXES))
+    true = light[:, :1]
+    error = maps[:, :1] - true
     # Errors count most where the paint is bright, as in the flattened image itself; a common factor is no error.
     weight = batch.reflectance.mean(1, keepdim=True) ** 2
     weight = 0.7 * weight / weight.mean((2, 3), keepdim=True) + 0.3
     centred = error - (error * weight).mean((2, 3), keepdim=True)
     scale = 0.5 / (true.var((1, 2, 3), keepdim=True) + 0.05) ** 0.5
+    colour = maps[:, 1:3] - light[:, 1:]
     steps = [F.avg_pool2d(error, size) for size in (1, 2, 4)]
     towards, sure = _concentration(told[:, :2])
     radians = torch.deg2rad(batch.azimuth.nan_to_num())
@@ -55,12 +59,14 @@ def losses(maps: torch.Tensor, told: torch.Tensor, batch: WorldBatch) -> dict[st
     return {
         "shading": (weight * centred**2 * scale).mean(),
         "steps": sum((step.diff(dim=axis).abs().mean() for step in steps for axis in (-1, -2)), torch.zeros(())),
+        "colour": (weight * colour**2).mean(),
+        "normals": (maps[:, 3:] - batch.normals).square().mean(),
         "direction": surprise.mean(),
         "hardness": F.binary_cross_entropy_with_logits(hard, batch.hardness[is_known]) if len(hard) else told.sum() * 0,
     }
 
 
-WEIGHT = {"shading": 1.0, "steps": 0.5, "direction": 0.05, "hardness": 0.08}
+WEIGHT = {"shading": 1.0, "steps": 0.5, "colour": 1.0, "normals": 3.0, "direction": 0.05, "hardness": 0.08}
 SUREST = 40.0  # concentration that it may state, about 9 degrees
 
 
@@ -99,7 +105,7 @@ def train(pool: Path, minutes: float, out: Path, start: Path | None, rate: float
             group["lr"] = rate * min(1.0, (step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * float(done))) + 1e-5
         batch = next(feed)
         pixels = features_of(batch.picture).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=HAS_BFLOAT16):
             maps, told = learner(pixels)
         parts = losses(maps.float(), told.float(), batch)
         optimizer.zero_grad()
@@ -132,8 +138,8 @@ def export(weights: Path, out: Path) -> None:
     sizes = {0: "count", 2: "height", 3: "width"}
     written = io.BytesIO()
     torch.onnx.export(
-        network, (pixels,), written, input_names=["pixels"], output_names=["shading", "told"], dynamo=False,
-        opset_version=13, dynamic_axes={"pixels": sizes, "shading": sizes, "told": {0: "count"}},
+        network, (pixels,), written, input_names=["pixels"], output_names=["maps", "told"], dynamo=False,
+        opset_version=13, dynamic_axes={"pixels": sizes, "maps": sizes, "told": {0: "count"}},
     )  # fmt: skip
     model = onnx.load_from_string(written.getvalue())
     for full in [tensor for tensor in model.graph.initializer if len(tensor.dims) > 1]:

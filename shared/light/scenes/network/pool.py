@@ -25,25 +25,32 @@ OWN_PAINT = 0.65  # share of the pictures under whose light their own paint is p
 
 
 def render_pool(pool: Path, count: int, photographs: Path | None) -> None:
-    """Render `count` pictures into reflectance.npy and shading.npy (float16) and facts.npy in the folder `pool`.
+    """Render `count` pictures into reflectance.npy, shading.npy, normals.npy (float16) and facts.npy in the folder `pool`.
 
     Parts of the pictures in the folder `photographs` are among their paints.
     """
     pool.mkdir(parents=True, exist_ok=True)
-    shape = (count, 3, GRID_SIZE, GRID_SIZE)
-    arrays = [open_memmap(pool / f"{name}.npy", "w+", np.float16, shape) for name in ("reflectance", "shading")]
+    arrays = [
+        open_memmap(pool / f"{name}.npy", "w+", np.float16, (count, planes, GRID_SIZE, GRID_SIZE))
+        for name, planes in (("reflectance", 3), ("shading", 3), ("normals", 2))
+    ]
     facts = open_memmap(pool / "facts.npy", "w+", np.float32, (count, 3))
     with ProcessPoolExecutor(initializer=_use, initargs=(photographs,)) as workers:
         for index, rendered in enumerate(workers.map(_rendered, range(count), chunksize=8)):
-            arrays[0][index], arrays[1][index], facts[index] = rendered
+            *layers, facts[index] = rendered
+            for array, layer in zip(arrays, layers, strict=True):
+                array[index] = layer
 
 
 def _use(photographs: Path | None) -> None:
     paints.FOLDER = photographs
 
 
-def _rendered(index: int) -> tuple[np.ndarray, np.ndarray, tuple[float, float, bool]]:
-    """Reflectance and shading (3 x GRID_SIZE x GRID_SIZE), and azimuth (nan: none), hardness (-1: none) and evenness."""
+def _rendered(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[float, float, bool]]:
+    """Reflectance, shading and normals to the right and up (GRID_SIZE a side), and azimuth, hardness and evenness.
+
+    The azimuth is nan and the hardness -1 where there is none.
+    """
     import cv2
 
     cv2.setNumThreads(1)
@@ -53,11 +60,11 @@ def _rendered(index: int) -> tuple[np.ndarray, np.ndarray, tuple[float, float, b
     seen = draw(rng, size) if index % IN_WORLDS else SCENE_FAMILIES[family](rng, size)
     layers = [
         cv2.resize(layer, (GRID_SIZE, GRID_SIZE), interpolation=cv2.INTER_AREA).transpose(2, 0, 1)
-        for layer in (seen.reflectance, seen.shading)
+        for layer in (seen.reflectance, seen.shading, seen.normals[..., :2])
     ]
     azimuth = math.nan if seen.azimuth_degrees is None else seen.azimuth_degrees
     hardness = -1.0 if seen.is_hard is None else float(seen.is_hard)
-    return layers[0], layers[1], (azimuth, hardness, getattr(seen, "is_flat", False))
+    return *layers, (azimuth, hardness, getattr(seen, "is_flat", False))
 
 
 class Pool(NamedTuple):
@@ -65,30 +72,37 @@ class Pool(NamedTuple):
 
     reflectance: np.ndarray  # n x 3 x GRID_SIZE x GRID_SIZE
     shading: np.ndarray
+    normals: (
+        np.ndarray
+    )  # n x 2 x GRID_SIZE x GRID_SIZE: to the right and up, of unit length with what is towards the camera
     facts: np.ndarray  # n x 3: azimuth in degrees or nan, 1 for hard and 0 for soft light or -1, 1 for even light
 
     @classmethod
     def open(cls, folder: Path) -> "Pool":
         return cls(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in cls._fields))
 
-    def turned(self, rng: np.random.Generator, index: int) -> tuple[torch.Tensor, torch.Tensor, float]:
-        """Paint and shading (3 x GRID_SIZE x GRID_SIZE) and azimuth of a picture, turned, mirrored, maybe in other paint."""
+    def turned(self, rng: np.random.Generator, index: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, float]:
+        """Paint, shading, normals and azimuth of a picture, turned, mirrored, maybe in other paint; GRID_SIZE a side."""
         other = index if rng.random() < OWN_PAINT else int(rng.integers(len(self.facts)))
-        paint, light = (
-            torch.from_numpy(array[at].astype(np.float32)) for array, at in zip(self, (other, index), strict=False)
+        paint, light, normals = (
+            torch.from_numpy(array[at].astype(np.float32))
+            for array, at in zip(self, (other, index, index), strict=False)
         )
         azimuth = float(self.facts[index, 0])
         if other != index:
             paint = torch.rot90(paint, int(rng.integers(4)), (-2, -1))
         if rng.random() < 0.5:
             paint, light, azimuth = paint.flip(-1), light.flip(-1), 180 - azimuth
+            normals = normals.flip(-1) * torch.tensor([-1.0, 1.0]).view(2, 1, 1)
         turn = int(rng.integers(4))
-        paint, light = (torch.rot90(layer, turn, (-2, -1)) for layer in (paint, light))
+        paint, light, normals = (torch.rot90(layer, turn, (-2, -1)) for layer in (paint, light, normals))
+        for _ in range(turn):  # a quarter counter-clockwise: right becomes up, up becomes left
+            normals = torch.stack([-normals[1], normals[0]])
         if rng.random() < 0.3:
             paint = paint[rng.permutation(3).tolist()]
         if rng.random() < 0.12:
             paint = paint.mean(0, keepdim=True).expand(3, -1, -1)
-        return paint, light, azimuth + 90 * turn
+        return paint, light, normals, azimuth + 90 * turn
 
 
 class WorldBatch(NamedTuple):
@@ -97,6 +111,7 @@ class WorldBatch(NamedTuple):
     picture: torch.Tensor  # n x 3 x h x w, stored values 0..1
     reflectance: torch.Tensor
     light: torch.Tensor
+    normals: torch.Tensor  # n x 2 x h x w, to the right and up
     azimuth: torch.Tensor  # n, degrees, nan where there is none
     hardness: torch.Tensor  # n, 1, 0 or -1 where none is known
     is_flat: torch.Tensor  # n, bool
@@ -115,18 +130,20 @@ class WorldBatches(torch.utils.data.IterableDataset):
         while True:
             is_small = time.time() < self.small_until
             chosen = rng.integers(len(pool.facts), size=BATCH * (2 if is_small else 1))
-            covers, lights, azimuths = zip(*(pool.turned(rng, int(index)) for index in chosen), strict=True)
-            reflectance, light = torch.stack(covers), torch.stack(lights)
+            *layers, azimuths = zip(*(pool.turned(rng, int(index)) for index in chosen), strict=True)
+            reflectance, light, normals = (torch.stack(layer) for layer in layers)
             if is_small:
-                reflectance, light = F.avg_pool2d(reflectance, 2), F.avg_pool2d(light, 2)
+                reflectance, light, normals = (F.avg_pool2d(layer, 2) for layer in (reflectance, light, normals))
             # A film or a camera bends contrast, of the paint and of the light alike.
             bend = torch.exp(0.5 * torch.rand(len(chosen), 1, 1, 1) - 0.25)
             gamma = torch.where(torch.rand(len(chosen), 1, 1, 1) < 0.4, bend, 1.0)
             reflectance, light = reflectance**gamma, light**gamma
             tint = torch.exp(0.12 * torch.randn(len(chosen), 3, 1, 1))
             facts = torch.from_numpy(pool.facts[chosen])
-            picture = _photograph(reflectance * light * tint)
-            yield WorldBatch(picture, reflectance, light, torch.tensor(azimuths), facts[:, 1], facts[:, 2] > 0)
+            light = light * tint  # of the camera's white balance: it is the light's to whoever looks at the picture
+            picture = _photograph(reflectance * light)
+            azimuth = torch.tensor(azimuths)
+            yield WorldBatch(picture, reflectance, light, normals, azimuth, facts[:, 1], facts[:, 2] > 0)
 
 
 def _photograph(light: torch.Tensor) -> torch.Tensor:

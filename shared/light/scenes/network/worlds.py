@@ -8,12 +8,14 @@ from typing import NamedTuple
 import numpy as np
 
 from shared.light.colour import rgb_of_cct
-from shared.light.degradation.lighting import normals_of
 from shared.light.degradation.patterns import PATTERN_SHARES, cast
 from shared.light.scenes.network.paints import Rng, paint
 from shared.light.scenes.reflectances import BRIGHTEST, DARKEST_PAINT, colours, noise
+from shared.light.surface import normals_of
 
 FLAT_LIGHTS, FRONTAL = 0.12, 0.06  # shares of worlds in light from everywhere and from the camera
+LAMPS = 0.3  # share of worlds with one or two lamps among the things
+GELS = 0.15  # share of worlds whose light is of a colour that no glowing body has
 HARD_BLUR, SOFT_BLUR = (0.001, 0.004), (0.02, 0.04)  # blur of shadows' edges, as a share of the side
 
 
@@ -22,6 +24,7 @@ class World(NamedTuple):
 
     reflectance: np.ndarray  # HxWx3 float32
     shading: np.ndarray  # HxWx3 float32
+    normals: np.ndarray  # HxWx3 float32 of unit length: right, up, towards the camera; 0 in the sky
     azimuth_degrees: float | None  # of the light; None where nothing shows it
     is_flat: bool  # even light: there is no direction to be seen
     is_hard: bool | None  # of shadows' edges; None where there are none, or they are in between
@@ -126,23 +129,48 @@ class Stage:
     def world(self) -> World:
         rng = self.rng
         ambient = rng.uniform(0.08, 0.4) if self.has_direct_light else 1.0
-        key = rgb_of_cct(1 / rng.uniform(1 / 9000, 1 / 2800))
-        fill = rgb_of_cct(1 / rng.uniform(1 / 12000, 1 / 2800)) if rng.random() < 0.5 else key
-        lambert = np.clip(_unit(self.normals) @ self.light, 0, 1) * self.lit
+        key = _colour_of_light(rng, 2200, 9000)
+        fill = _colour_of_light(rng, 2500, 12000) if rng.random() < 0.6 else key
+        normals = _unit(self.normals)
+        lambert = np.clip(normals @ self.light, 0, 1) * self.lit
         shading = ambient * self.open[..., np.newaxis] * fill + (1 - ambient) * lambert[..., np.newaxis] * key
+        if rng.random() < LAMPS and not self.is_flat:
+            for _ in range(int(rng.integers(1, 3))):
+                shading = shading + _lamp(rng, normals) * self.open[..., np.newaxis] * _colour_of_light(rng, 1900, 4500)
+            self.shows_direction = False
         shading[self.is_sky] = shading.mean(axis=(0, 1))
         if rng.random() < 0.15:
             shading *= vignette(rng, self.size)[..., np.newaxis]
         azimuth = float(np.degrees(self.azimuth)) if self.shows_direction and not self.is_flat else None
         is_hard = self.is_hard if self.has_edges and self.has_direct_light else None
         reflectance = self.reflectance.clip(DARKEST_PAINT, BRIGHTEST).astype(np.float32)
-        return World(reflectance, shading.astype(np.float32), azimuth, self.is_flat, is_hard)
+        normals[self.is_sky] = 0
+        return World(
+            reflectance, shading.astype(np.float32), normals.astype(np.float32), azimuth, self.is_flat, is_hard
+        )
 
 
 def vignette(rng: Rng, size: int) -> np.ndarray:
     """What a lens leaves of the light towards the corners, size x size, 1 in the middle."""
     rows, columns = np.mgrid[:size, :size].astype(np.float32) / size - 0.5
     return 1 - rng.uniform(0.2, 1.0) * (rows * rows + columns * columns)
+
+
+def _colour_of_light(rng: Rng, warmest: float, coolest: float) -> np.ndarray:
+    """Linear RGB between two colour temperatures in kelvin, in even steps of mired; seldom of a gel or a coloured lamp."""
+    colour = rgb_of_cct(1 / rng.uniform(1 / coolest, 1 / warmest))
+    return colour * np.exp(rng.normal(0, 0.3, 3)).astype(np.float32) if rng.random() < GELS else colour
+
+
+def _lamp(rng: Rng, normals: np.ndarray) -> np.ndarray:
+    """Light of a lamp somewhere in the picture or beside it, before its surfaces (HxWx1): by distance and by angle."""
+    size = len(normals)
+    rows, columns = np.mgrid[:size, :size].astype(np.float32) / size
+    x, y = rng.uniform(-0.3, 1.3, 2)
+    towards = np.stack([x - columns, rows - y, np.full_like(rows, rng.uniform(0.08, 0.5))], axis=-1)
+    distance = np.linalg.norm(towards, axis=-1)
+    lit = np.clip((normals * towards).sum(axis=-1) / distance, 0, 1) / (0.15 + distance**2)
+    return (lit / lit.max() * rng.uniform(0.3, 2.0))[..., np.newaxis]
 
 
 # ---- Shapes ----

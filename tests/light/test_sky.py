@@ -1,0 +1,63 @@
+import cv2
+import numpy as np
+import pytest
+
+from shared.light.sky import NO_SKY, look_up
+from tests.test_default_run import SAMPLES
+
+
+def scene(upper, lower, ground=(110, 95, 70), horizon=0.45, noise=22, size=(200, 300)):
+    """A sky that goes from one colour to another over ground with grain."""
+    height, width = size
+    rng = np.random.default_rng(0)
+    rows = np.linspace(0, 1, height)[:, np.newaxis, np.newaxis]
+    picture = np.array(upper) * (1 - rows / horizon) + np.array(lower) * (rows / horizon)
+    picture = np.broadcast_to(picture, (height, width, 3)).copy()
+    edge = int(horizon * height)
+    grain = cv2.GaussianBlur(rng.normal(0, 1, (height - edge, width, 1)).astype(np.float32), (0, 0), 1)[..., np.newaxis]
+    picture[edge:] = np.array(ground) + grain / grain.std() * noise
+    return np.clip(picture + rng.normal(0, 1, picture.shape), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("upper", "lower", "ground", "weather"),
+    [
+        ((60, 110, 190), (150, 190, 230), (110, 95, 70), "clear"),
+        ((215, 218, 224), (225, 228, 232), (90, 85, 75), "overcast"),
+        ((150, 60, 30), (240, 150, 60), (12, 10, 9), "sunset"),
+        ((25, 35, 75), (50, 60, 100), (22, 22, 28), "dusk"),
+        ((220, 205, 180), (225, 210, 185), (90, 85, 75), None),  # a wall
+    ],
+)
+def test_a_sky_tells_the_weather_and_the_time(upper, lower, ground, weather):
+    assert look_up(scene(upper, lower, ground)).weather == weather
+
+
+def test_what_stands_dark_before_a_bright_sky_is_backlit():
+    assert look_up(scene((150, 60, 30), (240, 150, 60), (12, 10, 9), noise=4)).is_backlit
+    assert not look_up(scene((60, 110, 190), (150, 190, 230))).is_backlit
+
+
+def test_a_sun_in_the_frame_is_seen_and_a_cloud_is_none():
+    dark = scene((50, 80, 140), (120, 150, 190), (52, 47, 40), noise=60)
+    rows, columns = np.mgrid[:200, :300]
+    distance = np.hypot(rows - 50, columns - 150)
+    glow = np.clip(255 - 6 * np.maximum(distance - 8, 0), 0, 255)[..., np.newaxis]
+    assert look_up(np.maximum(dark, glow.astype(np.uint8))).has_sun
+    cloud = dark.copy()
+    cloud[30:60, 100:200] = 235
+    assert not look_up(cloud).has_sun
+
+
+@pytest.mark.parametrize("picture", [
+    np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8), np.full((50, 50, 3), 255, np.uint8),
+    np.zeros((50, 50, 3), np.uint8), np.full((1, 1, 3), 90, np.uint8), np.full((3, 400, 3), (80, 120, 200), np.uint8),
+])  # fmt: skip
+def test_where_there_is_no_sky_nothing_is_said(picture):
+    assert look_up(picture) == NO_SKY
+
+
+def test_the_mirror_image_has_the_same_sky():
+    for path in sorted(SAMPLES.glob("*.jpg")):
+        picture = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+        assert look_up(picture) == look_up(np.ascontiguousarray(picture[:, ::-1])), path.name
