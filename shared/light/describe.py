@@ -6,15 +6,19 @@ from typing import Any, Literal
 import numpy as np
 
 from shared.light.azimuth import azimuth_of
-from shared.light.colour import cct_of_rgb, illuminant, lightness, luminance, srgb_to_linear
+from shared.light.colour import cct_of_rgb, illuminant, is_grey, lightness, luminance, rgb_of_cct, srgb_to_linear
 from shared.light.direction import Direction, contour_of, front_of
 from shared.light.enlarge import shrink
 from shared.light.network import Seen, look, shrink_to_grid
 from shared.light.shading import SHADING_SIZE, enlarged
+from shared.light.sky import NO_SKY, Weather, look_up
 
-GREY_SPREAD = 6  # between the largest and smallest channel, of 255: a picture with no more is black and white
-LOW_KEY, HIGH_KEY = 32.0, 68.0  # mean L* below and above which a picture is low or high key
+LOW_KEY, HIGH_KEY = 32.0, 74.0  # mean L* below and above which a picture is low or high key
 MIDDLE_GREY = 0.18
+DAYLIGHT_KELVIN = 6500.0
+PORTRAIT = 0.3  # share of the frame that its subject takes
+LEAST_LEAN = 0.15  # from daylight, in the logarithm of kelvin
+NEUTRAL, LEAST_NEUTRAL = 1.25, 0.02  # largest to smallest channel of what is neutral, and its share of a picture
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,12 @@ class Light:
     contrast: float  # stops between the 2nd and the 98th percentile of luminance
     exposure_ev: float  # stops of the mean (geometric) luminance above middle grey
     confidence: float  # 0 to 1, of the direction; it is claimed from 0.5
+    is_colour_sure: bool = (
+        False  # other estimators agree with cct_kelvin, and something in the picture would be neutral
+    )
+    weather: Weather | None = None  # and time of day, as far as a sky tells
+    has_sun: bool = False  # in the frame
+    is_backlit: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """The values as JSON, rounded to what they are good for."""
@@ -53,25 +63,45 @@ def describe(photograph: np.ndarray, mask: np.ndarray | None = None) -> Light:
     grid = shrink_to_grid(small)
     seen = look(grid)
     direction = _direction(small, grid, seen, subject)
-    y = luminance(srgb_to_linear(small))
+    linear = srgb_to_linear(small)
+    y = luminance(linear)
     dark, bright = np.percentile(y, (2, 98)) + 1 / 4096
     mean_lightness = float(lightness(y).mean())
+    kelvin = None if is_grey(small) else cct_of_rgb(illuminant(small))
+    # Behind somebody who fills the frame, what is even and blue or white is a wall more often than a sky.
+    sky = look_up(small) if subject is None or subject.mean() < PORTRAIT else NO_SKY
     return Light(
         azimuth_degrees=direction.azimuth_degrees,
         direction=direction.word,
         hardness=seen.hardness,
-        cct_kelvin=None if is_grey(small) else cct_of_rgb(illuminant(small)),
+        cct_kelvin=kelvin,
         key="low" if mean_lightness < LOW_KEY else "high" if mean_lightness > HIGH_KEY else "mid",
         contrast=float(np.log2(bright / dark)),
         exposure_ev=float(np.mean(np.log2((y + 1 / 4096) / MIDDLE_GREY))),
         confidence=direction.confidence,
+        is_colour_sure=kelvin is not None and is_colour_sure(linear, kelvin, seen),
+        weather=sky.weather,
+        has_sun=sky.has_sun,
+        is_backlit=sky.is_backlit,
     )
 
 
-def is_grey(photograph: np.ndarray) -> bool:
-    """Whether a uint8 RGB photograph is black and white, but for what compression adds: its light's colour is not told."""
-    spread = photograph.max(axis=2) - photograph.min(axis=2)
-    return bool(np.percentile(spread, 99.5) <= GREY_SPREAD)
+def is_colour_sure(linear: np.ndarray, kelvin: float, seen: Seen) -> bool:
+    """Whether what is known of a light's colour agrees with a colour temperature, over linear RGB (HxWx3).
+
+    The network of the optics and the mean of all that is neither dark nor clipped must both lean to the same side of
+    white, and a share of the picture must be near to neutral in that light.
+    """
+    usable = (linear.max(axis=-1) < 0.9) & (linear.max(axis=-1) > 0.02)
+    if usable.sum() < 100:
+        return False
+    light = rgb_of_cct(kelvin)
+    side = np.log(kelvin / DAYLIGHT_KELVIN)
+    told = np.log(cct_of_rgb(np.exp(seen.log_tint.mean(axis=(0, 1)))) / DAYLIGHT_KELVIN)
+    mean = np.log(cct_of_rgb(linear[usable].mean(axis=0)) / DAYLIGHT_KELVIN)
+    under = linear[usable] / light
+    is_neutral = under.max(axis=-1) < NEUTRAL * under.min(axis=-1)
+    return bool(min(told * np.sign(side), mean * np.sign(side)) > LEAST_LEAN and is_neutral.mean() > LEAST_NEUTRAL)
 
 
 def _direction(small: np.ndarray, grid: np.ndarray, seen: Seen, subject: np.ndarray | None) -> Direction:

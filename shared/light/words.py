@@ -1,4 +1,4 @@
-"""Lighting keywords: a short phrase that says what was measured in a photograph, and nothing else."""
+"""Lighting keywords: a short phrase that says what was seen of a photograph's light, and nothing else."""
 
 import re
 
@@ -6,12 +6,11 @@ import numpy as np
 
 from shared.light.describe import Light
 
-HARD, SOFT = 0.85, 0.15  # hardness above and below which a quality is claimed: on rendered scenes, always rightly
+HARD, SOFT = 0.9, 0.08  # hardness from which and up to which a quality is claimed
 WARM, COOL = 4300.0, 8000.0  # kelvin below and above which a colour is claimed
-FLAT, STRONG = 3.5, 8.0  # stops of contrast below and above which it is named
-DARK, BRIGHT = -2.0, 0.8  # stops from middle grey below and above which it is named
+FLAT, STRONG = 3.5, 9.0  # stops of contrast below and above which it is named
 
-# Each entry is one way to say the same thing; "{}" takes the direction.
+# Each entry is one way to say the same thing.
 FROM_A_SIDE = {
     "left": ("from the left", "from the left side"),
     "right": ("from the right", "from the right side"),
@@ -27,32 +26,43 @@ HARDNESS_WORDS = {"hard": ("hard", "crisp", "sharp-edged"), "soft": ("soft", "ge
 COLOUR_WORDS = {
     "warm": ("warm", "warm-toned", "golden"),
     "cool": ("cool", "cool-toned", "bluish"),
-    "neutral": ("neutral", "white", "daylight-balanced"),
     "grey": ("monochrome", "black-and-white", "colourless"),  # of the picture: its light's colour is not known
 }
+WEATHER_WORDS = {
+    "clear": ("clear daylight, blue sky", "blue sky, clear daylight", "daylight, clear blue sky"),
+    "overcast": ("daylight, overcast sky", "overcast, cloudy daylight", "daylight, white sky"),
+    "sunset": ("glow of sunset", "golden hour light", "evening sky glow"),
+    "dusk": ("blue hour light", "dusky twilight sky", "light of twilight"),
+}
 NOUN = ("light", "lighting", "illumination")
+SUN = ("sun in frame", "sun in view")
+AGAINST_THE_LIGHT = ("backlit", "against the light", "lit from behind")
 CONTRAST = {
     "flat": ("low contrast", "gentle contrast", "flat tonal range"),
     "strong": ("high contrast", "strong contrast", "deep shadows, bright highlights"),
-    "even": ("moderate contrast", "balanced contrast", "balanced tones"),
 }
 MOOD = {
     "low": ("dark moody scene", "low-key mood", "dim, moody atmosphere"),
     "high": ("bright airy scene", "high-key look", "light, airy mood"),
-    "dark": ("subdued exposure", "dim scene", "darker exposure"),
-    "bright": ("bright scene", "bright exposure", "luminous scene"),
-    "mid": ("mid-key scene", "even mid-tones", "normal exposure"),
 }
+NOTHING = ("plain ambient light", "unremarkable ambient light", "ordinary ambient light")  # when nothing can be said
+SURE_SIDE = 0.85  # confidence from which a direction is named: photographs are stranger than rendered scenes
+CLAUSES = 2  # at most so many beside the light's own, so that a phrase has no more than 15 words
+SHORTEST = 3  # words
+IN_SHORT = "on the scene"  # after a phrase that is shorter
 
 
 def keywords(light: Light, rng: np.random.Generator) -> str:
-    """A comma-joined phrase of 5 to 15 words: quality, colour and direction of the light, then contrast and mood.
+    """A comma-joined phrase of 3 to 15 words: quality, colour and direction of the light, then two more clauses at most.
+
+    Those are of a sun in the frame, the sky, what stands against the light, the key and the contrast, in this order.
 
     The wording is drawn from `rng`; what is said depends on the light alone, so a mirrored photograph gets the
-    same phrase with left and right exchanged. A direction is named only when it was told with confidence.
+    same phrase with left and right exchanged. What was not told with confidence is left out.
     """
     # Every choice is drawn every time: a clause that is left out must not change the words of the next.
-    draw = {name: rng.random() for name in ("quality", "colour", "noun", "side", "contrast", "mood", "order")}
+    names = ("quality", "colour", "noun", "side", "weather", "sun", "against", "contrast", "mood", "order", "nothing")
+    draw = {name: rng.random() for name in names}
 
     def choose(options: tuple[str, ...], name: str) -> str:
         return options[int(draw[name] * len(options))]
@@ -62,42 +72,57 @@ def keywords(light: Light, rng: np.random.Generator) -> str:
         described.append(choose(HARDNESS_WORDS["hard"], "quality"))
     elif light.hardness <= SOFT:
         described.append(choose(HARDNESS_WORDS["soft"], "quality"))
-    described.append(choose(COLOUR_WORDS[_colour(light.cct_kelvin)], "colour"))
-    lighting = " ".join([*described, choose(NOUN, "noun")])
-    if light.direction is not None and light.confidence >= 0.5:
-        lighting += " " + choose(FROM_A_SIDE[light.direction], "side")
+    if colour := colour_of(light):
+        described.append(choose(COLOUR_WORDS[colour], "colour"))
+    has_side = light.direction is not None and light.confidence >= SURE_SIDE
+    first = [" ".join([*described, choose(NOUN, "noun")])] if described or has_side else []
+    if light.direction is not None and has_side:
+        first[0] += " " + choose(FROM_A_SIDE[light.direction], "side")
 
-    contrast = choose(CONTRAST[_contrast(light)], "contrast")
-    mood = choose(MOOD[_mood(light)], "mood")
-    clauses = [lighting, contrast, mood] if draw["order"] < 0.5 else [lighting, mood, contrast]
-    return ", ".join(clauses)
+    contrast = _contrast(light)
+    seen = {  # what says most of the light comes first
+        "sun": SUN if light.has_sun else (),
+        "weather": WEATHER_WORDS[light.weather] if light.weather else (),
+        "against": AGAINST_THE_LIGHT if light.is_backlit else (),
+        "mood": MOOD.get(light.key, ()),
+        "contrast": CONTRAST[contrast] if contrast else (),
+    }
+    said = [choose(ways, name) for name, ways in seen.items() if ways][:CLAUSES]
+    clauses = [*first, *(said if draw["order"] < 0.5 else reversed(said))]
+    phrase = ", ".join(clauses) or choose(NOTHING, "nothing")
+    return phrase if len(phrase.split()) >= SHORTEST else f"{phrase} {IN_SHORT}"
+
+
+def colour_of(light: Light) -> str | None:
+    """The name of the light's colour in COLOUR_WORDS; None where it is not told, or neutral."""
+    if light.cct_kelvin is None:
+        return "grey"
+    if not light.is_colour_sure:
+        return None
+    return "warm" if light.cct_kelvin < WARM else "cool" if light.cct_kelvin > COOL else None
 
 
 def meaning(phrase: str) -> str:
     """What a phrase says, whichever of the words for it were drawn and in whatever order its clauses stand."""
+    phrase = phrase.removesuffix(f" {IN_SHORT}")
     said = _SYNONYMS.sub(lambda found: _CANONICAL[found[0]], " ".join(phrase.lower().split()))
     return ", ".join(sorted(clause.strip() for clause in said.split(",") if clause.strip()))
 
 
 _WAYS = [
     NOUN,
-    *(ways for table in (FROM_A_SIDE, HARDNESS_WORDS, COLOUR_WORDS, CONTRAST, MOOD) for ways in table.values()),
+    SUN,
+    AGAINST_THE_LIGHT,
+    NOTHING,
+    *(
+        ways
+        for table in (FROM_A_SIDE, HARDNESS_WORDS, COLOUR_WORDS, WEATHER_WORDS, CONTRAST, MOOD)
+        for ways in table.values()
+    ),
 ]
 _CANONICAL = {word: ways[0] for ways in _WAYS for word in ways}
 _SYNONYMS = re.compile("|".join(rf"\b{re.escape(word)}\b" for word in sorted(_CANONICAL, key=len, reverse=True)))
 
 
-def _colour(kelvin: float | None) -> str:
-    if kelvin is None:
-        return "grey"
-    return "warm" if kelvin < WARM else "cool" if kelvin > COOL else "neutral"
-
-
-def _contrast(light: Light) -> str:
-    return "flat" if light.contrast < FLAT else "strong" if light.contrast > STRONG else "even"
-
-
-def _mood(light: Light) -> str:
-    if light.key != "mid":
-        return light.key
-    return "dark" if light.exposure_ev < DARK else "bright" if light.exposure_ev > BRIGHT else "mid"
+def _contrast(light: Light) -> str | None:
+    return "flat" if light.contrast < FLAT else "strong" if light.contrast > STRONG else None

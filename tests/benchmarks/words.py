@@ -1,0 +1,97 @@
+"""Measure what is said of real photographs: python tests/benchmarks/words.py --half measure FOLDER...
+
+The photographs are those of tests/photographs.tsv, which are not part of this project: Debian's packages of these names,
+unpacked with `dpkg -x` into one of the folders, and scikit-learn's own. Their labels were given by eye before anything was
+measured on them. Half of them were looked at while the words were built, the other half only here.
+"""
+
+import argparse
+import csv
+import math
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from shared.files.lookup import ROOT
+from shared.images import open_image
+from shared.light.describe import Light, describe
+from shared.light.words import HARD, SOFT, SURE_SIDE, colour_of, keywords, meaning
+from shared.masks.person import people
+
+TRUE_OF = {  # what a claim may be by the labels
+    "clear": {"blue"}, "overcast": {"overcast", "hazy"}, "sunset": {"sunset", "golden"}, "dusk": {"dusk", "bluehour", "night", "sunset"},
+    "sun": {"sun"}, "backlit": {"backlit", "silhouette"}, "hard": {"hard", "sunlight"}, "soft": {"soft", "overcast"},
+    "warm": {"warm", "golden", "sunset"}, "cool": {"cool", "bluehour", "dusk"}, "grey": {"grey"}, "low": {"low", "night"}, "high": {"high"},
+    "front": {"front", "flash"},
+    **{side: {side.replace(" ", "_"), *side.split()} for side in (
+        "left", "right", "above", "below", "upper left", "upper right", "lower left", "lower right")},
+    "above": {"above", "top"},
+}  # fmt: skip
+KINDS = {
+    "time and weather": {"clear", "overcast", "sunset", "dusk"}, "source": {"sun", "backlit"}, "hardness": {"hard", "soft"},
+    "colour": {"warm", "cool", "grey"}, "key": {"low", "high"},
+}  # fmt: skip
+
+
+def claims_of(light: Light) -> list[str]:
+    """What keywords() says of a light, but for its contrast."""
+    said = [light.weather, "sun" if light.has_sun else None, "backlit" if light.is_backlit else None, colour_of(light)]
+    said.append("hard" if light.hardness >= HARD else "soft" if light.hardness <= SOFT else None)
+    said.append(light.direction if light.confidence >= SURE_SIDE else None)
+    said.append(light.key if light.key != "mid" else None)
+    return [claim for claim in said if claim]
+
+
+def kind_of(claim: str) -> str:
+    return next((kind for kind, claims in KINDS.items() if claim in claims), "direction")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--half", choices=["build", "measure"], default="measure")
+    parser.add_argument("folders", type=Path, nargs="+")
+    arguments = parser.parse_args()
+    with open(ROOT / "tests" / "photographs.tsv", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file, delimiter="\t") if row["half"] == arguments.half]
+    right: Counter[str] = Counter()
+    made: Counter[str] = Counter()
+    meanings: Counter[str] = Counter()
+    seen = with_claims = 0
+    for number, row in enumerate(rows):
+        path = next((folder / row["path"] for folder in arguments.folders if (folder / row["path"]).is_file()), None)
+        if path is None:
+            print(f"not here: {row['package']} {row['path']}")
+            continue
+        photograph = np.asarray(open_image(str(path), longest_side=768))
+        found = people(photograph)
+        light = describe(photograph, found[0] if found else None)
+        claims, true = claims_of(light), set(row["what is true of its light"].split())
+        phrase = keywords(light, np.random.default_rng(number))
+        wrong = [claim for claim in claims if not TRUE_OF[claim] & true]
+        print(f"{Path(row['path']).name:<42}{phrase:<80}{'WRONG: ' + ', '.join(wrong) if wrong else ''}")
+        seen += 1
+        with_claims += any(kind_of(claim) != "key" for claim in claims)
+        meanings[meaning(phrase)] += 1
+        made.update(map(kind_of, claims))
+        right.update(kind_of(claim) for claim in claims if claim not in wrong)
+    print(
+        f"\n{seen} photographs of the half to {arguments.half}; with a claim beside key and contrast: {with_claims / seen:.0%}"
+    )
+    for kind in (*KINDS, "direction"):
+        print(
+            f"   {kind:<18}{right[kind]:>4} of {made[kind]:>3} right"
+            + (f"{right[kind] / made[kind]:>6.0%}" if made[kind] else "")
+        )
+    print(
+        f"   all claims        {right.total():>4} of {made.total():>3} right{right.total() / max(1, made.total()):>6.0%}"
+    )
+    bits = -sum(count / seen * math.log2(count / seen) for count in meanings.values())
+    print(f"   entropy of meanings: {bits:.2f} bits")
+
+
+if __name__ == "__main__":
+    main()
