@@ -32,7 +32,7 @@ IN_VLLM = {
 }  # fmt: skip
 PARTICULAR = {"MiniCPMV": {"dtype": "bfloat16"}}  # vLLM's linear attention on a CPU knows no other
 IN_TRANSFORMERS = {
-    "MLLamaCaptioner": tiny_documented.mllama, "SmolVLM2": tiny_documented.smolvlm, "Florence2": tiny_captioners.florence2,
+    "MLLamaCaptioner": tiny_documented.mllama, "SmolVLM2": tiny_documented.smolvlm, "smolvlm": tiny_documented.smolvlm, "Florence2": tiny_captioners.florence2,
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from tests.tiny_vlm import SENTENCE
 
 CAPTIONERS = (
     "BLIPCaptioner LLaVACaptioner LLaVANeXTCaptioner LLaVAOneVisionCaptioner Phi3VCaptioner QwenVLCaptioner qwen3vl MiniCPMV "
-    "Gemma3 JoyCaption InternVLChat MLLamaCaptioner SmolVLM2 Florence2"
+    "Gemma3 JoyCaption InternVLChat MLLamaCaptioner SmolVLM2 smolvlm Florence2"
 ).split()
 # Of Dataflow-Gen's captioners, whatever their model.
 DOCUMENTED = {
