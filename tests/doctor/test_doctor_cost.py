@@ -18,7 +18,7 @@ from tests.conftest import VLLM_CACHE
 ESTIMATE = (
     r" in a probe of (\d+) items, after \d+ s of loading; about .+ for (\d+) items with (\d) workers?, an estimate"
 )
-CPU = {"VLLM_CPU_KVCACHE_SPACE": 1, "HF_HUB_OFFLINE": 1, "GPU_COUNT": 1}
+CPU = {"VLLM_CPU_KVCACHE_SPACE": 1, "VLLM_ENABLE_V1_MULTIPROCESSING": 0, "HF_HUB_OFFLINE": 1, "GPU_COUNT": 1}
 
 
 def photographs(folder: Path, count: int) -> Path:

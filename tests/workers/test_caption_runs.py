@@ -274,7 +274,7 @@ def test_the_server_of_vllm_itself_is_asked(project, random_model):
                 return False
 
         wait_until(is_up, LONG)
-        done = project.run()
+        done = project.run(GPU_COUNT=1)
         assert done.returncode == 0, done.stdout + log_of(project)
         assert sorted(phrases(project)) == keys
         assert all(row["prompt_tokens"] > 10 and row["structured"] for row in project.rows(STEP))

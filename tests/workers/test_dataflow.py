@@ -82,7 +82,7 @@ def test_the_document_s_example_runs_as_it_is_printed(project):
         {"image": "images/cat.jpg", "text": "A cat sitting on a windowsill.", "licence": "CC0"},
         {"image": "images/sunset.jpg"},
     )
-    variables = CPU | {"OUTPUT_DIR": ""}
+    variables = CPU | {"OUTPUT_DIR": "", "GPU_COUNT": 1}
     done = project.run(**variables)
     assert done.returncode == 0, done.stdout + log_of(project)[-6000:]
     assert "step 3 of" in done.stdout and "is `other` without a name and is passed over" in done.stdout
@@ -208,7 +208,7 @@ def test_captions_texts_and_images_survive_twenty_kills_with_each_item_once(proj
         flux = tiny_generators.flux(project.folder / "flux")
         text = PIPELINE.format(url=server.url, smollm2=smollm2(), flux=flux)
         project.config.write_text(text)
-        variables = CPU | {"OPENAI_API_KEY": "sk-1", "MAX_RESTARTS": 100}
+        variables = CPU | {"OPENAI_API_KEY": "sk-1", "MAX_RESTARTS": 100, "GPU_COUNT": 1}
         launcher = project.launch(**variables)
         while killed < KILLS:
             time.sleep(drawn.uniform(0.2, 3))

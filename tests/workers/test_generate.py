@@ -55,7 +55,7 @@ ROWS = [
 def test_every_text_is_drawn_and_the_file_says_how(project, tiny_generator):
     write_rows(project, ROWS)
     write_config(project, tiny_generator, {"save_folder": str(project.folder / "results")})
-    done = project.run()
+    done = project.run(GPU_COUNT=1)
     assert done.returncode == 3, done.stdout + log_of(project)
     rows = project.rows(STEP)
     names = [row["generated_path"] for row in rows]
@@ -90,7 +90,7 @@ def test_an_image_is_the_same_whatever_is_drawn_beside_it(project, tiny_generato
     assert project.run(GPU_COUNT=1).returncode == 0
     first = {row["key"]: Image.open(project.output / STEP / row["generated_path"]) for row in project.rows(STEP)}
     other = project.folder / "other"
-    assert project.run(GPU_COUNT=2, BSZ=3, OUTPUT_DIR=other).returncode == 0
+    assert project.run(GPU_COUNT=1, BSZ=3, OUTPUT_DIR=other).returncode == 0
     for row in (json.loads(line) for line in (other / STEP / "result.jsonl").read_text().splitlines()):
         one, two = (
             np.asarray(image, int) for image in (first[row["key"]], Image.open(other / STEP / row["generated_path"]))
@@ -115,22 +115,21 @@ def test_several_captions_are_one_image_each_on_request_and_jpeg_says_its_prompt
 
 @pytest.mark.slow
 def test_killed_and_stopped_it_draws_every_image_once(project, tiny_generator):
-    write_rows(project, [{"key": f"{number:02}", "text": f"a house with {number} windows"} for number in range(12)])
-    write_config(project, tiny_generator, {"image_key": None}, num_inference_steps=60, batch_size=1)
+    write_rows(project, [{"key": f"{number:02}", "text": f"a house with {number} windows"} for number in range(9)])
+    write_config(project, tiny_generator, {"image_key": None}, num_inference_steps=40, batch_size=1)
     records = project.output / STEP / "records"
-    launcher = project.launch()
-    wait_until(lambda: len(list(records.glob("*.json"))) > 2, 300)
+    launcher = project.launch(GPU_COUNT=1)
+    wait_until(lambda: len(list(records.glob("*.json"))) > 1, 300)
     os.kill(next(int(pid) for pid in pids_of(project)), signal.SIGKILL)
-    wait_until(lambda: len(list(records.glob("*.json"))) > 4, 300)
+    wait_until(lambda: len(list(records.glob("*.json"))) > 3, 300)
     (project.output / STEP / "kill0.txt").touch()
-    (project.output / STEP / "kill1.txt").touch()
     output, _ = launcher.communicate(timeout=300)
     assert launcher.returncode == 4, output
     written = {path.name: path.stat().st_mtime_ns for path in records.glob("*.json")}
-    assert 4 < len(written) < 12
+    assert 3 < len(written) < 9
     assert project.run().returncode == 0
     assert {name: (records / name).stat().st_mtime_ns for name in written} == written
-    assert len(project.rows(STEP)) == len(list((project.output / STEP / "generated_images").iterdir())) == 12
+    assert len(project.rows(STEP)) == len(list((project.output / STEP / "generated_images").iterdir())) == 9
 
 
 def pids_of(project):
