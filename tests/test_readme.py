@@ -71,7 +71,19 @@ def test_what_older_programs_are_told_to_take_is_there():
     known = {*VARIABLES, "provider"}
     for section_class in (*workers, Degradation, LightSampling, Kind):
         known |= {option.name for option in fields(section_class)}
-    values = {"sam2", "flatten", "marigold", "keep", "all", "txt", "load_dataset", "relight"}
+    values = {
+        "sam2",
+        "flatten",
+        "marigold",
+        "keep",
+        "all",
+        "txt",
+        "load_dataset",
+        "relight",
+        "balloon",
+        "network",
+        "depth",
+    }
     assert len(told) > 30 and told - known - values == set()
 
 

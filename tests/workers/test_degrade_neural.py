@@ -78,14 +78,14 @@ def test_where_nothing_is_found_the_photograph_is_relit_as_a_whole_or_fails(mode
 
 def test_a_face_may_be_required_too(photographs):
     with pytest.raises(ValueError, match="no person detected"):
-        degrade(worker(mask="face", mask_required=True), photographs, "coffee.jpg")
+        degrade(worker(mask="person", mask_required=True), photographs, "coffee.jpg")
 
 
 def test_marigold_takes_the_place_of_flattening(models, photographs):
     [by_model] = degrade(worker(mask="none", method="marigold", albedo_model=models.appearance), photographs, "cat.jpg")
     [by_pixels] = degrade(worker(mask="none"), photographs, "cat.jpg")
     assert (by_model["albedo_method"], by_pixels["albedo_method"]) == ("marigold", "flatten")
-    assert by_model["light_direction"] == by_pixels["light_direction"]
+    assert by_model["blend_ratio"] == by_pixels["blend_ratio"]
     assert by_model["output_image_path"].image.shape == pixels_of(photographs / "cat.jpg").shape
     assert (by_model["output_image_path"].image != by_pixels["output_image_path"].image).mean() > 0.5
 
@@ -150,8 +150,8 @@ def test_two_items_with_one_photograph_get_noise_of_their_own(models, photograph
     ("options", "sentence"),
     [
         (
-            {"mask_model": "facebook/sam3"},
-            "mask_model is used with mask: sam3 or sam2 or u2net or person only, and mask is face",
+            {"mask": "none", "mask_model": "facebook/sam3"},
+            "mask_model is used with mask: sam3 or sam2 or u2net or person only, and mask is none",
         ),
         ({"mask": "sam3", "prompt_file": "x.csv"}, "prompt_file is used with mask: sam2 only, and mask is sam3"),
         ({"albedo_model": "x/y"}, "albedo_model is used with method: marigold only, and method is flatten"),
@@ -161,7 +161,7 @@ def test_two_items_with_one_photograph_get_noise_of_their_own(models, photograph
         ({"mask": "sam2", "prompt_file": "/no/such.csv"}, "prompt_file /no/such.csv cannot be read"),
         (
             {"mask": "sam4"},
-            "mask is 'sam4'; input should be 'face', 'user', 'person', 'u2net', 'sam3', 'sam2' or 'none'",
+            "mask is 'sam4'; input should be 'person', 'user', 'u2net', 'sam3', 'sam2' or 'none'",
         ),
         ({"detection_threshold": 1.5}, "less than or equal to 1"),
         ({"automatic": {"points_per_sid": 3}}, "did you mean 'points_per_side'"),

@@ -121,9 +121,9 @@ def test_an_unknown_split_fails_its_item(photograph):
     ("options", "sentence"),
     [
         ({"mask": "user"}, "mask_folder must say where the masks are"),
-        ({"mask": "face", "mask_folder": "/"}, "mask_folder is used with mask: user only"),
+        ({"mask": "person", "mask_folder": "/"}, "mask_folder is used with mask: user only"),
         ({"mask": "user", "mask_folder": "/no/such"}, "mask_folder /no/such is not a folder"),
-        ({"mask": "face", "grey": [1, 2, 3]}, "grey is used with background: grey only, and background is keep"),
+        ({"mask": "person", "grey": [1, 2, 3]}, "grey is used with background: grey only, and background is keep"),
         ({"mask": "none", "background": "grey"}, "there is nothing to put before it"),
     ],
 )
