@@ -13,6 +13,8 @@ LUMINANCE = RGB_TO_XYZ[1].astype(np.float32)
 MIN_KELVIN = 1800.0
 MAX_KELVIN = 15000.0
 
+NEUTRAL = 1.25  # largest to smallest channel of what is next to grey
+
 GREY_SPREAD = 6  # between the largest and smallest channel, of 255: a picture with no more is black and white
 
 
@@ -114,6 +116,12 @@ def illuminant(image: np.ndarray) -> np.ndarray:
     if light.min() < 1e-3 * light.max():
         return np.ones(3, dtype=np.float32)  # a picture in one primary colour: the light cannot be told
     return (light / light[1]).astype(np.float32)
+
+
+def neutral_share(linear: np.ndarray, light: np.ndarray) -> float:
+    """The share of linear RGB colours (n x 3) that are next to grey in a light of this linear RGB."""
+    under = linear / light
+    return float((under.max(axis=-1) < NEUTRAL * under.min(axis=-1)).mean()) if len(linear) else 0.0
 
 
 def is_grey(photograph: np.ndarray) -> bool:

@@ -6,7 +6,16 @@ from typing import Any, Literal
 import numpy as np
 
 from shared.light.azimuth import azimuth_of
-from shared.light.colour import cct_of_rgb, illuminant, is_grey, lightness, luminance, rgb_of_cct, srgb_to_linear
+from shared.light.colour import (
+    cct_of_rgb,
+    illuminant,
+    is_grey,
+    lightness,
+    luminance,
+    neutral_share,
+    rgb_of_cct,
+    srgb_to_linear,
+)
 from shared.light.direction import Direction, contour_of, front_of
 from shared.light.enlarge import shrink
 from shared.light.network import Seen, look, shrink_to_grid
@@ -18,7 +27,7 @@ MIDDLE_GREY = 0.18
 DAYLIGHT_KELVIN = 6500.0
 PORTRAIT = 0.3  # share of the frame that its subject takes
 LEAST_LEAN = 0.15  # from daylight, in the logarithm of kelvin
-NEUTRAL, LEAST_NEUTRAL = 1.25, 0.02  # largest to smallest channel of what is neutral, and its share of a picture
+LEAST_NEUTRAL = 0.02  # share of a picture
 
 
 @dataclass(frozen=True)
@@ -99,9 +108,8 @@ def is_colour_sure(linear: np.ndarray, kelvin: float, seen: Seen) -> bool:
     side = np.log(kelvin / DAYLIGHT_KELVIN)
     told = np.log(cct_of_rgb(np.exp(seen.log_tint.mean(axis=(0, 1)))) / DAYLIGHT_KELVIN)
     mean = np.log(cct_of_rgb(linear[usable].mean(axis=0)) / DAYLIGHT_KELVIN)
-    under = linear[usable] / light
-    is_neutral = under.max(axis=-1) < NEUTRAL * under.min(axis=-1)
-    return bool(min(told * np.sign(side), mean * np.sign(side)) > LEAST_LEAN and is_neutral.mean() > LEAST_NEUTRAL)
+    leans = min(told * np.sign(side), mean * np.sign(side)) > LEAST_LEAN
+    return bool(leans and neutral_share(linear[usable], light) > LEAST_NEUTRAL)
 
 
 def _direction(small: np.ndarray, grid: np.ndarray, seen: Seen, subject: np.ndarray | None) -> Direction:

@@ -4,13 +4,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared.light.colour import illuminant, is_grey, srgb_to_linear
+from shared.light.colour import illuminant, is_grey, neutral_share, srgb_to_linear
 from shared.light.enlarge import DARKEST, GuidedMap, bands, shrink
 from shared.light.network import AXES, look, shrink_to_grid
 
 SHADING_SIZE = 384  # the long side at which shading is handed on, in pixels
+MORE_NEUTRAL = 0.03  # share of a picture that is grey already: its light is white, whatever else is seen
 DOUBT = 0.03  # standard deviation (natural logarithm) of the shading that is seen where there is none
-TINT_DOUBT = 0.14  # and of the differences in the light's colour that are seen where it has one
 
 
 class Flattened(NamedTuple):
@@ -47,13 +47,15 @@ def light_in(photograph: np.ndarray) -> SeenLight:
     """The light in a small uint8 RGB photograph; that in a black-and-white one has no colour."""
     grid = shrink_to_grid(photograph)
     seen = look(grid)
-    light = believed(seen.log_shading)[..., np.newaxis]
+    log_shading = enlarged(believed(seen.log_shading), grid, photograph)
+    tint = np.zeros(3, np.float32)
     if not is_grey(photograph):
-        differences = believed(seen.log_tint, TINT_DOUBT) - seen.log_tint.mean(axis=(0, 1))
-        light = light + differences + agreed_tint(seen.log_tint.mean(axis=(0, 1)), np.log(illuminant(photograph)))
-    log_shading = enlarged(np.broadcast_to(light, (*light.shape[:2], 3)), grid, photograph)
+        # One colour for the whole picture: where the network sees differences, a photograph mostly has coloured things.
+        tint = agreed_tint(seen.log_tint.mean(axis=(0, 1)), np.log(illuminant(photograph)))
+        if has_neutrals(photograph, np.exp(tint)):
+            tint = np.zeros(3, np.float32)
     normals = enlarged(seen.normals, grid, photograph)
-    return SeenLight(log_shading - np.median(log_shading.mean(axis=-1)), normals, seen.towards_light)
+    return SeenLight((log_shading - np.median(log_shading))[..., np.newaxis] + tint, normals, seen.towards_light)
 
 
 def agreed_tint(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -69,11 +71,17 @@ def agreed_tint(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     )
 
 
-def believed(seen: np.ndarray, doubt: float = DOUBT) -> np.ndarray:
-    """A map that was seen (HxW or HxWx3), its differences less the share that doubt alone would make (James and Stein, 1961)."""
-    mean = seen.mean(axis=(0, 1))
-    variance = float(seen.var(axis=(0, 1)).sum())
-    return mean + (seen - mean) * np.float32(max(0.0, 1 - doubt**2 / max(variance, 1e-12)))
+def has_neutrals(photograph: np.ndarray, light: np.ndarray) -> bool:
+    """Whether more of a uint8 RGB photograph (HxWx3) is next to grey as it is than it would be in this light (linear RGB)."""
+    linear = srgb_to_linear(photograph).reshape(-1, 3)
+    usable = linear[(linear.max(axis=-1) < 0.9) & (linear.max(axis=-1) > 0.02)]
+    return neutral_share(usable, np.ones(3, np.float32)) > neutral_share(usable, light) + MORE_NEUTRAL
+
+
+def believed(log_shading: np.ndarray) -> np.ndarray:
+    """The log shading that was seen without the share of it that doubt alone would make (James and Stein, 1961)."""
+    variance = float(log_shading.var())
+    return log_shading * np.float32(max(0.0, 1 - DOUBT**2 / max(variance, 1e-12)))
 
 
 def enlarged(seen: np.ndarray, grid: np.ndarray, photograph: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ def landscape(size=300):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("family", "least"), [("mondrian_gradient", 8), ("two_colours", 8), ("cast_relief", 5)])
+@pytest.mark.parametrize(("family", "least"), [("mondrian_gradient", 8), ("two_colours", 7), ("cast_relief", 5)])
 def test_what_is_claimed_of_a_whole_image_is_right(family, least):
     scenes = [render(family, seed) for seed in range(9)]
     claims = [(describe(scene.image).azimuth_degrees, scene.azimuth_degrees) for scene in scenes]

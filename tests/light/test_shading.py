@@ -5,9 +5,10 @@ from PIL import Image
 
 from shared.light.colour import linear_to_srgb, rgb_of_cct, srgb_to_linear
 from shared.light.enlarge import DARKEST, GuidedMap, bands, enlarge, shrink
+from shared.light.network import AXES
 from shared.light.scenes.reflectances import mondrian
 from shared.light.scenes.scenes import render
-from shared.light.shading import believed, flatten
+from shared.light.shading import agreed_tint, believed, flatten
 from tests.conftest import ROOT
 
 
@@ -108,6 +109,23 @@ def test_the_colour_of_the_light_is_taken_out():
         left.append(np.ptp(tint - wanted))
         before.append(np.ptp(wanted))
     assert np.median(np.array(left) / np.array(before)) < 0.6
+
+
+def test_a_tint_is_what_two_estimates_have_in_common():
+    warm, cool = (np.log(rgb_of_cct(kelvin)) for kelvin in (3000, 9000))
+    milder = np.log(rgb_of_cct(4500))
+    axes = AXES[:, 1:]
+    assert np.allclose(agreed_tint(warm, milder) @ axes[:, 0], milder @ axes[:, 0], atol=0.02)
+    assert np.allclose(agreed_tint(warm, milder), agreed_tint(milder, warm))
+    assert abs(agreed_tint(warm, cool) @ axes[:, 0]) < 1e-6 and abs(agreed_tint(warm, np.zeros(3))).max() < 1e-6
+
+
+def test_a_red_thing_in_white_light_does_not_make_the_light_red():
+    photograph = np.full((120, 160, 3), 128, np.uint8)
+    photograph[:, 60:100] = (200, 40, 30)
+    photograph = (photograph + np.random.default_rng(0).integers(-20, 20, (120, 160, 1))).astype(np.uint8)
+    tint = flatten(photograph).log_shading.mean(axis=(0, 1))
+    assert np.ptp(tint) < 0.15
 
 
 def test_a_mirrored_photograph_has_the_mirrored_shading():

@@ -42,7 +42,7 @@ def test_things_are_brighter_towards_their_light():
         down, across = np.gradient(log)
         angle = np.radians(world.azimuth_degrees)
         agreements.append(np.sign((across * np.cos(angle) - down * np.sin(angle)).sum()))
-    assert len(agreements) >= 25
+    assert len(agreements) >= 18
     assert np.mean(agreements) > 0.3
 
 
