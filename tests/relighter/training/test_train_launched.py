@@ -15,7 +15,7 @@ pytest.importorskip("peft")
 from tests.relighter.training.beginning import same, weights_of  # noqa: E402
 from tests.training_run import write_config, write_triplets  # noqa: E402
 
-STEPS = 24
+STEPS = 32
 
 
 @pytest.fixture
