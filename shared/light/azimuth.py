@@ -27,3 +27,8 @@ def azimuth_of(towards_light: np.ndarray) -> Direction:
         return Direction(None, None, confidence)
     degrees = float(np.degrees(np.arctan2(up, right)) % 360)
     return Direction(degrees, word_of(degrees), confidence)
+
+
+def turn(one: float, other: float) -> float:
+    """The angle between two azimuths in degrees, 0..180."""
+    return abs((one - other + 180) % 360 - 180)

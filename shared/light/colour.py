@@ -118,6 +118,12 @@ def illuminant(image: np.ndarray) -> np.ndarray:
     return (light / light[1]).astype(np.float32)
 
 
+def usable_colours(linear: np.ndarray) -> np.ndarray:
+    """Of linear RGB (HxWx3) what is neither dark nor next to clipped, n x 3."""
+    brightest = linear.max(axis=-1)
+    return linear[(brightest < 0.9) & (brightest > 0.02)]
+
+
 def neutral_share(linear: np.ndarray, light: np.ndarray) -> float:
     """The share of linear RGB colours (n x 3) that are next to grey in a light of this linear RGB."""
     under = linear / light

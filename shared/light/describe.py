@@ -15,6 +15,7 @@ from shared.light.colour import (
     neutral_share,
     rgb_of_cct,
     srgb_to_linear,
+    usable_colours,
 )
 from shared.light.direction import Direction, contour_of, front_of
 from shared.light.enlarge import shrink
@@ -101,15 +102,15 @@ def is_colour_sure(linear: np.ndarray, kelvin: float, seen: Seen) -> bool:
     The network of the optics and the mean of all that is neither dark nor clipped must both lean to the same side of
     white, and a share of the picture must be near to neutral in that light.
     """
-    usable = (linear.max(axis=-1) < 0.9) & (linear.max(axis=-1) > 0.02)
-    if usable.sum() < 100:
+    usable = usable_colours(linear)
+    if len(usable) < 100:
         return False
     light = rgb_of_cct(kelvin)
     side = np.log(kelvin / DAYLIGHT_KELVIN)
-    told = np.log(cct_of_rgb(np.exp(seen.log_tint.mean(axis=(0, 1)))) / DAYLIGHT_KELVIN)
-    mean = np.log(cct_of_rgb(linear[usable].mean(axis=0)) / DAYLIGHT_KELVIN)
+    told = np.log(cct_of_rgb(np.exp(seen.log_tint)) / DAYLIGHT_KELVIN)
+    mean = np.log(cct_of_rgb(usable.mean(axis=0)) / DAYLIGHT_KELVIN)
     leans = min(told * np.sign(side), mean * np.sign(side)) > LEAST_LEAN
-    return bool(leans and neutral_share(linear[usable], light) > LEAST_NEUTRAL)
+    return bool(leans and neutral_share(usable, light) > LEAST_NEUTRAL)
 
 
 def _direction(small: np.ndarray, grid: np.ndarray, seen: Seen, subject: np.ndarray | None) -> Direction:

@@ -36,7 +36,8 @@ class Seen(NamedTuple):
     """What the network says of a photograph."""
 
     log_shading: np.ndarray  # HxW float32, natural logarithm, mean 0
-    log_tint: np.ndarray  # HxWx3 float32, natural logarithm of the light's colour, without its brightness
+    # Of the whole picture: where the network sees differences, a photograph mostly has coloured things.
+    log_tint: np.ndarray  # 3 float32, natural logarithm of the light's RGB, without its brightness
     normals: np.ndarray  # HxWx3 float32 of unit length: right, up, towards the camera
     towards_light: np.ndarray  # to the right and up; as long as the concentration of a von Mises distribution
     hardness: float  # odds of hard light as a share, 0..1
@@ -62,7 +63,7 @@ def look(photograph: np.ndarray) -> Seen:
     right, up, hard = (told[0] + told[1] * (-1, 1, 1)) / 2
     return Seen(
         shading - shading.mean(),
-        colour @ AXES[:, 1:].T,
+        (colour @ AXES[:, 1:].T).mean(axis=(0, 1)),
         _facing(sideways),
         np.array([right, up]),
         float(1 / (1 + np.exp(-hard))),

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared.light.colour import illuminant, is_grey, neutral_share, srgb_to_linear
+from shared.light.colour import illuminant, is_grey, neutral_share, srgb_to_linear, usable_colours
 from shared.light.enlarge import DARKEST, GuidedMap, bands, shrink
 from shared.light.network import AXES, look, shrink_to_grid
 
@@ -50,8 +50,7 @@ def light_in(photograph: np.ndarray) -> SeenLight:
     log_shading = enlarged(believed(seen.log_shading), grid, photograph)
     tint = np.zeros(3, np.float32)
     if not is_grey(photograph):
-        # One colour for the whole picture: where the network sees differences, a photograph mostly has coloured things.
-        tint = agreed_tint(seen.log_tint.mean(axis=(0, 1)), np.log(illuminant(photograph)))
+        tint = agreed_tint(seen.log_tint, np.log(illuminant(photograph)))
         if has_neutrals(photograph, np.exp(tint)):
             tint = np.zeros(3, np.float32)
     normals = enlarged(seen.normals, grid, photograph)
@@ -73,8 +72,7 @@ def agreed_tint(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 def has_neutrals(photograph: np.ndarray, light: np.ndarray) -> bool:
     """Whether more of a uint8 RGB photograph (HxWx3) is next to grey as it is than it would be in this light (linear RGB)."""
-    linear = srgb_to_linear(photograph).reshape(-1, 3)
-    usable = linear[(linear.max(axis=-1) < 0.9) & (linear.max(axis=-1) > 0.02)]
+    usable = usable_colours(srgb_to_linear(photograph))
     return neutral_share(usable, np.ones(3, np.float32)) > neutral_share(usable, light) + MORE_NEUTRAL
 
 

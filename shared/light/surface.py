@@ -71,22 +71,25 @@ def normals_of(heights: np.ndarray) -> np.ndarray:
 
 
 def heights_of(normals: np.ndarray) -> np.ndarray:
-    """The height map (hxw float32, pixels, mean 0) whose slopes come nearest to those of the normals (hxwx3).
+    """The height map (hxw float32, pixels, mean 0) whose slopes come nearest to those of the normals (hxwx3)."""
+    towards = np.maximum(normals[..., 2], 1e-3)
+    across, down = (np.clip(slope / towards, -STEEPEST, STEEPEST) for slope in (-normals[..., 0], normals[..., 1]))
+    return integrate((across[:, 1:] + across[:, :-1]) / 2, (down[1:] + down[:-1]) / 2)
+
+
+def integrate(across: np.ndarray, down: np.ndarray) -> np.ndarray:
+    """The map (hxw float32, mean 0) whose steps to the right (hxw-1) and down (h-1xw) come nearest to these.
 
     The Poisson equation by the cosine transform (Frankot and Chellappa, 1988).
     """
     from scipy.fft import dctn, idctn
 
-    towards = np.maximum(normals[..., 2], 1e-3)
-    across, down = (np.clip(slope / towards, -STEEPEST, STEEPEST) for slope in (-normals[..., 0], normals[..., 1]))
-    height, width = towards.shape
+    height, width = across.shape[0], down.shape[1]
     divergence = np.zeros((height, width), np.float32)
-    steps = (across[:, 1:] + across[:, :-1]) / 2
-    divergence[:, :-1] -= steps
-    divergence[:, 1:] += steps
-    steps = (down[1:] + down[:-1]) / 2
-    divergence[:-1] -= steps
-    divergence[1:] += steps
+    divergence[:, :-1] -= across
+    divergence[:, 1:] += across
+    divergence[:-1] -= down
+    divergence[1:] += down
     spectrum = dctn(divergence, norm="ortho") / _frequencies(height, width)
     spectrum[0, 0] = 0
     return idctn(spectrum, norm="ortho").astype(np.float32)

@@ -7,7 +7,6 @@ table, and to one scale alone in the second: there the colour of the light count
 shading: 1 where all the light is still there.
 """
 
-import argparse
 import sys
 import time
 from collections.abc import Callable
@@ -22,6 +21,8 @@ from shared.light.colour import linear_to_srgb, srgb_to_linear
 from shared.light.enlarge import DARKEST
 from shared.light.scenes.scenes import SCENE_FAMILIES, Scene, render
 from shared.light.shading import flatten
+from shared.light.surface import integrate
+from tests.benchmarks.scene_seeds import seeds_asked
 
 NOT_TUNED_ON = ("print_relief", "solids")
 WITHOUT_CAST_SHADOWS = ("mondrian_gradient", "textured_relief", "two_colours", "print_relief", "subject")
@@ -94,22 +95,6 @@ def retinex_and_lime(photograph: np.ndarray) -> np.ndarray:
         for share, method in ((0.7, colour_retinex), (0.3, lime))
     ).astype(np.float32)
     return linear * np.exp(-cv2.ximgproc.guidedFilter(shading, shading, 6, 0.02))[..., np.newaxis]
-
-
-def integrate(across: np.ndarray, down: np.ndarray) -> np.ndarray:
-    """The image whose steps come nearest to these: the Poisson equation by the cosine transform."""
-    from scipy.fft import dctn, idctn
-
-    right = np.zeros((across.shape[0], down.shape[1]), np.float32)
-    right[:, :-1] -= across
-    right[:, 1:] += across
-    right[:-1] -= down
-    right[1:] += down
-    waves = [2 - 2 * np.cos(np.pi * np.arange(count) / count) for count in right.shape]
-    frequency = np.maximum(np.add.outer(*waves), 1e-12)
-    spectrum = dctn(right, norm="ortho") / frequency
-    spectrum[0, 0] = 0
-    return idctn(spectrum, norm="ortho").astype(np.float32)
 
 
 METHODS: dict[str, Method] = {
@@ -233,12 +218,8 @@ def table_of_speed(scenes: dict[str, list[Scene]]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, nargs="+", default=[1])
-    parser.add_argument("--scenes", type=int, default=12, help="of each family and seed")
-    arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    seeds = [seed * 100_000 + index for seed in arguments.seed for index in range(arguments.scenes)]
+    seeds = seeds_asked(__doc__)
     scenes = {family: [render(family, seed) for seed in seeds] for family in SCENE_FAMILIES}
     table_of_flattening(scenes)
     table_of_colour(scenes)

@@ -6,7 +6,6 @@ other families than these. Light on which two colours mix has no one temperature
 for is that of the rendered light alone.
 """
 
-import argparse
 import sys
 import time
 from pathlib import Path
@@ -16,9 +15,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from shared.light.azimuth import turn
 from shared.light.colour import illuminant, linear_to_srgb, rgb_of_cct, srgb_to_linear
 from shared.light.describe import Light, describe
 from shared.light.scenes.scenes import SCENE_FAMILIES, Scene, render
+from tests.benchmarks.scene_seeds import seeds_asked
 
 NOT_TUNED_ON = ("print_relief", "solids")
 GOALS = {  # lowest and highest value
@@ -26,10 +27,6 @@ GOALS = {  # lowest and highest value
     "darker": (0.95, 1), "brighter": (0.85, 1),
 }  # fmt: skip
 OF_ONE_COLOUR = ("mondrian_gradient", "textured_relief", "print_relief", "subject", "cast_relief", "gobo", "flat")
-
-
-def turn(one: float, other: float) -> float:
-    return abs((one - other + 180) % 360 - 180)
 
 
 def area_under_curve(positive: list[float], negative: list[float]) -> float:
@@ -177,12 +174,8 @@ def table_of_speed(scenes: dict[str, list[Scene]]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, nargs="+", default=[1])
-    parser.add_argument("--scenes", type=int, default=12, help="of each family and seed")
-    arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    seeds = [seed * 100_000 + index for seed in arguments.seed for index in range(arguments.scenes)]
+    seeds = seeds_asked(__doc__)
     scenes = {family: [render(family, seed) for seed in seeds] for family in SCENE_FAMILIES}
     table_of_directions(scenes)
     table_of_colours(scenes)

@@ -6,7 +6,6 @@ rendered in that light, without cast shadows, inside the subject where there is 
 `print_relief` or `solids`.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from shared.light.degradation.photograph import Photograph
 from shared.light.fidelity import ssim
 from shared.light.network import look, shrink_to_grid
 from shared.light.scenes.scenes import FRONT, Scene, render
+from tests.benchmarks.scene_seeds import seeds_asked
 
 FAMILIES = ("textured_relief", "print_relief", "subject", "solids")
 NOT_TUNED_ON = ("print_relief", "solids")
@@ -74,12 +74,8 @@ def error_of_normals(scene: Scene) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, nargs="+", default=[1])
-    parser.add_argument("--scenes", type=int, default=12, help="of each family and seed")
-    arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    seeds = [seed * 100_000 + index for seed in arguments.seed for index in range(arguments.scenes)]
+    seeds = seeds_asked(__doc__)
     print(
         f"{'':<18}" + "".join(f"{name:>22}" for name in SURFACES) + f"{'to balloon':>12}{'to plane':>10}{'normals':>10}"
     )

@@ -1,14 +1,10 @@
 import numpy as np
 import pytest
 
-from shared.light.azimuth import azimuth_of
+from shared.light.azimuth import azimuth_of, turn
 from shared.light.colour import linear_to_srgb, srgb_to_linear
 from shared.light.describe import describe
 from shared.light.scenes.scenes import render
-
-
-def turn(one, other):
-    return abs((one - other + 180) % 360 - 180)
 
 
 def landscape(size=300):

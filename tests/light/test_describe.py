@@ -3,14 +3,11 @@ import json
 import numpy as np
 import pytest
 
+from shared.light.azimuth import turn
 from shared.light.colour import linear_to_srgb, rgb_of_cct, srgb_to_linear
 from shared.light.describe import Light, describe
 from shared.light.direction import fit_contour, fit_plane, word_of
 from shared.light.scenes.scenes import render
-
-
-def turn(one, other):
-    return abs((one - other + 180) % 360 - 180)
 
 
 def ball(azimuth, size=200, elevation=40.0):

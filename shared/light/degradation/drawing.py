@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from shared.light.azimuth import turn
 from shared.light.colour import MAX_KELVIN, MIN_KELVIN
 from shared.light.degradation.lighting import DAYLIGHT
 from shared.light.degradation.options import Degradation, LightSampling, NewLight, sample
@@ -86,8 +87,3 @@ def stronger(light: NewLight, strength: float) -> NewLight:
         colour_temperature=float(np.clip(1 / max(mired, 1e-6), MIN_KELVIN, MAX_KELVIN)),
         pattern_opacity=min(1.0, strength * light.pattern_opacity),
     )
-
-
-def turn(one: float, other: float) -> float:
-    """The angle between two azimuths in degrees, 0..180."""
-    return abs((one - other + 180) % 360 - 180)

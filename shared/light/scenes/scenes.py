@@ -9,6 +9,7 @@ from shared.light.colour import linear_to_srgb, rgb_of_cct
 from shared.light.degradation.patterns import cast
 from shared.light.scenes.reflectances import colours, mondrian, noise, painted, plain_paint, textured
 from shared.light.scenes.solids import trace
+from shared.light.surface import normals_of
 
 FRONT = np.array([0, 0, 1], np.float32)
 Reflectance = Callable[[np.random.Generator, int], np.ndarray]
@@ -44,7 +45,7 @@ def mondrian_gradient(rng: np.random.Generator, size: int) -> Scene:
 def textured_relief(rng: np.random.Generator, size: int) -> Scene:
     """Grained patches on a rolling surface, without cast shadows."""
     light = _Light(rng)
-    paint, normals = textured(rng, size), _normals(height_field(rng, size))
+    paint, normals = textured(rng, size), normals_of(height_field(rng, size))
     return _expose(rng, paint, _lambert(normals, light), light, normals=normals)
 
 
@@ -52,7 +53,7 @@ def two_colours(rng: np.random.Generator, size: int) -> Scene:
     """A rolling surface in warm light from one side and cool light from everywhere, or the other way round."""
     light = _Light(rng, coloured=True)
     reflectance: Reflectance = textured if rng.random() < 0.5 else mondrian
-    paint, normals = reflectance(rng, size), _normals(height_field(rng, size))
+    paint, normals = reflectance(rng, size), normals_of(height_field(rng, size))
     return _expose(rng, paint, _lambert(normals, light), light, normals=normals)
 
 
@@ -61,7 +62,7 @@ def print_relief(rng: np.random.Generator, size: int) -> Scene:
     light = _Light(rng)
     normals = None
     if rng.random() < 0.5:
-        normals = _normals(height_field(rng, size))
+        normals = normals_of(height_field(rng, size))
         field = _lambert(normals, light)
     else:
         field = _gradient(rng, size, light.azimuth)
@@ -86,7 +87,7 @@ def cast_relief(rng: np.random.Generator, size: int) -> Scene:
     light.is_hard = bool(rng.random() < 0.5)
     softness = rng.uniform(0.5, 1.5) if light.is_hard else rng.uniform(6, 12)
     lit = _cast_shadow(heights, light, softness * size / 384)
-    normals = _normals(heights)
+    normals = normals_of(heights)
     direct = _lambert(normals, light) * lit
     return _expose(rng, textured(rng, size), direct, light, has_cast_shadows=True, normals=normals)
 
@@ -125,7 +126,7 @@ def subject(rng: np.random.Generator, size: int) -> Scene:
     heights = np.sqrt(np.clip(1 - radius**2, 0, None)) * rng.uniform(0.2, 0.34) * size
     heights += 0.02 * size * (noise(rng, size, size / 18) - 0.5)
     mask = np.where(radius < 1, 255, 0).astype(np.uint8)
-    normals = _normals(cv2.GaussianBlur(heights.astype(np.float32), (0, 0), 1))
+    normals = normals_of(cv2.GaussianBlur(heights.astype(np.float32), (0, 0), 1))
     behind = 0.35 + 0.3 * _gradient(rng, size, light.azimuth)
     direct = np.where(mask > 0, _lambert(normals, light), behind)
     normals = np.where((mask > 0)[..., np.newaxis], normals, FRONT)
@@ -231,13 +232,6 @@ def height_field(rng: np.random.Generator, size: int, bumps: int = 2) -> np.ndar
         bump = np.sqrt(np.maximum(radius**2 - (rows - y) ** 2 - (columns - x) ** 2, 0))
         field = np.maximum(field, bump + field.mean() - 0.25 * radius)
     return cv2.GaussianBlur(field.astype(np.float32), (0, 0), 1.5 * scale)
-
-
-def _normals(heights: np.ndarray) -> np.ndarray:
-    down, across = np.gradient(heights)
-    normals = np.stack([-across, down, np.ones_like(heights)], axis=-1)
-    normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
-    return normals
 
 
 def _lambert(normals: np.ndarray, light: _Light) -> np.ndarray:

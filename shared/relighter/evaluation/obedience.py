@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from shared.images import open_image
+from shared.light.azimuth import turn
 from shared.light.colour import luminance, srgb_to_linear
 from shared.light.direction import BLACK, CLIPPED, WORDS, direction_of
 from shared.light.words import FROM_A_SIDE
@@ -94,7 +95,7 @@ def asked_places(height: int, width: int) -> np.ndarray:
 
 def obeys(asked: float, measured: float | None) -> bool:
     """Whether the light comes from within 45 degrees of where it was asked for."""
-    return measured is not None and abs((measured - asked + 180) % 360 - 180) <= TOLERANCE
+    return measured is not None and turn(measured, asked) <= TOLERANCE
 
 
 def log_brightness(image: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from shared.light.azimuth import turn
 from shared.light.degradation.drawing import (
     DRAWS,
     LEAST_TURN,
@@ -11,7 +12,6 @@ from shared.light.degradation.drawing import (
     draw_light,
     elsewhere,
     stronger,
-    turn,
 )
 from shared.light.degradation.options import Degradation, LightSampling, SoftShading, sample
 from shared.light.degradation.photograph import Photograph
