@@ -24,9 +24,10 @@ LOG_DIR=${LOG_DIR:-}                        # gpu<N>.log and launcher.log, appen
 GPU_COUNT=${GPU_COUNT:-}                    # workers to start; auto: one per GPU, or per CPU core where there is none
 GPUS=${GPUS:-}                              # the GPU ids, to leave one out: GPUS=0,2,3
 GPUS_PER_WORKER=${GPUS_PER_WORKER:-1}       # for a model that needs several GPUs
-NODE_RANK=${NODE_RANK:-${SLURM_NODEID:-0}}  # this machine among several that share OUTPUT_DIR
-NODE_COUNT=${NODE_COUNT:-${SLURM_NNODES:-1}}
-LAUNCH_WITH=${LAUNCH_WITH:-local}           # local, slurm or ray
+NODE_RANK=${NODE_RANK:-}                    # this machine among several that share OUTPUT_DIR; empty: as Slurm says, or 0
+NODE_COUNT=${NODE_COUNT:-}                  # how many machines; with LAUNCH_WITH=slurm, how many are asked for
+LAUNCH_WITH=${LAUNCH_WITH:-local}           # local; slurm submits the run as a job (--dry-run prints its script)
+SLURM_ARRAY=${SLURM_ARRAY:-}                # with slurm: jobs of one machine each instead of one of NODE_COUNT, as 0-63%16
 BSZ=${BSZ:-}                                # batch_size of every step
 MAX_NUM=${MAX_NUM:-}                        # max_num: image tiles of a captioner
 TEMPERATURE=${TEMPERATURE:-}                # temperature of a captioner
@@ -38,7 +39,7 @@ TEST_CUTDOWN=${TEST_CUTDOWN:-9999999}       # at most this many items of the inp
 MAX_RESTARTS=${MAX_RESTARTS:-3}             # times a crashed worker is started again
 ON_CHANGE=${ON_CHANGE:-error}               # error, redo or keep, when the config differs from the one that made the records
 PYTHON=${PYTHON:-}                          # empty: .venv/bin/python, made on first use
-export CONFIG STEPS INPUT OUTPUT_DIR LOG_DIR GPU_COUNT GPUS GPUS_PER_WORKER NODE_RANK NODE_COUNT LAUNCH_WITH BSZ MAX_NUM
+export CONFIG STEPS INPUT OUTPUT_DIR LOG_DIR GPU_COUNT GPUS GPUS_PER_WORKER NODE_RANK NODE_COUNT LAUNCH_WITH SLURM_ARRAY BSZ MAX_NUM
 export TEMPERATURE MODEL_PATH DATASET_DIR SOURCE SUB_PARTITION_NAME TEST_CUTDOWN MAX_RESTARTS ON_CHANGE
 # --------------------------------------------------------------------------------------------------------------------
 
@@ -76,6 +77,7 @@ main() {
         [[ $word != -- ]] || break
     done
     set_up
+    [[ "$command $LAUNCH_WITH" != "run slurm" ]] || exec "$PYTHON" -m workers.launch run --first "$@"
     case $command in
         run) run_all "$@" ;;
         merge) merge "$@" ;;
@@ -160,6 +162,7 @@ ask() {
     local reply status=0
     { reply=$("$PYTHON" -m workers.launch "$@" 3>&1 1>&4) || status=$?; } 4>&1
     if ((status)); then
+        ((status < 128)) || nap # a signal to all processes of a job may reach this one a little later
         [[ $stop_wanted == no ]] || exit "$STOPPED"
         ((status < 128)) || say "error: what reads the input was ended by signal $(kill -l "$status");" \
             "a table or an archive in it may be damaged, or there is too little memory" >&2
@@ -252,6 +255,7 @@ tell_results() {
 ask_to_stop() {
     local pid
     if [[ $stop_wanted == yes ]]; then
+        [[ $1 == INT ]] || return 0 # a scheduler says TERM as often as it likes
         say "ending the workers now; what they recorded is safe" >&2
         for pid in "${pids[@]}"; do kill -KILL -- "-$pid" 2>/dev/null || true; done
         return

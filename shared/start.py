@@ -9,6 +9,7 @@ from pathlib import Path
 
 from shared.errors import CRASHED, exit_status
 from shared.loop.place import Place
+from shared.machine import collect_seldom
 from shared.run.arguments import add_run_arguments, parse_setting
 from shared.run.config import load_config
 from shared.run.option_help import describe_options
@@ -18,6 +19,7 @@ from shared.worker import Worker, log
 
 def run(worker_class: type[Worker]) -> None:
     """Take one worker through its shard, then help the others. Every file in workers/ ends with this call."""
+    collect_seldom(True)  # until its models are loaded
     arguments = parse_arguments(worker_class, describe_options(worker_class))
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format=f"%(asctime)s {arguments.step_name}%(message)s")
     faulthandler.enable()
@@ -72,6 +74,9 @@ def parse_arguments(worker_class: type[Worker], options: str) -> argparse.Namesp
     parser.add_argument("--world-size", type=int, default=1, help="how many shards there are")
     parser.add_argument("--cores", type=int, default=0, help="this worker's share of the CPU; 0 is all")
     parser.add_argument("--processes", type=int, default=1, help="of a step whose processes work together: how many")
+    parser.add_argument("--nodes", type=int, default=1, help="on so many machines together")
+    parser.add_argument("--node-rank", type=int, default=0, help="which of them this is")
+    parser.add_argument("--meeting", default="", help="where their processes meet: address:port of the first machine")
     parser.add_argument("--parent", type=int, help="pid of the launcher; the worker drains when that is gone")
     parser.add_argument("--kill-folder", type=Path, help="another place for kill<gpu>.txt: beside launcher.sh")
     arguments = parser.parse_args()

@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 # folders, doors are files; workers/ is the roof, and nobody imports it.
 ROOMS = """
 errors machine seeding splits forecast
-own_reader
+own_reader clusters
 containers decoding web
 images models light
 files masks

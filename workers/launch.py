@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from shared.commands.telling import give_up, say
 from shared.commands.variables import Variables
-from shared.errors import CRASHED, RunError, exit_status
+from shared.errors import CRASHED, STOPPED, RunError, exit_status
 from shared.run.arguments import add_run_arguments, parse_setting
 
 if TYPE_CHECKING:
@@ -59,6 +59,14 @@ def load_run(arguments: argparse.Namespace, variables: Variables) -> "Run":
 
 
 def run_steps(arguments: argparse.Namespace, run: "Run", variables: Variables) -> int:
+    if arguments.first and variables.launch_with == "slurm":
+        from shared.commands.submit import submit
+
+        return submit(arguments, run, variables)
+    if arguments.dry_run:
+        raise RunError(
+            "--dry-run prints the batch script of LAUNCH_WITH=slurm; what a run here needs is said by doctor"
+        )
     from shared.commands.next_step import answer_launcher
 
     return answer_launcher(arguments, run, variables)
@@ -79,13 +87,19 @@ def watch(arguments: argparse.Namespace, run: None, variables: Variables) -> int
 
 def status(arguments: argparse.Namespace, run: "Run", variables: Variables) -> int:
     from shared.commands.status import print_status
+    from shared.commands.submit import print_jobs
 
+    if print_jobs(run) and not run.input.folder.is_dir():
+        return STOPPED  # the first of them has not begun
     return print_status(run)
 
 
 def stop(arguments: argparse.Namespace, run: "Run", variables: Variables) -> int:
     from shared.commands.status import request_stop
+    from shared.commands.submit import stop_jobs_of
 
+    if arguments.gpu is None and stop_jobs_of(run, say):
+        return 0
     return request_stop(run, arguments.gpu, say)
 
 
@@ -135,6 +149,10 @@ def report(arguments: argparse.Namespace, run: "Run", variables: Variables) -> i
 
 
 def doctor(arguments: argparse.Namespace, run: "Run", variables: Variables) -> int:
+    if variables.launch_with == "slurm":
+        from shared.commands.submit import examine_cluster
+
+        return examine_cluster(arguments, run, variables)
     from shared.commands.slots import find_slots
     from shared.doctor.examination import examine
 
@@ -198,6 +216,10 @@ def parse_command() -> argparse.Namespace:
 
 def add_own_arguments(name: str, parser: argparse.ArgumentParser) -> None:
     hidden = argparse.SUPPRESS  # what launcher.sh says, and no person
+    if name == "run":
+        parser.add_argument(
+            "--dry-run", action="store_true", help="print the script of LAUNCH_WITH=slurm, submit nothing"
+        )
     if name in ("run", "merge"):
         parser.add_argument("--first", action="store_true", help=hidden)  # of the questions of a launch
         parser.add_argument("--begun", default="", help=hidden)  # numbers of the steps that it has worked on

@@ -18,6 +18,7 @@ from shared.run.advance import Advance, advance, check_changes
 from shared.run.run import Run, Step
 from shared.run.saving import save_folder_of, save_results
 
+MASTER_PORT = "29500"  # torchrun's own
 Value = str | int | list[str] | Mapping[int, str | int]  # of a variable of bash
 
 
@@ -37,16 +38,7 @@ def take_stock(arguments: argparse.Namespace, run: Run, variables: Variables, ag
     slots = find_slots(variables, variables.gpus_per_worker, stopped)
     only = [run.find(selector) for selector in variables.steps.replace(",", " ").split()]
     if arguments.first:
-        for step in only or run.steps:
-            find_slots(variables, gpus_of_a_worker(step, variables))  # raises where they cannot be shared out
-        tell_notes(run)
-        check_writable(run.named_by, run.folder)
-        if folder := save_folder_of(run):
-            check_writable("save_folder", folder)
-        check_writable("LOG_DIR", variables.log_dir())
-        next(run.source.items())  # raises when there is nothing to read
-        if variables.on_change != "redo":
-            check_changes(run, variables.on_change, say)
+        check_before_run(run, variables)
         if not all(step.result_path.exists() for step in only or run.steps):
             from shared.doctor.examination import look_before
 
@@ -56,7 +48,7 @@ def take_stock(arguments: argparse.Namespace, run: Run, variables: Variables, ag
             check_changes(run, variables.on_change, say)
             remove_old_kill_files(run, variables.log_dir())
         chosen = sorted(only, key=lambda step: step.number)
-        processes = len(slots) * variables.gpus_per_worker
+        processes = len(slots) * variables.gpus_per_worker * variables.node_count
         reached = advance(run, say, chosen, frozenset(ids(arguments.begun)), variables.at_most, again, processes)
         saved = save_results(run, say) if reached.is_complete else None
         if reached.is_complete and (reached.collected or not run.report_path.exists()):
@@ -76,6 +68,23 @@ def take_stock(arguments: argparse.Namespace, run: Run, variables: Variables, ag
     return common | work_of(arguments, reached.step, reached.left, variables, stopped)
 
 
+def check_before_run(run: Run, variables: Variables) -> None:
+    """What can be refused without looking at this machine. Raises RunError, DatasetError, ConfigError."""
+    only = [run.find(selector) for selector in variables.steps.replace(",", " ").split()]
+    for step in only or run.steps:
+        find_slots(variables, gpus_of_a_worker(step, variables))  # raises where they cannot be shared out
+    tell_notes(run)
+    if variables.node_note:
+        say(f"note: {variables.node_note}")
+    check_writable(run.named_by, run.folder)
+    if folder := save_folder_of(run):
+        check_writable("save_folder", folder)
+    check_writable("LOG_DIR", variables.log_dir())
+    next(run.source.items())  # raises when there is nothing to read
+    if variables.on_change != "redo":
+        check_changes(run, variables.on_change, say)
+
+
 def results_of(run: Run, reached: Advance, saved: Path | None) -> dict[str, Value]:
     tables = [f"tables and triplets: {path}/" for path in sorted(run.folder.glob("step_*_merge*/"))]
     results = [*tables, *([f"results: {saved}/"] if saved else [])] + [
@@ -90,13 +99,17 @@ def work_of(
     """The workers of one step: for each id the GPUs that it sees and the rank of its shard, and the words for all of them."""
     is_together = step.worker.runs_together
     name = step.config.name or step.config.type
-    if is_together and variables.node_count > 1:
+    meeting = os.environ.get("MASTER_ADDR", "")
+    if is_together and variables.node_count > 1 and not meeting:
         raise RunError(
-            f"step {step.number} ({name}) works on one machine; run it with NODE_COUNT=1 and STEPS={step.number}"
+            f"step {step.number} ({name}): its processes on {variables.node_count} machines must find each other; set "
+            "MASTER_ADDR to the first one's address (a job of LAUNCH_WITH=slurm does, an array of jobs cannot), or run it with "
+            f"NODE_COUNT=1 and STEPS={step.number}"
         )
     slots = find_slots(variables, gpus_of_a_worker(step, variables), stopped, is_together)
     cores = max(1, len(os.sched_getaffinity(0)) // max(1, len(slots)))
     processes = sum(slot.gpus.count(",") + 1 for slot in slots) if is_together else 1
+    processes *= variables.node_count if is_together else 1
     has_gpu = listed_gpus() > 0
     return {
         "state": "work",
@@ -121,8 +134,15 @@ def work_of(
             *("--step-name", f"step {step.number} ({name}) "),
             *("--world-size", str(variables.node_count * len(slots)), "--cores", str(cores)),
             *("--processes", str(processes), "--kill-folder", str(ROOT)),
+            *(words_to_meet(variables, meeting) if is_together else []),
         ],
     }
+
+
+def words_to_meet(variables: Variables, address: str) -> list[str]:
+    port = os.environ.get("MASTER_PORT") or MASTER_PORT
+    place = ["--nodes", str(variables.node_count), "--node-rank", str(variables.node_rank)]
+    return [*place, "--meeting", f"{address}:{port}"] if variables.node_count > 1 else []
 
 
 def gpus_of_a_worker(step: Step, variables: Variables) -> int:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from shared.clusters.node import node_from_slurm
 from shared.errors import ConfigError
 from shared.files.lookup import ROOT
 
@@ -48,17 +49,23 @@ class Variables:
         self.gpus = self._ids("GPUS")
         self.gpu_count = None if self.environ.get("GPU_COUNT", "") in ("", "auto") else self._number("GPU_COUNT", 1, 1)
         self.gpus_per_worker = self._number("GPUS_PER_WORKER", 1, 1)
-        self.node_rank = self._number("NODE_RANK", 0, 0)
-        self.node_count = self._number("NODE_COUNT", 1, 1)
+        node = node_from_slurm(self.environ)
+        self.node_rank = self._number("NODE_RANK", node.rank, 0)
+        self.node_count = self._number("NODE_COUNT", node.machines, 1)
+        self.node_note = "" if self.environ.get("NODE_RANK") or self.environ.get("NODE_COUNT") else node.note
         if self.node_rank >= self.node_count:
             raise ConfigError(f"NODE_RANK is {self.node_rank} of {self.node_count} machines; the first is 0")
+        self.array = self.environ.get("SLURM_ARRAY", "").strip()
+        if not re.fullmatch(r"([0-9]+(-[0-9]+(:[0-9]+)?)?(,[0-9]+(-[0-9]+(:[0-9]+)?)?)*(%[0-9]+)?)?", self.array):
+            raise ConfigError(f"SLURM_ARRAY is '{self.array}'; it should be as sbatch takes it: 0-63%16")
         self.max_restarts = self._number("MAX_RESTARTS", 3, 0)
         self.on_change = self._choice("ON_CHANGE", "error", "redo", "keep")
         at_most = self._number("TEST_CUTDOWN", NO_CUTDOWN, 1)
         self.at_most = None if at_most == NO_CUTDOWN else at_most
-        if (launch_with := self._choice("LAUNCH_WITH", "local", "slurm", "ray")) != "local":
+        self.launch_with = self._choice("LAUNCH_WITH", "local", "slurm", "ray")
+        if self.launch_with == "ray":
             raise ConfigError(
-                f"LAUNCH_WITH={launch_with} is not yet there; start ./launcher.sh on each machine with NODE_RANK and NODE_COUNT"
+                "LAUNCH_WITH=ray is not yet there; start ./launcher.sh on each machine with NODE_RANK and NODE_COUNT"
             )
 
     def config(self) -> str:

@@ -20,7 +20,7 @@ from shared.images import files_read, place_of
 from shared.loop.picker import Block, Picker
 from shared.loop.place import Place
 from shared.loop.progress import Progress
-from shared.machine import share_of_cores
+from shared.machine import collect_seldom, share_of_cores
 from shared.run.run import Step
 from shared.worker import Loaded, Worker
 
@@ -203,6 +203,7 @@ class Loop:
         self.worker.gpu, self.worker.cores, self.worker.world_size = self.control.gpu, self.cores, self.world_size
         started = time.monotonic()
         self.worker.setup()
+        collect_seldom(False)
         if "cv2" in sys.modules:
             sys.modules["cv2"].setNumThreads(1)  # the loop's threads already fill this worker's cores
         log.info("ready after %.1f s", time.monotonic() - started)

@@ -10,7 +10,8 @@ from shared.run.run import Step
 class Place:
     """`gpu` names the kill, end, log and progress files; `rank` of `world_size` says which shard; `cores` 0 is all of them.
 
-    `processes` of a step work together, where they do; the worker drains when `parent` (the launcher's pid) is gone, or
+    `processes` of a step work together, where they do, on `nodes` machines of which this is number `node_rank`, and meet at
+    `meeting`, an address and a port of the first. The worker drains when `parent` (the launcher's pid) is gone, or
     when a kill file lies in the run's folders or in `kill_folder`.
     """
 
@@ -19,6 +20,9 @@ class Place:
     world_size: int = 1
     cores: int = 0
     processes: int = 1
+    nodes: int = 1
+    node_rank: int = 0
+    meeting: str = ""
     parent: int | None = None
     kill_folder: Path | None = None
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("worker")
 
 WAY_OUT = "uv pip install --python .venv/bin/python -r requirements.txt"
+SECONDS_TO_MEET = 1800  # a machine may still be at the step before
 REASONS_VARIABLE = "RELIGHT_REASONS"  # a folder in which a process that breaks says why
 PARENT = "RELIGHT_PARENT"  # the pid that the launcher knows
 
@@ -48,12 +49,13 @@ class Parent:
         if find_spec("torch") is None:
             raise RunError(f"training needs the package torch, which is not installed: {WAY_OUT}")
         claims = self.step.open_claims()
-        self._take_turn(claims)
+        if self.place.node_rank == 0:  # the other machines wait for it
+            self._take_turn(claims)
         if self.stop_requested or not self.step.worker.left(self.step, self.place.processes):
             return STOPPED if self.stop_requested else 0
         with tempfile.TemporaryDirectory(prefix="together-") as reasons:
             environment = os.environ | {REASONS_VARIABLE: reasons, PARENT: str(os.getpid())}
-            processes = self.place.processes
+            processes = self.place.processes // self.place.nodes
             cores = max(1, share_of_cores(self.place.cores) // processes)
             environment["OMP_NUM_THREADS"] = str(cores)
             environment["TQDM_DISABLE"] = "1"  # the libraries' bars, in a log that people follow
@@ -61,12 +63,14 @@ class Parent:
                 sys.executable,
                 "-m",
                 "torch.distributed.run",
-                "--standalone",
+                *self._where(),
                 "--nproc-per-node",
                 str(processes),
             ]
+            # A scheduler's TERM reaches torchrun too, which would give its processes half a minute; they are asked below.
+            command += ["--signals-to-handle", "SIGINT,SIGQUIT"]
             command += ["--max-restarts", "0", "-m", f"workers.{self.step.module}", *sys.argv[1:]]
-            self.torchrun = subprocess.Popen(command, env=environment)
+            self.torchrun = subprocess.Popen(command, env=environment, preexec_fn=ignore_scheduler)
             status = self._wait()
             broken = first_reason(Path(reasons))
         if broken:
@@ -78,6 +82,15 @@ class Parent:
             )
             return CRASHED
         return STOPPED if self.step.worker.left(self.step, self.place.processes) else 0
+
+    def _where(self) -> list[str]:
+        """How torchrun finds its like on the other machines."""
+        if self.place.nodes == 1:
+            return ["--standalone"]
+        address, _, port = self.place.meeting.rpartition(":")
+        words = ["--nnodes", str(self.place.nodes), "--node-rank", str(self.place.node_rank)]
+        words += ["--master-addr", address, "--master-port", port]
+        return [*words, "--rdzv-conf", f"timeout={SECONDS_TO_MEET}"]
 
     def stop(self, *_: object) -> None:
         """For signals: the members are asked, who agree on where to stop."""
@@ -130,8 +143,9 @@ class Together:
             return self.control.stop_requested()
         if self.group is None:
             self.group = distributed.new_group(backend="gloo")
-        wanted = torch.tensor([int(self.is_first and self.control.stop_requested())])
-        distributed.broadcast(wanted, src=0, group=self.group)
+        # Of a process that does not speak for all, its own signals alone: a scheduler may send them to one machine.
+        wanted = torch.tensor([int(self.control.stop_requested() if self.is_first else bool(self.control.reason))])
+        distributed.all_reduce(wanted, distributed.ReduceOp.MAX, group=self.group)
         return bool(wanted.item())
 
     def show(self, done: int, total: int, rate: float, state: str) -> None:
@@ -171,6 +185,11 @@ class Together:
         note = {"reason": reason, "status": status, "time": time.time()}
         Path(os.environ[REASONS_VARIABLE], str(self.rank)).write_text(json.dumps(note))
         return status
+
+
+def ignore_scheduler() -> None:
+    """In torchrun before it begins; its processes set what they need themselves."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def first_reason(folder: Path) -> dict | None:

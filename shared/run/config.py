@@ -32,6 +32,7 @@ RUN_KEYS = (
     "folder",
     "paths",
     "launcher",
+    "slurm",
     "steps",
 )
 # What other programs call it, and what does it here.
@@ -82,6 +83,9 @@ class RunConfig:
         "absolute"  # in the CSV and metadata files: from anywhere, or inside the run
     )
     launcher: dict[str, str | int] = field(default_factory=dict)  # of its variables, where a person leaves them empty
+    slurm: dict[str, str | int | float | bool | None] = field(
+        default_factory=dict
+    )  # options of sbatch: partition, time
     steps: list[StepConfig] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # what a person should be told: steps passed over, overrides unused
 
@@ -123,7 +127,7 @@ def load_config(path: Path, meta_path: str | None = None, overrides: dict[str, A
 
 def overrides_of_run(overrides: dict[str, Any]) -> dict[str, Any]:
     """Those of the run's own keys; `run.text_key` is that alone, text_key also the option of every step that has it."""
-    settable = [key for key in RUN_KEYS if key not in ("steps", "launcher")]
+    settable = [key for key in RUN_KEYS if key not in ("steps", "launcher", "slurm")]
     alone = {key: overrides.pop(f"run.{key}") for key in settable if f"run.{key}" in overrides}
     return alone | {key: overrides[key] for key in settable if key in overrides}
 

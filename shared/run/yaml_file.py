@@ -74,3 +74,10 @@ class StrictLoader(yaml.SafeLoader):
             if isinstance(key, str):
                 seen.add(key)
         return super().construct_mapping(node, deep)
+
+    def construct_yaml_int(self, node):
+        """YAML 1.1 reads `time: 12:00:00` as a number of seconds, to the base of sixty; here it is what was written."""
+        return node.value if ":" in node.value else super().construct_yaml_int(node)
+
+
+StrictLoader.add_constructor("tag:yaml.org,2002:int", StrictLoader.construct_yaml_int)

@@ -123,7 +123,7 @@ def worker_pids(project: Project) -> list[int]:
 
 
 @pytest.mark.slow
-def test_two_workers_killed_and_started_again_do_every_photograph_once(project, models, photographs, tmp_path):
+def test_two_workers_killed_and_started_again_do_every_photograph_once(project, models, photographs):
     write_config(
         project, photographs, mask="sam3", mask_model=models.sam3, method="marigold", albedo_model=models.lighting,
         batch_size=1, load_threads=1, steps=3, resolution=128, **SURE_OF_ANYTHING,
@@ -136,7 +136,7 @@ def test_two_workers_killed_and_started_again_do_every_photograph_once(project, 
     process.communicate(timeout=300)
     assert len(list(folder.glob("*.json"))) < len(SAMPLES)
     before = {path: path.read_bytes() for path in folder.glob("*.json")}
-    done = project.run(timeout=240)
+    done = project.run(timeout=240, GPU_COUNT=1)
     assert done.returncode == 0, done.stdout
     records = records_of(project)
     assert sorted(records) == sorted(SAMPLES)
@@ -148,19 +148,6 @@ def test_two_workers_killed_and_started_again_do_every_photograph_once(project, 
         assert (record["mask"], record["albedo_method"]) == ("sam3", "marigold")
     assert project.leftovers() == []
     assert project.processes() == []
-    # A run of its own, in batches, has the same pictures.
-    write_config(
-        project, photographs, mask="sam3", mask_model=models.sam3, method="marigold", albedo_model=models.lighting,
-        steps=3, resolution=128, **SURE_OF_ANYTHING,
-    )  # fmt: skip
-    other = tmp_path / "other"
-    done = project.run(OUTPUT_DIR=other, GPU_COUNT=1, timeout=240)
-    assert done.returncode == 0, done.stdout
-    for record in records.values():
-        paths = [folder / "step_1_degrade" / record["output_image_path"] for folder in (project.output, other)]
-        one, two = (pixels_of(path).astype(int) for path in paths)
-        assert np.abs(one - two).max() <= 2
-        assert (one != two).mean() < 0.01
 
 
 @pytest.mark.slow

@@ -4,8 +4,6 @@ import base64
 import io
 import json
 import os
-import signal
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +12,6 @@ from PIL import Image
 from shared.errors import ConfigError
 from shared.run.config import load_config
 from tests.chat_server import ChatServer
-from tests.conftest import wait_until
 
 STEP = "step_1_ImageGenerator_FLUXGenerator"
 SMALL = {"width": 64, "height": 48, "num_inference_steps": 2, "max_sequence_length": 32, "batch_size": 2}
@@ -111,35 +108,6 @@ def test_several_captions_are_one_image_each_on_request_and_jpeg_says_its_prompt
     with Image.open(project.output / STEP / row["generated_3_path"]) as image:
         assert image.format == "JPEG"
         assert json.loads(image.info["comment"])["prompt"] == "three"
-
-
-@pytest.mark.slow
-def test_killed_and_stopped_it_draws_every_image_once(project, tiny_generator):
-    write_rows(project, [{"key": f"{number:02}", "text": f"a house with {number} windows"} for number in range(9)])
-    write_config(project, tiny_generator, {"image_key": None}, num_inference_steps=40, batch_size=1)
-    records = project.output / STEP / "records"
-    launcher = project.launch(GPU_COUNT=1)
-    wait_until(lambda: len(list(records.glob("*.json"))) > 1, 300)
-    os.kill(next(int(pid) for pid in pids_of(project)), signal.SIGKILL)
-    wait_until(lambda: len(list(records.glob("*.json"))) > 3, 300)
-    (project.output / STEP / "kill0.txt").touch()
-    output, _ = launcher.communicate(timeout=300)
-    assert launcher.returncode == 4, output
-    written = {path.name: path.stat().st_mtime_ns for path in records.glob("*.json")}
-    assert 3 < len(written) < 9
-    assert project.run().returncode == 0
-    assert {name: (records / name).stat().st_mtime_ns for name in written} == written
-    assert len(project.rows(STEP)) == len(list((project.output / STEP / "generated_images").iterdir())) == 9
-
-
-def pids_of(project):
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (entry / "cmdline").read_bytes()
-            if b"workers.generate" in words and os.readlink(entry / "cwd") == str(project.folder):
-                yield entry.name
-        except OSError:
-            continue
 
 
 @pytest.mark.parametrize(

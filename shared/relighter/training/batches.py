@@ -49,7 +49,7 @@ def collate(examples: Sequence[dict]) -> dict[str, Any]:
 
 
 def leave_signals(_: int) -> None:
-    """A stop is for the process that trains; its readers end with it."""
+    """A stop is for the process that trains, whoever is sent the signal; its readers end with it."""
     end_with_parent()
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     torch.set_num_threads(1)

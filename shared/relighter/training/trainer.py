@@ -16,6 +16,7 @@ from diffusers.training_utils import EMAModel
 from shared.errors import RunError, is_out_of_memory
 from shared.files.whole_folder import WholeFolder
 from shared.loop.together import Together
+from shared.machine import collect_seldom
 from shared.models.device import find_device
 from shared.relighter.families.family import Batch, Family
 from shared.relighter.training.batches import Batches
@@ -54,6 +55,7 @@ class Trainer:
         torch.backends.cuda.matmul.allow_tf32 = options.allow_tf32
         self.family: Family = options.make_family()
         self.family.load(self.accelerator.device, DTYPES[precision], options.gradient_checkpointing)
+        collect_seldom(False)
         self.weights = [one for one in self.family.trained.parameters() if one.requires_grad]
         self.optimizer = self.accelerator.prepare(make_optimizer(options, self.weights))
         self.model = self.accelerator.prepare(self.family.trained)
@@ -76,6 +78,8 @@ class Trainer:
         )  # fmt: skip
         if self.step:
             self.schedule.load_state_dict(self.saved["schedule"])
+            for group, rate in zip(self.optimizer.param_groups, self.schedule.get_last_lr(), strict=True):
+                group["lr"] = rate  # which a schedule that is made anew has set to that of its first step
         log.info(
             "%d triplets, %d of %d steps of %d examples done, %.1f million weights to train",
             len(self.rows), self.step, total, self.group, sum(one.numel() for one in self.weights) / 1e6,

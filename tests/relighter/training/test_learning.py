@@ -23,7 +23,7 @@ def test_a_model_learns_to_relight_by_instruction(project):
     }
     train |= {
         "resolution": 32,
-        "train_batch_size": 8,
+        "train_batch_size": 16,
         "max_train_steps": STEPS,
         "learning_rate": 2e-3,
         "validation_steps": 0,
@@ -33,7 +33,7 @@ def test_a_model_learns_to_relight_by_instruction(project):
     project.input = project.folder / "scenes.txt"
     project.input.write_text(f"scene-{{000..{SCENES - 1}}}\n")
     project.config.write_text(yaml.safe_dump(config | {"meta_path": str(project.input)}))
-    done = project.run(GPU_COUNT=2, timeout=900)
+    done = project.run(GPU_COUNT=1, timeout=900)
     assert done.returncode == 0, done.stdout
 
     found = json.loads((project.output / "step_4_evaluate" / "evaluation.json").read_text())

@@ -54,31 +54,19 @@ def log_of(project) -> str:
 
 
 @pytest.mark.slow
-def test_two_processes_that_are_stopped_and_lose_one_go_on_to_the_very_same_weights(training):
+def test_two_processes_of_which_one_dies_go_on_to_the_very_same_weights(training):
     project = training(num_epochs=100, max_train_steps=STEPS)
     through, halted = project.folder / "through", project.folder / "halted"
     done = project.run(OUTPUT_DIR=through)
     assert done.returncode == 0, done.stdout + log_of(project)
     assert f"{STEPS} steps, 2 processes together" in done.stdout
 
-    launched = begun(project, OUTPUT_DIR=halted)
-    (project.folder / "kill0.txt").touch()
-    output, _ = launched.communicate(timeout=300)
-    assert launched.returncode == 4, output + log_of(project)
-    assert not (project.folder / "kill0.txt").exists()
-    assert not (step_of(halted) / "end0.txt").exists() and not (step_of(halted) / "model").exists()
-    last = checkpoints(halted)[-1]
-    assert f"stopped at step {last} of {STEPS}: {project.folder}/kill0.txt asked for it" in log_of(project)
-
-    # Gone on with, and one of the two dies on the way.
-    launched = project.launch(OUTPUT_DIR=halted, MAX_RESTARTS=1)
-    wait_for(lambda: checkpoints(halted)[-1] > last)
+    launched = begun(project, OUTPUT_DIR=halted, MAX_RESTARTS=1)
     os.kill(ranks_of(launched.pid)[1], signal.SIGKILL)
     output, _ = launched.communicate(timeout=300)
     assert launched.returncode == 0, output + log_of(project)
     assert "the worker died (" in output and "is started again, 1 of 1 times" in output
-    assert f"going on from checkpoint-{last}" in log_of(project)
-    assert log_of(project).count("going on from checkpoint-") == 2
+    assert log_of(project).count("going on from checkpoint-") == 1
     assert (step_of(halted) / "end0.txt").exists() and (step_of(halted) / "model" / "model.json").exists()
     assert same(weights_of(step_of(through) / "model"), weights_of(step_of(halted) / "model"))
     steps = [json.loads(line)["step"] for line in (step_of(halted) / "loss.jsonl").read_text().splitlines()]
