@@ -26,7 +26,7 @@ GPUS=${GPUS:-}                              # the GPU ids, to leave one out: GPU
 GPUS_PER_WORKER=${GPUS_PER_WORKER:-1}       # for a model that needs several GPUs
 NODE_RANK=${NODE_RANK:-}                    # this machine among several that share OUTPUT_DIR; empty: as Slurm says, or 0
 NODE_COUNT=${NODE_COUNT:-}                  # how many machines; with LAUNCH_WITH=slurm, how many are asked for
-LAUNCH_WITH=${LAUNCH_WITH:-local}           # local; slurm submits the run as a job (--dry-run prints its script)
+LAUNCH_WITH=${LAUNCH_WITH:-local}           # local; ray: its cluster places the workers; slurm: submit the run as a job
 SLURM_ARRAY=${SLURM_ARRAY:-}                # with slurm: jobs of one machine each instead of one of NODE_COUNT, as 0-63%16
 BSZ=${BSZ:-}                                # batch_size of every step
 MAX_NUM=${MAX_NUM:-}                        # max_num: image tiles of a captioner

@@ -172,6 +172,12 @@ def test(arguments: argparse.Namespace, run: "Run", variables: Variables) -> int
     raise RunError("launcher.sh runs the tests itself")
 
 
+def pool(arguments: argparse.Namespace, run: "Run", variables: Variables) -> int:
+    from shared.commands.pool import run_pool
+
+    return run_pool(arguments, run, variables)
+
+
 class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         give_up(f"{self.prog}: {message}; {self.prog} --help says what it takes")
@@ -195,6 +201,7 @@ COMMANDS = {
     "serve": Command(serve, "Become a vLLM server of the config's captioner, for workers here and elsewhere."),
     "test": Command(test, "Check the style and the types, then run the tests; all arguments are pytest's."),
     "watch": Command(watch, "What launcher.sh shows while a step runs."),
+    "pool": Command(pool, "What launcher.sh starts with LAUNCH_WITH=ray: the workers of a step, placed by Ray."),
 }
 
 
@@ -232,6 +239,13 @@ def add_own_arguments(name: str, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--others", default="", help="how far the other steps are")
         parser.add_argument("--parent", type=int, required=True)
         parser.add_argument("--messages", type=Path, required=True, help="where the launcher says what it does")
+    elif name == "pool":
+        parser.add_argument("--step", required=True, help="its number")
+        parser.add_argument("--gpus-each", type=int, default=1, help="GPUs of a worker")
+        parser.add_argument("--limit", type=int, help="workers at most; without one, as many as there is room for")
+        parser.add_argument("--parent", type=int, required=True)
+        parser.add_argument("--gpu", type=int, default=0, help=hidden)
+        parser.add_argument("--rank", type=int, default=0, help=hidden)
     elif name == "push":
         parser.add_argument("--along", type=int, help=hidden)  # the number of the step that is at work
         parser.add_argument("--parent", type=int, help=hidden)

@@ -39,7 +39,8 @@ def take_stock(arguments: argparse.Namespace, run: Run, variables: Variables, ag
     only = [run.find(selector) for selector in variables.steps.replace(",", " ").split()]
     if arguments.first:
         check_before_run(run, variables)
-        if not all(step.result_path.exists() for step in only or run.steps):
+        is_here = variables.launch_with != "ray"
+        if is_here and not all(step.result_path.exists() for step in only or run.steps):
             from shared.doctor.examination import look_before
 
             look_before(run, " ".join(slot.gpus for slot in slots), variables.steps, variables.at_most, say)
@@ -106,6 +107,8 @@ def work_of(
             "MASTER_ADDR to the first one's address (a job of LAUNCH_WITH=slurm does, an array of jobs cannot), or run it with "
             f"NODE_COUNT=1 and STEPS={step.number}"
         )
+    if variables.launch_with == "ray":
+        return work_in_pool(arguments, step, left, variables, stopped)
     slots = find_slots(variables, gpus_of_a_worker(step, variables), stopped, is_together)
     cores = max(1, len(os.sched_getaffinity(0)) // max(1, len(slots)))
     processes = sum(slot.gpus.count(",") + 1 for slot in slots) if is_together else 1
@@ -136,6 +139,38 @@ def work_of(
             *("--processes", str(processes), "--kill-folder", str(ROOT)),
             *(words_to_meet(variables, meeting) if is_together else []),
         ],
+    }
+
+
+def work_in_pool(
+    arguments: argparse.Namespace, step: Step, left: int, variables: Variables, stopped: list[int]
+) -> dict[str, Value]:
+    """One process for the launcher to start, which has Ray place the workers."""
+    is_together = step.worker.runs_together
+    name = step.config.name or step.config.type
+    gpus = variables.gpu_count or 1 if is_together else gpus_of_a_worker(step, variables)
+    limit = 1 if is_together else variables.gpu_count
+    return {
+        "state": "work",
+        "number": step.number,
+        "module": "launch",
+        "name": name,
+        "left": left,
+        "unit": "steps" if is_together else "items",
+        "announcement": f"step {step.number} ({name}): {left} {'steps' if is_together else 'items'} for the workers that Ray "
+        f"places; logs in {variables.log_dir()}",
+        "cores": 1,
+        "gpus": {} if stopped else {0: ""},
+        "ranks": {0: 0},
+        "run_words": ["pool", *run_words(arguments), "--step", str(step.number), "--gpus-each", str(gpus)],
+        "push_words": [f"--along={step.number}", *run_words(arguments)] if publisher_of(step) else [],
+        "watch_words": [
+            f"--folder={step.folder}",
+            f"--label={step.label}",
+            f"--others={others_than(step)}",
+            *(["--together"] if is_together else []),
+        ],
+        "worker_words": ["--limit", str(limit)] if limit else [],
     }
 
 

@@ -63,10 +63,6 @@ class Variables:
         at_most = self._number("TEST_CUTDOWN", NO_CUTDOWN, 1)
         self.at_most = None if at_most == NO_CUTDOWN else at_most
         self.launch_with = self._choice("LAUNCH_WITH", "local", "slurm", "ray")
-        if self.launch_with == "ray":
-            raise ConfigError(
-                "LAUNCH_WITH=ray is not yet there; start ./launcher.sh on each machine with NODE_RANK and NODE_COUNT"
-            )
 
     def config(self) -> str:
         return self.environ.get("CONFIG", "configs/relight.yaml")

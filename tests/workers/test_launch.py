@@ -14,7 +14,7 @@ COMMANDS = re.search('^COMMANDS="(.*)"$', LAUNCHER, re.MULTILINE)[1].split()
 
 
 def test_the_launcher_knows_the_commands_of_python():
-    assert [*COMMANDS, "watch"] == list(launch.COMMANDS) and len(COMMANDS) > 9
+    assert [*COMMANDS, "watch", "pool"] == list(launch.COMMANDS) and len(COMMANDS) > 9
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -81,7 +81,6 @@ def test_an_argument_that_a_command_does_not_know_is_misuse(call, command, words
         ({"GPUS": "0;1"}, "GPUS is '0;1'; it should be ids with commas between: 0,1,3"),
         ({"GPUS": "0,1,0", "GPU_COUNT": "auto"}, "GPUS names 0 twice; each worker needs a GPU of its own"),
         ({"GPUS": "0,1,2", "GPU_COUNT": "auto", "GPUS_PER_WORKER": "2"}, "3 GPUs cannot be shared out by GPUS_PER_WORKER=2"),
-        ({"LAUNCH_WITH": "ray"}, "LAUNCH_WITH=ray is not yet there"),
         ({"LAUNCH_WITH": "kube"}, "LAUNCH_WITH is 'kube'; it should be local, slurm or ray"),
         ({"ON_CHANGE": "yes"}, "ON_CHANGE is 'yes'; it should be error, redo or keep"),
         ({"NODE_RANK": "2", "NODE_COUNT": "2"}, "NODE_RANK is 2 of 2 machines; the first is 0"),

@@ -11,6 +11,7 @@ from shared.light.degradation.lighting import DAYLIGHT
 from shared.light.degradation.options import Degradation, LightSampling, NewLight, sample
 from shared.light.degradation.photograph import Photograph, Relit
 
+SKETCH_SIZE = 224  # the long side in pixels at which lights are tried
 DRAWS = 8  # of lights, until the subject changes enough
 MOST_ALIKE = 24.0  # dB of PSNR inside the subject; what is more alike is drawn again
 OTHER_SIDE = 0.6  # share of the lights that are put on another side than the photograph's
@@ -48,19 +49,18 @@ def draw_light(
 ) -> DrawnLight:
     """Relight a photograph by a drawn light; one that changes the subject too little is drawn again.
 
-    At most DRAWS times; then the one that changed most is taken.
+    At most DRAWS times; then the one that changed most is taken. They are tried on a small copy.
     """
-    strongest: tuple[float, DrawnLight] | None = None
-    for draws in range(1, DRAWS + 1):
+    sketch = photograph.sketch(SKETCH_SIZE)
+    likeness, draws = np.inf, 0
+    while draws < DRAWS and likeness > MOST_ALIKE:
         light = stronger(sample(degradation, light_sampling, rng), strength)
-        relit, light = photograph.relit(elsewhere(light, photograph.azimuth_degrees, light_sampling, rng))
-        likeness, drawn = relit.likeness(), DrawnLight(relit, light, draws)
-        if likeness <= MOST_ALIKE:
-            return drawn
-        if strongest is None or likeness < strongest[0]:
-            strongest = likeness, drawn
-    assert strongest is not None
-    return strongest[1]
+        light = elsewhere(light, photograph.azimuth_degrees, light_sampling, rng)
+        tried = sketch.relit(light)[0].likeness()
+        draws += 1
+        if draws == 1 or tried < likeness:
+            likeness, strongest = tried, light
+    return DrawnLight(*photograph.relit(strongest), draws)
 
 
 def elsewhere(light: NewLight, before: float, sampling: LightSampling, rng: np.random.Generator) -> NewLight:

@@ -56,6 +56,20 @@ class Photograph:
         return self.found or (self._seen[0], self._seen[1].log_shading)
 
     @cached_property
+    def _normals(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.shaped or (self._seen[0], self._seen[1].normals)
+
+    @cached_property
+    def _is_grey(self) -> bool:
+        return is_grey(self._small[0])
+
+    def sketch(self, size: int) -> "Photograph":
+        """A copy of at most `size` pixels a side, in which the same light and the same shapes are seen."""
+        mask = None if self.mask is None else shrink(self.mask, size)
+        shaped = None if self.is_balloon else self._normals
+        return replace(self, pixels=shrink(self.pixels, size), mask=mask, found=self._small, shaped=shaped)
+
+    @cached_property
     def azimuth_degrees(self) -> float:
         """Where its light comes from as far as anything tells, 0 = from the right, 90 = from above: it may be a guess."""
         right, up = self._seen[1].towards_light
@@ -77,7 +91,7 @@ class Photograph:
         if self.is_balloon:
             surface = stand_in(mask, shading.mean(axis=-1))
         else:
-            copy, normals = self.shaped or (self._seen[0], self._seen[1].normals)
+            copy, normals = self._normals
             surface = told(normals, copy, optics, mask)
         return Optics(optics, linear, self._blended(linear, shading), mask, surface)
 
@@ -88,7 +102,7 @@ class Photograph:
 
     def relit(self, light: NewLight) -> tuple["Relit", NewLight]:
         """This photograph in another light, and that light as it was used: a black-and-white picture gets no colour."""
-        if is_grey(self._small[0]):
+        if self._is_grey:
             light = replace(light, colour_temperature=DAYLIGHT)
         _, linear, flattened, mask, surface = self._optics
         illumination = illuminate(flattened, surface, light)
