@@ -17,6 +17,7 @@ from shared.exports.formats import FORMATS, write_rows
 from shared.exports.per_split import named_after
 from shared.exports.writers import write_csv, write_json_list, write_jsonl
 from shared.files.small_files import write_bytes, write_json
+from shared.light.words import says_nothing
 from shared.readers.split_names import split_of_table
 from shared.selection.passed_over import PASSED_OVER_COLUMNS as PASSED_OVER
 from shared.splits import SPLITS
@@ -52,6 +53,10 @@ class Merge(Worker):
     no_validate: Annotated[bool, Field(description="take triplets without looking whether their images are there")] = (
         False
     )
+
+    pass_over_unsaid: Annotated[
+        bool, Field(description="make no triplet of a photograph of whose light the photometric keywords say nothing")
+    ] = False
 
     only_collects: ClassVar[bool] = True
 
@@ -169,6 +174,8 @@ class Merge(Worker):
             return f"without {roles.instruction}"
         if instruction.startswith("ERROR:"):
             return "with an error for an instruction"
+        if self.pass_over_unsaid and says_nothing(instruction):
+            return "of whose light nothing can be said"
         if not self.no_validate or self.copy_images:  # what is not there cannot be copied either
             for name in (roles.input_image, roles.output_image):
                 if not row.get(name) or not Path(row[name]).is_file():

@@ -102,6 +102,11 @@ def colour_of(light: Light) -> str | None:
     return "warm" if light.cct_kelvin < WARM else "cool" if light.cct_kelvin > COOL else None
 
 
+def says_nothing(phrase: str) -> bool:
+    """Whether a phrase is what keywords() says of a photograph of which nothing can be said."""
+    return meaning(phrase) == NOTHING[0]
+
+
 def meaning(phrase: str) -> str:
     """What a phrase says, whichever of the words for it were drawn and in whatever order its clauses stand."""
     phrase = phrase.removesuffix(f" {IN_SHORT}")

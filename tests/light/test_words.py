@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from shared.light.describe import Light
-from shared.light.words import keywords, meaning
+from shared.light.words import keywords, meaning, says_nothing
 
 LIGHT = Light(
     azimuth_degrees=180.0, direction="left", hardness=0.9, cct_kelvin=3200.0, key="low", contrast=10.0,
@@ -40,7 +40,8 @@ def test_where_nothing_can_be_said_three_words_say_so():
     nothing = replace(LIGHT, direction=None, hardness=0.5, key="mid", contrast=5.0, is_colour_sure=False)
     said = phrases(nothing)
     assert len(said) == 3 == len({len(phrase.split()) for phrase in said} | {3, 1, 2})
-    assert {meaning(phrase) for phrase in said} == {"plain ambient light"}
+    assert {meaning(phrase) for phrase in said} == {"plain ambient light"} and all(map(says_nothing, said))
+    assert not says_nothing("warm light from the left")
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,18 @@ def test_rows_that_are_no_triplets_are_dropped_with_the_reason(tmp_path, rows):
     ).read_text() == "[]\n"
 
 
+def test_photographs_of_whose_light_nothing_can_be_said_are_passed_over_on_request(tmp_path, rows):
+    rows[0]["lighting_keywords"], rows[2]["lighting_keywords"] = "unremarkable ambient light", "plain ambient light"
+    usual = tmp_path / "usual"
+    usual.mkdir()
+    assert merge(usual, rows, {"triplets": {}})[1] == ["k0", "k1", "k2", "k3"]
+    folder, kept = merge(tmp_path, rows, {"triplets": {}, "pass_over_unsaid": True})
+    assert kept == ["k1", "k3"]
+    assert json.loads((folder / "train" / "stats.json").read_text())["dropped"] == {
+        "of whose light nothing can be said": 1
+    }
+
+
 def test_a_row_of_another_split_is_left_out_and_said(tmp_path, rows):
     rows[1]["split"] = "dev"
     folder, kept = merge(tmp_path, rows, {"triplets": {}})
