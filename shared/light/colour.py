@@ -44,6 +44,19 @@ def linear_to_srgb(image: np.ndarray) -> np.ndarray:
     return _BYTE_OF_LINEAR[steps.astype(np.uint16)]
 
 
+def strongest_channel(image: np.ndarray) -> np.ndarray:
+    """The largest of the three values of each pixel, ... x 3 -> ...
+
+    numpy's own max over so short an axis takes twenty times as long.
+    """
+    return np.maximum(np.maximum(image[..., 0], image[..., 1]), image[..., 2])
+
+
+def weakest_channel(image: np.ndarray) -> np.ndarray:
+    """The smallest of the three values of each pixel, likewise."""
+    return np.minimum(np.minimum(image[..., 0], image[..., 1]), image[..., 2])
+
+
 def luminance(linear: np.ndarray) -> np.ndarray:
     """Relative luminance Y of a linear RGB image (... x 3), float32 (Rec. 709)."""
     return linear.astype(np.float32, copy=False) @ LUMINANCE
@@ -100,7 +113,7 @@ def illuminant(image: np.ndarray) -> np.ndarray:
     """
     import cv2
 
-    valid = (image.max(axis=-1) < 250) & (image.min(axis=-1) > 4)
+    valid = (strongest_channel(image) < 250) & (weakest_channel(image) > 4)
     smooth = cv2.GaussianBlur(srgb_to_linear(image), (0, 0), 2)
     # At 3 sigma from a clipped pixel its blur still reaches into the derivative.
     valid = cv2.erode(valid.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
@@ -120,17 +133,17 @@ def illuminant(image: np.ndarray) -> np.ndarray:
 
 def usable_colours(linear: np.ndarray) -> np.ndarray:
     """Of linear RGB (HxWx3) what is neither dark nor next to clipped, n x 3."""
-    brightest = linear.max(axis=-1)
+    brightest = strongest_channel(linear)
     return linear[(brightest < 0.9) & (brightest > 0.02)]
 
 
 def neutral_share(linear: np.ndarray, light: np.ndarray) -> float:
     """The share of linear RGB colours (n x 3) that are next to grey in a light of this linear RGB."""
     under = linear / light
-    return float((under.max(axis=-1) < NEUTRAL * under.min(axis=-1)).mean()) if len(linear) else 0.0
+    return float((strongest_channel(under) < NEUTRAL * weakest_channel(under)).mean()) if len(linear) else 0.0
 
 
 def is_grey(photograph: np.ndarray) -> bool:
     """Whether a uint8 RGB photograph is black and white, but for what compression adds: its light's colour is not told."""
-    spread = photograph.max(axis=2) - photograph.min(axis=2)
+    spread = strongest_channel(photograph) - weakest_channel(photograph)
     return bool(np.percentile(spread, 99.5) <= GREY_SPREAD)

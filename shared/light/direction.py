@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from shared.light.colour import strongest_channel
+
 # A direction is claimed where the shading is steep enough (natural logarithms) and the fit explains enough of it.
 CONTOUR_SLOPE, CONTOUR_FIT = 0.15, 0.40
 PLANE_SLOPE, PLANE_FIT = 0.20, 0.70
@@ -102,7 +104,7 @@ def word_of(azimuth_degrees: float) -> str:
 
 
 def _seen(photograph: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    brightest = photograph.max(axis=-1)
+    brightest = strongest_channel(photograph)
     return brightest > BLACK, brightest >= CLIPPED
 
 

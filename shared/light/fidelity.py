@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from shared.light.colour import linear_to_srgb, srgb_to_linear
+from shared.light.colour import linear_to_srgb, srgb_to_linear, strongest_channel
 from shared.light.direction import CLIPPED
 
 HIGHEST_PSNR = 100.0  # of equal images, where the formula is infinite and JSON has no such number
@@ -38,7 +38,7 @@ def exposed_like(image: np.ndarray, other: np.ndarray) -> np.ndarray:
     """`image` under the exposure and white balance of `other`, uint8 RGB of one shape: a gain for each channel of linear
     light, by least squares over what neither has clipped."""
     linear, wanted = srgb_to_linear(image), srgb_to_linear(other)
-    usable = (np.maximum(image, other).max(axis=-1) < CLIPPED)[..., None]
+    usable = (strongest_channel(np.maximum(image, other)) < CLIPPED)[..., None]
     squares = (linear * linear * usable).sum(axis=(0, 1))
     gains = (linear * wanted * usable).sum(axis=(0, 1)) / np.maximum(squares, 1e-9)
     return linear_to_srgb(linear * np.where(squares > 0, gains, 1.0).astype(np.float32))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from shared.light.colour import rgb_of_cct, srgb_to_linear
+from shared.light.colour import rgb_of_cct, srgb_to_linear, strongest_channel
 from shared.light.direction import CLIPPED
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def features(photograph: np.ndarray) -> np.ndarray:
     """
     planes = np.log(srgb_to_linear(photograph) + NOISE_FLOOR) @ AXES
     planes[..., 0] -= planes[..., 0].mean()
-    clipped = (photograph.max(axis=-1) >= CLIPPED).astype(np.float32)
+    clipped = (strongest_channel(photograph) >= CLIPPED).astype(np.float32)
     return np.concatenate([planes, clipped[..., np.newaxis]], axis=-1)
 
 

@@ -4,6 +4,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from shared.light.colour import weakest_channel
+
 SKY_SIZE = 192  # the long side at which it is looked at, in pixels
 SMOOTH = 2.5  # steps of CIELAB per pixel; what changes faster is no sky
 MOST_BEFORE_SUN = 30.0  # lightness of what stands before a sun: a camera that shows it shows all else dark
@@ -90,7 +92,7 @@ def _has_sun(small: np.ndarray, lab: np.ndarray) -> bool:
     """Whether a round, burnt-out spot stands in the upper part, in a glow that falls off around it."""
     import cv2
 
-    burnt = (small.min(axis=-1) >= 250).astype(np.uint8)
+    burnt = (weakest_channel(small) >= 250).astype(np.uint8)
     count, _, boxes, centres = cv2.connectedComponentsWithStats(burnt)
     height, width = burnt.shape
     rows, columns = np.mgrid[:height, :width]

@@ -6,6 +6,7 @@ from shared.decoding.decode import damage_told, load_by_pillow
 from shared.decoding.formats import NotOpened, format_of
 from shared.decoding.orientation import upright
 from shared.decoding.tiff import needs_tifffile, numbers_of_tiff
+from shared.light.colour import strongest_channel, weakest_channel
 
 VOID = (224, 224, 192)  # Pascal VOC's colour of what is neither object nor background
 VOID_NUMBER = 255  # and its number
@@ -50,8 +51,8 @@ def opacity_of_values(values: np.ndarray) -> np.ndarray:
 
 def of_colours(pixels: np.ndarray, is_lossy: bool) -> np.ndarray:
     """HxWx3 uint8; colours on black."""
-    brightest = pixels.max(axis=-1)
-    if (brightest - pixels.min(axis=-1)).max() <= (MOST_OF_BLACK if is_lossy else 0):
+    brightest = strongest_channel(pixels)
+    if (brightest - weakest_channel(pixels)).max() <= (MOST_OF_BLACK if is_lossy else 0):
         return of_numbers(brightest, is_lossy)
     if is_flat(pixels):
         brightest = np.where((pixels == VOID).all(axis=-1), 0, brightest)

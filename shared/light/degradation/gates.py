@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import ConfigDict, Field
 
+from shared.light.colour import strongest_channel, weakest_channel
 from shared.light.enlarge import bands, shrink
 from shared.light.fidelity import psnr
 
@@ -106,4 +107,4 @@ def _detail(image: np.ndarray, mask: np.ndarray | None) -> float:
 
 
 def _unreadable(image: np.ndarray) -> np.ndarray:
-    return (image.max(axis=-1) <= BLACK_LEVEL) | (image.min(axis=-1) >= WHITE)
+    return (strongest_channel(image) <= BLACK_LEVEL) | (weakest_channel(image) >= WHITE)

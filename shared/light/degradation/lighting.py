@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared.light.colour import luminance, rgb_of_cct
+from shared.light.colour import luminance, rgb_of_cct, strongest_channel
 from shared.light.degradation.options import NewLight
 from shared.light.degradation.patterns import cast
 from shared.light.surface import Surface, normals_of
@@ -76,7 +76,7 @@ def expose(
     relit = illumination.shade(flattened)[weight]
     before, after = luminance(photograph[weight]).mean(), luminance(relit).mean()
     factor = 2.0**stops * before / max(float(after), 1e-6)
-    brightest = float(np.percentile(relit.max(axis=-1), 99))
+    brightest = float(np.percentile(strongest_channel(relit), 99))
     factor = np.float32(min(factor, 1 / max(brightest, 1e-6)))
     highlights = None if illumination.highlights is None else illumination.highlights * factor
     return Illumination(illumination.gain * factor, highlights)

@@ -4,7 +4,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared.light.colour import RGB_TO_XYZ, cct_of_rgb, illuminant, lightness, luminance, rgb_of_cct, srgb_to_linear
+from shared.light.colour import (
+    RGB_TO_XYZ,
+    cct_of_rgb,
+    illuminant,
+    lightness,
+    luminance,
+    rgb_of_cct,
+    srgb_to_linear,
+    strongest_channel,
+    weakest_channel,
+)
 
 SCORE_SIZE = 512  # the long side of the photographs that the constants below belong to, in pixels
 _MIDDLE_GREY = 0.18
@@ -72,8 +82,8 @@ def _exposure(stops: np.ndarray) -> float:
 
 def _clipping(photograph: np.ndarray) -> float:
     """Small highlights and a black ground are part of light; a twentieth burnt out, or a third black, is half."""
-    burnt_out = float((photograph.min(axis=-1) >= 252).mean())
-    black = float((photograph.max(axis=-1) <= 4).mean())
+    burnt_out = float((weakest_channel(photograph) >= 252).mean())
+    black = float((strongest_channel(photograph) <= 4).mean())
     return float(1 / (1 + (burnt_out / 0.05) ** 1.5) / (1 + (black / 0.33) ** 2))
 
 
