@@ -115,7 +115,7 @@ any_python() { # ours, or on first use any that reads our files
 run_all() {
     local started=$SECONDS before="" rounds=0
     trap 'ask_to_stop INT' INT
-    trap 'ask_to_stop TERM' TERM
+    trap 'ask_to_stop TERM' TERM URG # a scheduler's signal reaches all processes: URG only those that listen to it
     trap 'ask_to_stop HUP' HUP
     trap "end_watch; end_push" EXIT
     ask run --first "$@"

@@ -23,11 +23,12 @@ OF_SRUN = "container"  # options that begin so put the launcher into a container
 PENDING, COMPLETING = "PENDING", "COMPLETING"
 
 # Slurm sends TERM to the script 120 s before the time limit, and a preempting job's TERM to the launchers themselves.
-# srun ends its step when it is sent a TERM, so that the launchers get theirs through scancel.
+# srun ends its step when it is sent a TERM, and what scancel sends reaches every process of the step, engines too: URG is a
+# signal that all ignore who do not listen to it, and the launchers do.
 BODY = """
 job=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID} # an array's number alone means all of its tasks
 job=${job:-$SLURM_JOB_ID} stop_asked=no status=0
-trap 'stop_asked=yes; scancel --signal=TERM "$job"' TERM
+trap 'stop_asked=yes; scancel --signal=URG "$job"' TERM
 [[ -z ${SLURM_CPUS_PER_TASK:-} ]] || export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
 %s%s &
 launchers=$!

@@ -32,6 +32,7 @@ class _Region(NamedTuple):
     a: float
     b: float
     below: np.ndarray  # lightness of all else
+    is_sky: np.ndarray  # hxw bool
 
 
 def look_up(photograph: np.ndarray) -> Sky:
@@ -52,8 +53,17 @@ def look_up(photograph: np.ndarray) -> Sky:
     return Sky(weather, has_sun, bool(weather is not None and (is_backlit or has_sun)))
 
 
+def where_sky_is(photograph: np.ndarray) -> np.ndarray | None:
+    """A map (hxw bool, at most SKY_SIZE a side) of the sky of a uint8 RGB photograph (HxWx3); None where none is sure."""
+    import cv2
+
+    lab = cv2.cvtColor(_small(photograph).astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    region = _region(lab)
+    return region.is_sky if region is not None and _weather(region) else None
+
+
 def _weather(region: _Region) -> Weather | None:
-    share, reach, lightness, a, b, below = region
+    share, reach, lightness, a, b, below, _ = region
     brightest = float(np.percentile(below, 90))
     is_dark = float((below < 15).mean())
     if reach < 0.8 and not (b < -18 and reach > 0.3):
@@ -85,7 +95,7 @@ def _region(lab: np.ndarray) -> _Region | None:
     if not 0.04 < share < 0.95:
         return None
     lightness, a, b = (float(np.median(lab[..., plane][is_sky])) for plane in range(3))
-    return _Region(share, float(is_sky[1].mean()), lightness, a, b, lab[..., 0][~is_sky])
+    return _Region(share, float(is_sky[1].mean()), lightness, a, b, lab[..., 0][~is_sky], is_sky)
 
 
 def _has_sun(small: np.ndarray, lab: np.ndarray) -> bool:

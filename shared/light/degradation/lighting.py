@@ -25,9 +25,10 @@ class Illumination(NamedTuple):
         return lit if self.highlights is None else lit + self.highlights
 
 
-def illuminate(flattened: np.ndarray, surface: Surface, light: NewLight) -> Illumination:
+def illuminate(flattened: np.ndarray, surface: Surface, light: NewLight, sky: np.ndarray | None = None) -> Illumination:
     """The effect of `light` on a flattened linear image (hxwx3 float32) that has this surface (hxw).
 
+    Nothing casts a shadow on the `sky` (hxw float32, 0..1), neither itself nor a pattern.
     Lambert's law with a wrapped terminator, Blinn and Phong's highlights (Blinn, 1977).
     """
     height, width = flattened.shape[:2]
@@ -35,11 +36,12 @@ def illuminate(flattened: np.ndarray, surface: Surface, light: NewLight) -> Illu
     direction = np.array(light.direction, np.float32)
     direct = _lambert(normals, direction, light.softness)
     ambient = np.float32(light.ambient)
+    catches: np.ndarray | np.float32 = np.float32(1) if sky is None else 1 - sky
     if light.shadow_opacity > 0:
-        direct = direct * (1 - np.float32(light.shadow_opacity) * (1 - cast_shadow(heights, light)))
+        direct = direct * (1 - catches * np.float32(light.shadow_opacity) * (1 - cast_shadow(heights, light)))
     if light.pattern_type is not None:
         shape = cast(light.pattern_type, height, width, light.pattern_blur, np.random.default_rng(light.pattern_seed))
-        direct = direct * (1 - np.float32(light.pattern_opacity) * (1 - _draped(shape, relief, light)))
+        direct = direct * (1 - catches * np.float32(light.pattern_opacity) * (1 - _draped(shape, relief, light)))
 
     key_colour = rgb_of_cct(light.colour_temperature) / rgb_of_cct(DAYLIGHT)
     # The sky fills a warm key's shadows with cool light and the other way round, at a third of the shift.

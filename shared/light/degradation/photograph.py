@@ -13,6 +13,7 @@ from shared.light.degradation.options import NewLight
 from shared.light.enlarge import DARKEST, GuidedMap, bands, enlarge, shrink
 from shared.light.fidelity import psnr_inside
 from shared.light.shading import SHADING_SIZE, SeenLight, light_in
+from shared.light.sky import where_sky_is
 from shared.light.surface import Surface, stand_in, told
 
 GREY = np.uint8(128)
@@ -26,6 +27,7 @@ class Optics(NamedTuple):
     flattened: np.ndarray  # hxwx3 float32, linear, in even light
     mask: np.ndarray | None  # hxw uint8
     surface: Surface
+    sky: np.ndarray | None  # hxw float32, 0..1
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,16 @@ class Photograph:
         else:
             copy, normals = self._normals
             surface = told(normals, copy, optics, mask)
-        return Optics(optics, linear, self._blended(linear, shading), mask, surface)
+        sky = None if self._sky is None else enlarge(self._sky, height, width, slice(0, height))
+        return Optics(optics, linear, self._blended(linear, shading), mask, surface, sky)
+
+    @cached_property
+    def _sky(self) -> np.ndarray | None:
+        """Where the sky is, softly (hxw float32, 0..1, small); a subject that was cut out is none."""
+        import cv2
+
+        found = where_sky_is(self.pixels) if self.mask is None else None
+        return None if found is None else cv2.GaussianBlur(found.astype(np.float32), (0, 0), 1)
 
     @cached_property
     def _log_shading(self) -> GuidedMap:
@@ -104,8 +115,8 @@ class Photograph:
         """This photograph in another light, and that light as it was used: a black-and-white picture gets no colour."""
         if self._is_grey:
             light = replace(light, colour_temperature=DAYLIGHT)
-        _, linear, flattened, mask, surface = self._optics
-        illumination = illuminate(flattened, surface, light)
+        _, linear, flattened, mask, surface, sky = self._optics
+        illumination = illuminate(flattened, surface, light, sky)
         return Relit(self, expose(illumination, flattened, linear, mask, light.exposure_ev)), light
 
     def flattened(self) -> np.ndarray:
@@ -143,7 +154,7 @@ class Relit:
 
     def likeness(self) -> float:
         """PSNR in dB of the new picture against the photograph, inside the subject, at the optics' size."""
-        pixels, _, flattened, mask, _ = self.photograph._optics
+        pixels, _, flattened, mask, *_ = self.photograph._optics
         relit = linear_to_srgb(self.illumination.shade(flattened))
         return psnr_inside(pixels, relit, mask)
 

@@ -16,6 +16,7 @@ from shared.light.degradation.options import (
     Specular,
     sample,
 )
+from shared.light.degradation.photograph import Photograph
 from shared.light.surface import stand_in
 
 LIGHT = NewLight(
@@ -89,6 +90,31 @@ def test_a_pattern_darkens_in_proportion_to_its_opacity():
     )
     assert (strong <= plain + 1e-6).all()
     assert (plain - strong).mean() == pytest.approx(2 * (plain - weak).mean(), rel=1e-3)
+
+
+def test_no_pattern_and_no_shadow_falls_on_the_sky():
+    blinds = replace(LIGHT, pattern_type="venetian_blind", pattern_opacity=0.6, pattern_blur=0.004)
+    sky = np.zeros((120, 160), np.float32)
+    sky[:50] = 1
+    surface = stand_in(None, EVEN)
+    plain, whole, spared = (illuminate(GREY, surface, *more).gain for more in ((LIGHT,), (blinds,), (blinds, sky)))
+    np.testing.assert_allclose(spared[:50], plain[:50])
+    np.testing.assert_allclose(spared[50:], whole[50:])
+    assert (plain - whole)[:50].max() > 0.1
+
+
+def test_the_sky_of_a_photograph_is_spared_and_a_subject_that_was_cut_out_has_none():
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(20, 230, (300, 400, 3), dtype=np.uint8)
+    pixels[:150] = (90, 150, 230)
+    blinds = replace(LIGHT, pattern_type="venetian_blind", pattern_opacity=0.6, pattern_blur=0.004, ambient=0.2)
+    whole = Photograph(pixels, None)
+    lit, plain = (whole.relit(light)[0].illumination.gain for light in (blinds, replace(blinds, pattern_opacity=0.0)))
+    ratio = (lit / plain)[..., 1]
+    assert np.ptp(ratio[10:120]) < 0.01 < 0.1 < np.ptp(ratio[180:])
+    cut_out = Photograph(pixels, np.full((300, 400), 255, np.uint8))
+    lit, plain = (cut_out.relit(light)[0].illumination.gain for light in (blinds, replace(blinds, pattern_opacity=0.0)))
+    assert np.ptp((lit / plain)[10:120, :, 1]) > 0.1
 
 
 def test_highlights_are_added_where_the_light_is_mirrored():
