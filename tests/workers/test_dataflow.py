@@ -196,7 +196,7 @@ def test_captions_texts_and_images_survive_kills_with_each_item_once(project):
     from tests import tiny_generators
     from tests.smollm2 import smollm2
 
-    count = 12
+    count = 8
     write_rows(project.folder / "photographs")
     rows = [{"key": f"{n:02}", "image": f"photographs/images/{'cat' if n % 2 else 'sunset'}.jpg"} for n in range(count)]
     project.input = project.folder / "rows.jsonl"
