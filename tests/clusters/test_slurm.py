@@ -164,15 +164,15 @@ def test_the_default_config_and_a_training_run_across_both_machines(login, clust
     rows = (run / "step_4_merge_triplets" / "result.jsonl").read_text().splitlines()
     assert len({json.loads(row)["key"] for row in rows}) == len(rows) == len(recorded)
 
-    small = "1.size=32 2.resolution=32 train_batch_size=4 max_train_steps=24 checkpointing_steps=4 validation_steps=0".split()
+    small = "1.size=32 2.resolution=32 train_batch_size=4 max_train_steps=10 checkpointing_steps=2 validation_steps=0".split()
     words = ["run", *(word for setting in small for word in ("--set", setting))]
     variables = {"CONFIG": ROOT / "configs" / "train_tiny.yaml", "TEST_CUTDOWN": 30, "STEPS": "1 2"}
     through, halted = login.folder / "through", login.folder / "halted"
     job = submitted(login, *words, **variables, OUTPUT_DIR=through)
     cluster.wait(lambda: not cluster.state(job))
-    assert "24 steps, 2 processes together" in log_of(login, job) and "launcher: done in" in log_of(login, job)
+    assert "10 steps, 2 processes together" in log_of(login, job) and "launcher: done in" in log_of(login, job)
     job = submitted(login, *words, **variables, OUTPUT_DIR=halted)
-    cluster.wait((halted / "step_2_train" / "checkpoint-4").exists)
+    cluster.wait((halted / "step_2_train" / "checkpoint-2").exists)
     preempt(cluster, job)
     cluster.wait(lambda: not cluster.state(job))
     assert "waits in the queue again" in log_of(login, job) and "launcher: done in" in log_of(login, job)
