@@ -268,7 +268,7 @@ ask_to_stop() {
 
 end_watch() {
     [[ -n $watch_pid ]] || return 0
-    kill "$watch_pid" 2>/dev/null || true
+    while kill "$watch_pid" 2>/dev/null; do nap; done # Python may lose the exception that a signal raises, so once more
     wait "$watch_pid" 2>/dev/null || true
     watch_pid=""
 }
