@@ -107,25 +107,12 @@ def work_of(
             "MASTER_ADDR to the first one's address (a job of LAUNCH_WITH=slurm does, an array of jobs cannot), or run it with "
             f"NODE_COUNT=1 and STEPS={step.number}"
         )
-    if variables.launch_with == "ray":
-        return work_in_pool(arguments, step, left, variables, stopped)
-    slots = find_slots(variables, gpus_of_a_worker(step, variables), stopped, is_together)
-    cores = max(1, len(os.sched_getaffinity(0)) // max(1, len(slots)))
-    processes = sum(slot.gpus.count(",") + 1 for slot in slots) if is_together else 1
-    processes *= variables.node_count if is_together else 1
-    has_gpu = listed_gpus() > 0
-    return {
+    common: dict[str, Value] = {
         "state": "work",
         "number": step.number,
-        "module": step.module,
         "name": name,
         "left": left,
         "unit": "steps" if is_together else "items",
-        "announcement": announcement(step, name, left, slots, processes, variables.log_dir()),
-        "cores": cores,
-        "gpus": {slot.id: slot.gpus if has_gpu else "" for slot in slots},
-        "ranks": {slot.id: slot.rank for slot in slots},
-        "run_words": [*run_words(arguments), "--step", str(step.number)],
         "push_words": [f"--along={step.number}", *run_words(arguments)] if publisher_of(step) else [],
         "watch_words": [
             f"--folder={step.folder}",
@@ -133,6 +120,21 @@ def work_of(
             f"--others={others_than(step)}",
             *(["--together"] if is_together else []),
         ],
+    }
+    if variables.launch_with == "ray":
+        return common | work_in_pool(arguments, step, left, variables, stopped)
+    slots = find_slots(variables, gpus_of_a_worker(step, variables), stopped, is_together)
+    cores = max(1, len(os.sched_getaffinity(0)) // max(1, len(slots)))
+    processes = sum(slot.gpus.count(",") + 1 for slot in slots) if is_together else 1
+    processes *= variables.node_count if is_together else 1
+    has_gpu = listed_gpus() > 0
+    return common | {
+        "module": step.module,
+        "announcement": announcement(step, name, left, slots, processes, variables.log_dir()),
+        "cores": cores,
+        "gpus": {slot.id: slot.gpus if has_gpu else "" for slot in slots},
+        "ranks": {slot.id: slot.rank for slot in slots},
+        "run_words": [*run_words(arguments), "--step", str(step.number)],
         "worker_words": [
             *("--step-name", f"step {step.number} ({name}) "),
             *("--world-size", str(variables.node_count * len(slots)), "--cores", str(cores)),
@@ -145,31 +147,19 @@ def work_of(
 def work_in_pool(
     arguments: argparse.Namespace, step: Step, left: int, variables: Variables, stopped: list[int]
 ) -> dict[str, Value]:
-    """One process for the launcher to start, which has Ray place the workers."""
+    """One process for the launcher to start, which has Ray place the workers: what differs from work_of()."""
     is_together = step.worker.runs_together
     name = step.config.name or step.config.type
     gpus = variables.gpu_count or 1 if is_together else gpus_of_a_worker(step, variables)
     limit = 1 if is_together else variables.gpu_count
     return {
-        "state": "work",
-        "number": step.number,
         "module": "launch",
-        "name": name,
-        "left": left,
-        "unit": "steps" if is_together else "items",
         "announcement": f"step {step.number} ({name}): {left} {'steps' if is_together else 'items'} for the workers that Ray "
         f"places; logs in {variables.log_dir()}",
         "cores": 1,
         "gpus": {} if stopped else {0: ""},
         "ranks": {0: 0},
         "run_words": ["pool", *run_words(arguments), "--step", str(step.number), "--gpus-each", str(gpus)],
-        "push_words": [f"--along={step.number}", *run_words(arguments)] if publisher_of(step) else [],
-        "watch_words": [
-            f"--folder={step.folder}",
-            f"--label={step.label}",
-            f"--others={others_than(step)}",
-            *(["--together"] if is_together else []),
-        ],
         "worker_words": ["--limit", str(limit)] if limit else [],
     }
 

@@ -112,13 +112,12 @@ def stop_jobs_of(run: Run, say: Callable[[str], None]) -> int:
 
 def examine_cluster(arguments: argparse.Namespace, run: Run, variables: Variables) -> int:
     """What sbatch says of the job; then doctor itself on a machine of the cluster. Returns 0 when nothing is in the way."""
-    marks = set()
-    for finding in findings_of_cluster(job_of(arguments, run, variables)):
+    job, marks = job_of(arguments, run, variables), set()
+    for finding in findings_of_cluster(job):
         print(finding, flush=True)
         marks.add(finding.mark)
     if "FAIL" in marks or arguments.quick:
         return 1 if "FAIL" in marks else 0
-    job = job_of(arguments, run, variables)
     more = [word for name, value in job.options.items() for word in slurm.words_of_option(name, value)]
     more += slurm.words_of_option("gpus-per-node", job.gpus)
     command = [str(ROOT / "launcher.sh"), "doctor", *run_words(arguments)]

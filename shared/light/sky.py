@@ -37,10 +37,8 @@ class _Region(NamedTuple):
 
 def look_up(photograph: np.ndarray) -> Sky:
     """Look for a sky in a uint8 RGB photograph (HxWx3). Its bounds were chosen on the photographs of tests/photographs.tsv."""
-    import cv2
-
     small = _small(photograph)
-    lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    lab = _lab(small)
     region = _region(lab)
     if region is None:
         return NO_SKY
@@ -55,10 +53,7 @@ def look_up(photograph: np.ndarray) -> Sky:
 
 def where_sky_is(photograph: np.ndarray) -> np.ndarray | None:
     """A map (hxw bool, at most SKY_SIZE a side) of the sky of a uint8 RGB photograph (HxWx3); None where none is sure."""
-    import cv2
-
-    lab = cv2.cvtColor(_small(photograph).astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-    region = _region(lab)
+    region = _region(_lab(_small(photograph)))
     return region.is_sky if region is not None and _weather(region) else None
 
 
@@ -79,6 +74,12 @@ def _weather(region: _Region) -> Weather | None:
     if abs(a) < 5 and -12 < b < -0.2 and 74 < lightness < 98 and lightness > brightest and 0.1 < share < 0.6:
         return "overcast"
     return None
+
+
+def _lab(small: np.ndarray) -> np.ndarray:
+    import cv2
+
+    return cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
 
 
 def _region(lab: np.ndarray) -> _Region | None:

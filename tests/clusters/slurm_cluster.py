@@ -85,10 +85,8 @@ def unpack(root: Path) -> None:
             subprocess.run(["dpkg-deb", "-x", package, root], check=True)
     for name in PROGRAMS:  # each looks at its own name to know what it is
         target = root / "usr/sbin" / name
-        if not target.exists() and not target.is_symlink():
-            target.symlink_to(f"{name}-wlm")
-        elif target.is_symlink():
-            target.unlink()
+        if target.is_symlink() or not target.exists():
+            target.unlink(missing_ok=True)
             target.symlink_to(f"{name}-wlm")
     (root / "ready").touch()
 

@@ -42,13 +42,17 @@ def log_of(login, job: str) -> str:
     return "".join(path.read_text() for path in sorted((login.folder / "logs").glob(f"slurm-{job}*.log")))
 
 
-def preempt(cluster, job: str) -> None:
-    """Another's job that takes both machines, for a moment."""
-    other = cluster.ask(
+def submit_urgent(cluster) -> str:
+    """Another's job that wants both machines, for a moment."""
+    return cluster.ask(
         "sbatch", "--parsable", "-p", "urgent", "-N", "2", "--gpus-per-node=2", "-o", "/dev/null", "--wrap", "true"
-    )
+    ).strip()
+
+
+def preempt(cluster, job: str) -> None:
+    other = submit_urgent(cluster)
     cluster.wait(lambda: cluster.state(job) == "PENDING")
-    cluster.wait(lambda: not cluster.state(other.strip()))
+    cluster.wait(lambda: not cluster.state(other))
     cluster.let_go_on(job)
 
 
@@ -60,14 +64,12 @@ def test_a_run_on_two_machines_is_preempted_in_the_middle_and_ends_with_each_ite
     cluster.wait(lambda: len(login.computed()) == 12)  # both workers stand before their gate
     done = login.run("status", **login.variables)
     assert f"job {job} running for" in done.stdout and "GPU 1: " in done.stdout and done.returncode == 4
-    other = cluster.ask(
-        "sbatch", "--parsable", "-p", "urgent", "-N", "2", "--gpus-per-node=2", "-o", "/dev/null", "--wrap", "true"
-    )
+    other = submit_urgent(cluster)
     cluster.wait(lambda: log_of(login, job).count("stopping: each worker finishes") == 2)
     gate.touch()
     cluster.wait(lambda: cluster.state(job) == "PENDING")
     assert f"job {job} waits for 2 machines" in login.run("status", **login.variables).stdout
-    cluster.wait(lambda: not cluster.state(other.strip()))
+    cluster.wait(lambda: not cluster.state(other))
     cluster.let_go_on(job)
     cluster.wait(lambda: not cluster.state(job))
     said = log_of(login, job)
