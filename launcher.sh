@@ -7,7 +7,7 @@
 #   nohup ./launcher.sh > run.log 2>&1 &       in the background, outliving the terminal
 #   tail -f logs/gpu0.log                      follow one worker
 #   touch kill0.txt                            stop the worker on GPU 0; the others take over its items
-#   ./launcher.sh status | stop [gpu] | merge | verify [--repair] | validate [folder] | push | report | doctor | serve | test
+#   ./launcher.sh status | stop [gpu] | merge | verify [--repair] | unpack | validate [folder] | push | report | doctor | serve | test
 #   ./launcher.sh <command> --help             what that command takes
 #
 # Ctrl-C asks every worker to finish what it has begun; a second one ends them at once.
@@ -44,7 +44,7 @@ export TEMPERATURE MODEL_PATH DATASET_DIR SOURCE SUB_PARTITION_NAME TEST_CUTDOWN
 # --------------------------------------------------------------------------------------------------------------------
 
 STOPPED=4 FAILED=3 MISUSE=2 BROKEN=1
-COMMANDS="run status stop merge verify validate push report doctor serve test"
+COMMANDS="run status stop merge verify unpack validate push report doctor serve test"
 
 # What Python answers (shared/commands/next_step.py): where the run stands, and which workers are to be started.
 state="" number="" module="" name="" left=0 unit="" announcement="" failed=0 collected=0

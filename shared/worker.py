@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Protocol
 
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
 
@@ -25,7 +25,18 @@ def _not_taken(name: str) -> str:
     return name
 
 
-TAKEN_NAMES = ("failures", "retries", "parts", "claims", "model", "thumbnails", "images", "filtered_images", "queries")
+TAKEN_NAMES = (
+    "failures",
+    "retries",
+    "packed",
+    "parts",
+    "claims",
+    "model",
+    "thumbnails",
+    "images",
+    "filtered_images",
+    "queries",
+)
 FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$"), AfterValidator(_not_taken)]
 
 
@@ -70,8 +81,15 @@ class Worker:
     gpus_per_worker: Annotated[
         NonNegativeInt, Field(description="GPUs that each worker of this step has; 0 is GPUS_PER_WORKER")
     ] = 0
+    records: Annotated[
+        Literal["auto", "json", "packed"],
+        Field(
+            description="a JSON file for each item, or packed: lines in files of some ten thousand; auto packs steps of 100,000 "
+            "items and more. ./launcher.sh unpack makes files of the lines"
+        ),
+    ] = "auto"
     records_name: Annotated[
-        FolderName, Field(description="folder of the records, a JSON file for each item, in the step's folder")
+        FolderName, Field(description="folder of the records that are JSON files, in the step's folder")
     ] = "records"
 
     seed: int = field(init=False, default=0)  # these are set before setup() and collect()
@@ -84,7 +102,7 @@ class Worker:
     written: dict[str, Any] = field(init=False, default_factory=dict)  # paths that were found, as the config has them
 
     speed_options: ClassVar[frozenset[str]] = frozenset(
-        {"batch_size", "max_attempts", "load_threads", "stall_seconds", "gpus_per_worker"}
+        {"batch_size", "max_attempts", "load_threads", "stall_seconds", "gpus_per_worker", "records"}
     )
     collect_options: ClassVar[frozenset[str]] = frozenset()  # those that only collect() reads: records stay as they are
     from_run: ClassVar[dict[str, str]] = {}  # options -> the config's own key that gives them a default, as text_key

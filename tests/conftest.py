@@ -24,7 +24,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.pop("CALLED_FROM", None)  # of the launcher that runs these tests
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes would compile the project's modules
 
+from shared.files.pack import Pack
 from tests import tiny_diffusion
+from tests.dealing import pytest_collection_modifyitems, pytest_xdist_auto_num_workers  # noqa: F401 (pytest finds them here)
 
 gc.disable()  # what is imported while tests are collected stays to the end, and looking through it again and again takes long
 
@@ -48,36 +50,6 @@ VARIABLES = (
     "TEMPERATURE MODEL_PATH DATASET_DIR SOURCE SUB_PARTITION_NAME TEST_CUTDOWN MAX_RESTARTS ON_CHANGE"
 ).split()
 KEYS_OF_CONFIGS = "META_PATH META_FOLDER BASE_FOLDER SAVE_FOLDER IMAGE_KEY TEXT_KEY VIDEO_KEY".split()
-
-
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: many tests wait for processes that they have started."""
-    return len(os.sched_getaffinity(0)) + 1
-
-
-# Files of tests that take minutes, the longest first. Each goes as a whole to one of the processes that test side by side, and is
-# begun before all else there, so that none is left for the end.
-LONGEST = (
-    "test_slurm.py", "test_caption_runs.py", "test_dataflow.py", "test_train_launched.py", "test_captioners.py", "test_ray.py",
-    "test_vllm.py", "test_doctor_cost.py", "test_relight_gpu.py", "test_learning.py", "test_generate.py", "test_recaption.py",
-    "test_degrade_neural_runs.py", "test_text.py", "test_default_run.py", "test_house.py", "test_survival.py", "test_fit.py",
-)  # fmt: skip
-
-
-@pytest.hookimpl(trylast=True)  # of what -m has left
-def pytest_collection_modifyitems(config, items):
-    """Deal the tests to as many equal hands as there are processes, which take a hand each and then what others have left."""
-    count = getattr(config, "workerinput", {}).get("workercount", 1)
-    hands: list[list] = [[] for _ in range(count)]
-    for name in LONGEST:
-        min(hands, key=len).extend([item for item in items if item.path.name == name])
-    others = [item for item in items if item.path.name not in LONGEST]
-    for hand in hands[:-1]:
-        missing = max(0, len(items) // count - len(hand))
-        hand += others[:missing]
-        del others[:missing]
-    hands[-1] += others
-    items[:] = [item for hand in hands for item in hand]
 
 
 @functools.cache
@@ -166,8 +138,10 @@ class Project:
         return [line.split(" ", 2) for line in path.read_text().splitlines()] if path.exists() else []
 
     def recorded(self) -> dict[str, dict]:
+        """What every record says, whether it is a file or a line."""
         folder = self.step / "records"
-        found = (json.loads(path.read_text()) for path in folder.rglob("*") if path.is_file())
+        found = [json.loads(path.read_text()) for path in folder.rglob("*") if path.is_file()]
+        found += map(json.loads, Pack(self.step / "packed" / "records", self.step).each())
         return {record["key"]: record for record in found}
 
     def rows(self, step: str = "step_1_toy") -> list[dict]:

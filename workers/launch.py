@@ -111,6 +111,14 @@ def verify(arguments: argparse.Namespace, run: "Run", variables: Variables) -> i
         return verify_run(run, arguments.repair, say)
 
 
+def unpack(arguments: argparse.Namespace, run: "Run", variables: Variables) -> int:
+    from shared.commands.unpack import unpack_run
+
+    run.check_begun()
+    with run.locked(say):
+        return unpack_run(run, arguments.step, say)
+
+
 def push(arguments: argparse.Namespace, run: "Run", variables: Variables) -> int:
     from shared.commands.publish import push_along, push_once
 
@@ -194,6 +202,7 @@ COMMANDS = {
     "stop": Command(stop, "Ask the workers of the run, or one, to finish what they have begun."),
     "merge": Command(merge, "Make the tables of a run anew whose items are done, for example after it was moved."),
     "verify": Command(verify, "Check every record, image and table of the run."),
+    "unpack": Command(unpack, "Make a JSON file of each record that is a line of a pack, as of large steps."),
     "validate": Command(validate, "Check a folder of triplets: every pair there, readable, of one size."),
     "push": Command(push, "Publish on the Hub what is recorded so far, of a run that still goes too."),
     "report": Command(report, "Write report.html anew, of a run that still goes too."),
@@ -263,6 +272,8 @@ def add_own_arguments(name: str, parser: argparse.ArgumentParser) -> None:
             "folder", type=Path, nargs="?", help="of triplets, in any form; empty: the run's merge step"
         )
         parser.add_argument("--metadata-file", "--metadata_file", help="in that folder; empty: found by its name")
+    elif name == "unpack":
+        parser.add_argument("step", nargs="?", help="its number or name; without one, all of them")
     elif name == "verify":
         parser.add_argument("--repair", action="store_true", help="remove what is not whole, so that it is made again")
 

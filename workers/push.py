@@ -144,7 +144,6 @@ class Push(Worker):
         )
 
     def card(self, step: "Step", name: str) -> str:
-        from shared.files.records import json_files
         from shared.hub.card import day_of, write_card
 
         source, parts = source_of(step), self.parts(step)
@@ -153,7 +152,7 @@ class Push(Worker):
         prompts = options.get("prompt") or []
         return write_card({
             "license": self.license, "title": self.title or name.rpartition("/")[2], "rows": parts.count(),
-            "date": day_of(parts.paths()), "failures": sum(1 for _ in json_files(source.records.failures)),
+            "date": day_of(parts.paths()), "failures": source.records.count_failures(),
             "columns": fields_of(self.columns), "with_images": self.with_images, "model": options.get("model_path"),
             "engine": options.get("engine"), "sampling": ", ".join(given),
             "prompts": [prompts] if isinstance(prompts, str) else prompts,

@@ -3,12 +3,10 @@
 import os
 from collections.abc import Callable
 
-import numpy as np
-
 from shared.dataset import DatasetError
 from shared.errors import RunError
 from shared.files.small_files import read_json
-from shared.files.states import FAILED, OPEN, RECORDED, item_states
+from shared.files.states import count_states, item_states
 from shared.files.step_folder import kill_file
 from shared.files.table import Table
 from shared.loop.progress import clock
@@ -75,8 +73,7 @@ def line_about(step: Step, expected: int = 0) -> tuple[str, int, int]:
         left = step.worker.left(step)
         state = "running" if step.is_alive() else "not complete" if left else "complete"
         return f"{name} {state}: {left} steps left", left, 0
-    counts = np.bincount(item_states(table, step.records), minlength=3)
-    left, recorded, failed = (int(counts[state]) for state in (OPEN, RECORDED, FAILED))
+    left, recorded, failed = count_states(item_states(table, step.records))
     state = "complete" if not left and step.result_path.exists() else "running" if step.is_alive() else "not complete"
     return (
         f"{name} {state}: {recorded} of {len(table)} recorded, {failed} failed, {left} left",

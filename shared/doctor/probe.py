@@ -52,7 +52,7 @@ class Probe:
         most = max(1, QUESTIONS // server.turns) if server else MOST
         items = repeated(self.items, min(max(1, math.ceil(count / self.workers)), most))
         with folder_in(place(self.run.folder), ".doctor-") as folder, folder_in(None, "doctor-") as other:
-            trial = step_in(folder, self.run, step, server)
+            trial = step_in(folder, self.run, step, server, count)
             job = Job(trial.run.config, trial.run.folder, items, seconds, self.gpu, self.cores)
             tried = attempt(job, self.environment() | {"TMPDIR": str(other)})
             records = list(read_records(trial, items))
@@ -133,7 +133,7 @@ class Recorded:
         fields = {name: value for name, value in record.items() if name not in HIDDEN}
         fields = {name: value for name, value in fields.items() if not (isinstance(value, str) and value in images)}
         self.fields = absolute_paths(fields, str(records.folder))
-        self.bytes = room(records.record_path(key)) + sum(room(records.folder / path) for path in images)
+        self.bytes = records.bytes_of(key) + sum(room(records.folder / path) for path in images)
 
 
 def read_records(step: Step, items: list[dict]) -> Iterator[Recorded]:
@@ -156,9 +156,10 @@ def repeated(items: list[dict], count: int) -> list[dict]:
     return items[:count] + list(islice(more, max(0, count - len(items))))
 
 
-def step_in(folder: Path, run: Run, step: Step, server: Model | None) -> Step:
-    """The same step in a run of its own. A server is asked once about an item, whatever it answers."""
+def step_in(folder: Path, run: Run, step: Step, server: Model | None, count: int) -> Step:
+    """A step of `count` items in a run of its own. A server is asked once about an item, whatever it answers."""
     worker = copy.copy(step.worker)
+    worker.records = "packed" if step.packs(count) else "json"
     if server:
         worker.retries, worker.repeat_time = 0, 1
     alone = dataclasses.replace(step.config, worker=worker)

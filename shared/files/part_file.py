@@ -72,3 +72,11 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def make_folder(folder: Path, root: Path) -> None:
+    """Make a folder below `root`, which is there, and the names of all on the way outlast a power failure."""
+    folder.mkdir(parents=True, exist_ok=True)
+    while folder != root:
+        folder = folder.parent
+        sync_folder(folder)

@@ -1,22 +1,25 @@
 """Records and failures put in place: images first, in groups, whole or not at all."""
 
 import hashlib
-import os
 import socket
 from collections import Counter
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from shared.errors import DownloadError, disk_error
-from shared.files.names import file_name
-from shared.files.part_file import sync_folder
-from shared.files.records import ADDED_UP, JSON_OPTIONS, Records
+from shared.files.pack import NO_ROW
+from shared.files.pack_writer import Line, PackWriter
+from shared.files.placer import Placer
+from shared.files.records import ADDED_UP, JSON_OPTIONS, LINE_OPTIONS, Records
 from shared.files.small_files import write_synced
+from shared.files.table_index import name_hash
 from shared.images import ImageFile, Rejected, encode
 
 
@@ -27,35 +30,48 @@ class Outcome:
     key: str
     found: dict | BaseException
     source: dict | None = None  # bytes, time and sha256 of the photograph, where it was read
+    row: int = NO_ROW  # of the step's table, where that is known
     parts: list[tuple[Path, Path]] = field(default_factory=list)  # (written beside, final place), images first
+    line: bytes = b""  # of a pack, instead of the last part
     recorded: bool = False
 
 
 class RecordWriter:
     """Writes outcomes in groups: all parts beside and synced, then renamed, then the folders synced.
 
-    A group costs about as much as one durable file, so that durability does not cost throughput.
+    A group costs about as much as one durable file, so that durability does not cost throughput. With the name of a
+    `packer` records and failures become lines of its files, and only images are parts.
     """
 
-    def __init__(self, records: Records, parts: Path, fingerprint: str, threads: int = 8):
+    def __init__(self, records: Records, parts: Path, fingerprint: str, packer: str = "", threads: int = 8):
         self.records, self.parts, self.fingerprint = records, parts, fingerprint
         self.pool = ThreadPoolExecutor(threads, thread_name_prefix="write")
-        self._made: set[Path] = set()
+        self.lines = PackWriter(records.packed, packer) if packer else None
+        self.failed_lines = PackWriter(records.packed_failures, packer) if packer else None
+        self._options = LINE_OPTIONS if packer else JSON_OPTIONS
+        self.placer = Placer(records.folder, self.pool)
 
     def write(self, outcomes: list[Outcome]) -> None:
         """Raises DiskError; then none of the group that is not yet in place will ever be."""
         try:
-            list(self.pool.map(self._write_parts, range(len(outcomes)), outcomes))
-            self._rename([outcome.parts[:-1] for outcome in outcomes])
-            self._rename([outcome.parts[-1:] for outcome in outcomes])
-            for outcome in outcomes:
-                if outcome.recorded:
-                    (self.records.retries / file_name(outcome.key, ".json")).unlink(missing_ok=True)
+            has_files = not self.lines or any(map(makes_files, outcomes))
+            list((self.pool.map if has_files else map)(self._write_parts, range(len(outcomes)), outcomes))
+            images = [outcome.parts if outcome.line else outcome.parts[:-1] for outcome in outcomes]
+            self.placer.place(chain.from_iterable(images))
+            if self.lines and self.failed_lines:
+                self.lines.append(lines_of(outcome for outcome in outcomes if outcome.recorded))
+                self.failed_lines.append(lines_of(outcome for outcome in outcomes if not outcome.recorded))
+            else:
+                self.placer.place(outcome.parts[-1] for outcome in outcomes)
+            self.records.forget_retries([outcome.key for outcome in outcomes if outcome.recorded])
         except OSError as error:
             raise disk_error(error, self.records.folder) from error
 
     def close(self) -> None:
         self.pool.shutdown()
+        for lines in (self.lines, self.failed_lines):
+            if lines:
+                lines.close()
 
     def _write_parts(self, number: int, outcome: Outcome) -> None:
         error: dict | BaseException = outcome.found
@@ -90,7 +106,7 @@ class RecordWriter:
         if outcome.source:
             record["source"] = outcome.source
         record["fingerprint"] = self.fingerprint
-        return images, orjson.dumps(record, option=JSON_OPTIONS)
+        return images, orjson.dumps(record, option=self._options)
 
     def _write_record(
         self, number: int, outcome: Outcome, images: dict[str, bytes], record: bytes, spare: set[str]
@@ -102,8 +118,7 @@ class RecordWriter:
             else:
                 write_synced(part, data)
             outcome.parts.append((part, self.records.folder / path))
-        write_synced(self.parts / str(number), record)
-        outcome.parts.append((self.parts / str(number), self.records.record_path(outcome.key)))
+        self._put(number, outcome, record, self.records.record_path)
         outcome.recorded = True
 
     def _write_failure(self, number: int, outcome: Outcome, error: BaseException) -> None:
@@ -126,22 +141,21 @@ class RecordWriter:
             write_synced(part, encode(file))
             outcome.parts.append((part, self.records.folder / file.path))
             failure[name] = file.path
-        part = self.parts / f"{number}"
-        write_synced(part, orjson.dumps(failure, option=JSON_OPTIONS))
-        outcome.parts.append((part, self.records.failure_path(outcome.key)))
+        self._put(number, outcome, orjson.dumps(failure, option=self._options), self.records.failure_path)
 
-    def _rename(self, groups: list[list[tuple[Path, Path]]]) -> None:
-        folders = set()
-        for part, path in (pair for group in groups for pair in group):
-            if path.parent not in self._made:
-                self._make_folder(path.parent)
-            os.replace(part, path)
-            folders.add(path.parent)
-        list(self.pool.map(sync_folder, folders))
+    def _put(self, number: int, outcome: Outcome, data: bytes, path_of: Callable[[str], Path]) -> None:
+        if self.lines:
+            outcome.line = data
+        else:
+            write_synced(self.parts / str(number), data)
+            outcome.parts.append((self.parts / str(number), path_of(outcome.key)))
 
-    def _make_folder(self, folder: Path) -> None:
-        missing = [folder, *folder.parents][: len(folder.parts) - len(self.records.folder.parts)]
-        folder.mkdir(parents=True, exist_ok=True)
-        for made in missing:
-            sync_folder(made.parent)
-        self._made.add(folder)
+
+def makes_files(outcome: Outcome) -> bool:
+    """Whether there are images to write, of what was found or of what was rejected."""
+    values = outcome.found.values() if isinstance(outcome.found, dict) else ()
+    return isinstance(outcome.found, Rejected) or any(isinstance(value, ImageFile) for value in values)
+
+
+def lines_of(outcomes: Iterable[Outcome]) -> list[Line]:
+    return [Line(name_hash(outcome.key), outcome.row, outcome.line) for outcome in outcomes]

@@ -1,26 +1,36 @@
-"""Records and failures: one JSON file per item, whole or absent, in place after the images it names."""
+"""Records and failures: one JSON object per item, whole or absent, in place after the images it names."""
 
+import heapq
 import os
+import shutil
 from array import array
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
 import orjson
 
 from shared.files.names import file_name
+from shared.files.pack import Pack
+from shared.files.pack_lookup import Lookup
+from shared.files.pack_writer import remove_lines, rewrite
 from shared.files.table import name_hash
 
-JSON_OPTIONS = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+LINE_OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+JSON_OPTIONS = LINE_OPTIONS | orjson.OPT_INDENT_2
 
 ADDED_UP = ("asked", "prompt_tokens", "completion_tokens")  # counts that add up over the tries of an item
 
 
 class Records:
-    """The folders `records`, `failures` and `retries` of a step, and how they are written.
+    """The records and failures of a step, and the `retries`: failures that a new run has opened again.
 
-    A failure moves to `retries` when a new run begins, so that a run tries each item once; its attempts are counted on.
+    Each is a JSON file of its own or a line of a pack (see Pack); both are read wherever they lie, and RecordWriter says which
+    is written. A failure moves to `retries` when a new run begins, so that a run tries each item once; its attempts are
+    counted on.
     """
 
     def __init__(self, folder: Path, name: str = "records"):
@@ -28,6 +38,11 @@ class Records:
         self.records = folder / name
         self.failures = folder / "failures"
         self.retries = folder / "retries"
+        packed = folder / "packed"
+        self.packed, self.packed_failures, self.packed_retries = (
+            Pack(packed / kind, folder) for kind in ("records", "failures", "retries")
+        )
+        self._lookups: dict[Path, Lookup] = {}
 
     def record_path(self, key: str) -> Path:
         return self.records / file_name(key, ".json")
@@ -36,18 +51,67 @@ class Records:
         return self.failures / file_name(key, ".json")
 
     def is_recorded(self, key: str) -> bool:
-        return self._is_in(self.records, key)
+        return self.has_record_file(key) or self._line(self.packed, key) is not None
 
     def is_settled(self, key: str) -> bool:
-        return self.is_recorded(key) or self._is_in(self.failures, key)
+        if self.is_recorded(key) or self.has_failure_file(key):
+            return True
+        return self._line(self.packed_failures, key) is not None
+
+    def has_record_file(self, key: str) -> bool:
+        return self._is_in(self.records, key)
+
+    def has_failure_file(self, key: str) -> bool:
+        return self._is_in(self.failures, key)
 
     def _is_in(self, folder: Path, key: str) -> bool:
         """As name_hashes() counts it: a torn file says nothing where its name had to be escaped."""
         name = file_name(key, ".json")
         return key_inside(f"{folder}/{name}") == key if "%" in name else os.path.exists(f"{folder}/{name}")
 
+    def _line(self, pack: Pack, key: str) -> bytes | None:
+        """The line of a key as it lies on the disk now; None where there is none."""
+        if pack.folder not in self._lookups:
+            self._lookups[pack.folder] = Lookup(pack)
+        return self._lookups[pack.folder].read(key)
+
     def has_any(self) -> bool:
-        return next(json_files(self.records), None) is not None
+        return next(json_files(self.records), None) is not None or next(self.packed.each(), None) is not None
+
+    def count(self) -> int:
+        return sum(1 for _ in json_files(self.records)) + len(self.packed.hashes())
+
+    def count_failures(self) -> int:
+        return sum(1 for _ in json_files(self.failures)) + len(self.packed_failures.hashes())
+
+    def record_hashes(self) -> np.ndarray:
+        """(records) uint64, in any order: name_hash of the key of every record."""
+        return np.concatenate([name_hashes(self.records), self.packed.hashes()])
+
+    def failure_hashes(self) -> np.ndarray:
+        """(failures) uint64, in any order: name_hash of the key of every failure."""
+        return np.concatenate([name_hashes(self.failures), self.packed_failures.hashes()])
+
+    def sample_failures(self, most: int) -> list[bytes]:
+        """At most so many failures as they lie on the disk, an even sample that does not depend on their order there."""
+        skip = len(os.fspath(self.failures)) + 1
+        files = ((name_hash(os.fspath(path)[skip:]), path) for path in json_files(self.failures))
+        lines = ((name_hash(line.decode()), line) for line in self.packed_failures.each())
+        # The smallest of as good as random numbers.
+        candidates: Iterator[tuple[int, Path | bytes]] = chain(files, lines)
+        found = heapq.nsmallest(most, candidates, key=itemgetter(0))
+        return [read_or_nothing(one) if isinstance(one, Path) else one for _, one in found]
+
+    def read_failures(self) -> Iterator[dict]:
+        """Every failure that is whole, in no order."""
+        files = (read_or_nothing(path) for path in json_files(self.failures))
+        for data in chain(files, self.packed_failures.each()):
+            try:
+                failure = orjson.loads(data)
+            except ValueError:
+                continue
+            if isinstance(failure, dict):
+                yield failure
 
     def spent_on_failure(self, key: str) -> dict[str, int]:
         """What earlier tries of an item have cost, as its failure has it."""
@@ -56,11 +120,8 @@ class Records:
     def spent_on_failures(self) -> Counter[str]:
         """The costs of all items that failed, and how many `failures` had some."""
         total: Counter[str] = Counter()
-        for path in json_files(self.failures):
-            try:
-                found = spent(orjson.loads(path.read_bytes()))
-            except (OSError, ValueError):
-                continue
+        for failure in self.read_failures():
+            found = spent(failure)
             total.update(found | {"failures": 1} if found else {})
         return total
 
@@ -68,14 +129,47 @@ class Records:
         for folder in (self.failures, self.retries):
             for path in list(json_files(folder)):
                 path.unlink(missing_ok=True)
+        for pack in (self.packed_failures, self.packed_retries):
+            shutil.rmtree(pack.folder, ignore_errors=True)
+        self._lookups.clear()
+
+    def forget_retries(self, keys: list[str]) -> None:
+        """What earlier tries of items have left, which have a record now."""
+        if self.retries.is_dir():
+            for key in keys:
+                (self.retries / file_name(key, ".json")).unlink(missing_ok=True)
+        if self.packed_retries.folder.is_dir():
+            remove_lines(
+                self.packed_retries,
+                (name_hash(key) for key in keys if self._line(self.packed_retries, key) is not None),
+            )
+
+    def forget(self, keys: list[str]) -> None:
+        """Make items open again, whether they have a record or a failure. Only while no worker lives."""
+        for key in keys:
+            for path in (self.record_path(key), self.failure_path(key)):
+                path.unlink(missing_ok=True)
+        for pack in (self.packed, self.packed_failures):
+            remove_lines(pack, map(name_hash, keys))
+        self._lookups.clear()
 
     def read(self, key: str) -> dict:
         """Raises ValueError when the record is torn, empty or another item's, FileNotFoundError when there is none."""
-        data = self.record_path(key).read_bytes()
+        data = self._line(self.packed, key)
+        if data is None:
+            data = self.record_path(key).read_bytes()
         record = orjson.loads(data)
         if not isinstance(record, dict) or record.get("key") != key:
-            raise ValueError(f"{self.record_path(key)} is not the record of {key!r}")
+            raise ValueError(f"what lies in {self.folder} for the record of {key!r} is another's")
         return record
+
+    def bytes_of(self, key: str) -> int:
+        """What the record of an item takes of the disk: whole blocks of it as a file of its own, else its line."""
+        try:
+            status = self.record_path(key).stat()
+        except FileNotFoundError:
+            return len(self._line(self.packed, key) or b"")
+        return max(status.st_size, status.st_blocks * 512)
 
     def check_files(self, record: dict) -> None:
         """Raises ValueError when an image that the record names is not there or has another size."""
@@ -92,24 +186,14 @@ class Records:
                 raise ValueError(f"its image {path} has {size} bytes instead of {stated}")
 
     def read_failure(self, key: str) -> dict | None:
-        for folder in (self.failures, self.retries):
-            try:
-                return orjson.loads((folder / file_name(key, ".json")).read_bytes())
-            except (FileNotFoundError, ValueError):
-                continue
+        name = file_name(key, ".json")
+        for folder, pack in ((self.failures, self.packed_failures), (self.retries, self.packed_retries)):
+            for data in (read_or_nothing(folder / name), self._line(pack, key) or b""):
+                try:
+                    return orjson.loads(data)
+                except ValueError:
+                    continue
         return None
-
-    def name_hashes(self, folder: Path) -> np.ndarray:
-        """The name_hash of every key that has a file in `folder` (uint64, any order), from one listing."""
-        hashes = array("Q")
-        skip = len(os.fspath(folder)) + 1
-        for entry in scan(folder):
-            if entry.name.endswith(".json"):
-                name = entry.path[skip : -len(".json")]
-                key = key_inside(entry.path) if "%" in name else name
-                if key is not None and (key == name or file_name(key, ".json") == name + ".json"):
-                    hashes.append(name_hash(key))
-        return np.frombuffer(hashes, np.uint64) if hashes else np.zeros(0, np.uint64)
 
     def digest(self) -> str:
         """Changes when a record is added, removed or touched: from the names, sizes and times, not the contents."""
@@ -119,30 +203,76 @@ class Records:
             status = entry.stat(follow_symlinks=False)
             total += name_hash(f"{entry.path[skip:]}|{status.st_size}|{status.st_mtime_ns}")
             count += 1
-        return f"{count}-{total & (1 << 128) - 1:x}"
+        return f"{count}-{total & (1 << 128) - 1:x}" + self.packed.digest()
 
     def retry_failures(self, max_attempts: int) -> int:
         """Make the failures that may be tried again open; returns how many. Only while no worker lives."""
         count = 0
         for path in list(json_files(self.failures)):
-            try:
-                failure = orjson.loads(path.read_bytes())
-                attempts = int(failure["attempts"])
-            except (ValueError, KeyError, TypeError):
+            attempts = attempts_of(path.read_bytes(), max_attempts)
+            if attempts is None:
                 path.unlink()  # a torn failure says nothing; its item is open
-                continue
-            if attempts < max_attempts and not failure.get("final"):
+            elif attempts < max_attempts:
                 target = self.retries / path.relative_to(self.failures)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(path, target)
                 count += 1
+        count += retry_packed(self.packed_failures, self.packed_retries, max_attempts)
+        self._lookups.clear()
         return count
+
+
+def attempts_of(data: bytes, max_attempts: int) -> int | None:
+    """How often an item was tried, of its failure; `max_attempts` of one that is final, None of one that is torn."""
+    try:
+        failure = orjson.loads(data)
+        attempts = int(failure["attempts"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return max_attempts if failure.get("final") else attempts
+
+
+def retry_packed(failures: Pack, retries: Pack, max_attempts: int) -> int:
+    """The same of failures that are lines: into `retries`, before those of earlier runs, and out of `failures`."""
+
+    def sorted_out(wanted: bool) -> Iterator[tuple[int, bytes]]:
+        for line in failures.each():
+            attempts = attempts_of(line, max_attempts)
+            if attempts is not None and (attempts < max_attempts) == wanted:
+                yield name_hash(orjson.loads(line)["key"]), line
+
+    again = {digest for digest, _ in sorted_out(True)}
+    if again:
+        earlier = ((name_hash(orjson.loads(line)["key"]), line) for line in retries.each())
+        rewrite(retries, chain((pair for pair in earlier if pair[0] not in again), sorted_out(True)))
+        rewrite(failures, sorted_out(False))
+    return len(again)
+
+
+def read_or_nothing(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def spent(fields: object) -> dict[str, int]:
     if not isinstance(fields, dict):
         return {}
     return {name: fields[name] for name in ADDED_UP if isinstance(fields.get(name), int)}
+
+
+def name_hashes(folder: Path) -> np.ndarray:
+    """(files) uint64, in any order: the name_hash of every key that has a file in `folder`, from one listing."""
+    hashes = array("Q")
+    skip = len(os.fspath(folder)) + 1
+    for entry in scan(folder):
+        if entry.name.endswith(".json"):
+            name = entry.path[skip : -len(".json")]
+            key = key_inside(entry.path) if "%" in name else name
+            if key is not None and (key == name or file_name(key, ".json") == name + ".json"):
+                hashes.append(name_hash(key))
+    return np.frombuffer(hashes, np.uint64) if hashes else np.zeros(0, np.uint64)
 
 
 def key_inside(path: str) -> str | None:

@@ -59,7 +59,8 @@ class Loop:
         self.picker = Picker(table, self.records, self.claims, self.rank, self.world_size, to_try_alone)
         self.progress = Progress(self.control, self.worker, self.picker)
         self.journal = Journal(parts / str(slot))
-        self.writer = RecordWriter(self.records, parts / str(slot), self.step.fingerprint)
+        packer = str(slot) if self.step.packs(len(table)) else ""
+        self.writer = RecordWriter(self.records, parts / str(slot), self.step.fingerprint, packer)
         try:
             status = self._work(deadly)
         except Exception as error:
@@ -163,12 +164,15 @@ class Loop:
                 group.append(following)
             try:
                 if self.broken is None:
-                    self._record([Outcome(key, found, source=self.sources.pop(key, None)) for key, found in group])
+                    self._record([self._outcome(key, found) for key, found in group])
             except BaseException as error:
                 self.broken = error
             for _ in group:
                 self.outcomes.task_done()
         self.outcomes.task_done()
+
+    def _outcome(self, key: str, found: dict | BaseException) -> Outcome:
+        return Outcome(key, found, self.sources.pop(key, None), self.in_flight[key][0])
 
     def _record(self, outcomes: list[Outcome]) -> None:
         self.writer.write(outcomes)

@@ -8,7 +8,7 @@ import numpy as np
 from shared.dataset import IndexedDataset
 from shared.files.claims import Claims
 from shared.files.records import Records
-from shared.files.states import FAILED, OPEN, RECORDED, item_states
+from shared.files.states import OPEN, ItemStates, count_states
 from shared.files.table import Table, name_hash
 
 LOOK_AT_ONCE = 1 << 16  # items of the state array that are searched in one numpy call
@@ -27,12 +27,13 @@ class Block:
 class Picker:
     """The state of every item of the table, and the claims by which workers keep out of each other's way.
 
-    Memory is one byte an item. The folders are listed once; after a claim the record is looked for once more.
+    Memory is one byte an item. The folders are listed once; after a claim the records are looked for once more.
     """
 
     def __init__(self, table: Table, records: Records, claims: Claims, rank: int, world_size: int, alone: set[str]):
         self.table, self.records, self.claims = table, records, claims
-        self.state = item_states(table, records)
+        self.states = ItemStates(table, records)
+        self.state = self.states.states
         shards = [IndexedDataset.shard(table, number, world_size) for number in range(world_size)]
         self.own = range(shards[rank].start, shards[rank].stop)
         order = [*shards[rank + 1 :], *shards[:rank]]
@@ -77,7 +78,8 @@ class Picker:
         for index in sorted(self.alone):
             if self.state[index] == OPEN and self.claims.take(index, index + 1):
                 item = self.table[index]
-                if self._look(index, item) == OPEN:
+                self.states.look_at_packs()
+                if self.states.look_at_files(index, item) == OPEN:
                     yield Block(index, index + 1, [(index, item)], left=1)
                 else:
                     self.claims.release(index, index + 1)
@@ -87,14 +89,14 @@ class Picker:
 
     def look_again(self) -> bool:
         """Look for what others have finished meanwhile; True when every item of the table is settled."""
+        self.states.look_at_packs()
         for index in np.flatnonzero(self.state == OPEN):
-            self._look(int(index), self.table[int(index)])
+            self.states.look_at_files(int(index), self.table[int(index)])
         return bool((self.state != OPEN).all())
 
     def shard_counts(self) -> tuple[int, int, int]:
         """Open, recorded and failed items of the own shard."""
-        counts = np.bincount(self.state[self.own.start : self.own.stop], minlength=3)
-        return int(counts[OPEN]), int(counts[RECORDED]), int(counts[FAILED])
+        return count_states(self.state[self.own.start : self.own.stop])
 
     def index_of(self, key: str) -> int:
         places = np.flatnonzero(self.table.hashes == np.uint64(name_hash(key)))
@@ -103,23 +105,17 @@ class Picker:
     def _claim(self, start: int, stop: int) -> Block | None:
         if not self.claims.take(start, stop):
             return None
+        self.states.look_at_packs()
         items = []
-        for index in range(start, stop):
-            if self.state[index] == OPEN and index not in self.alone:
+        for index in (start + np.flatnonzero(self.state[start:stop] == OPEN)).tolist():
+            if index not in self.alone:
                 item = self.table[index]
-                if self._look(index, item) == OPEN:
+                if self.states.look_at_files(index, item) == OPEN:
                     items.append((index, item))
         if not items:
             self.claims.release(start, stop)
             return None
         return Block(start, stop, items, left=len(items))
-
-    def _look(self, index: int, item: dict) -> int:
-        if self.records.is_recorded(item["key"]):
-            self.state[index] = RECORDED
-        elif self.records.is_settled(item["key"]):
-            self.state[index] = FAILED
-        return int(self.state[index])
 
     def _first_open(self, start: int, stop: int, count: int) -> list[int]:
         for low in range(start, stop, LOOK_AT_ONCE):

@@ -1,14 +1,11 @@
 """The failures of a step, by what they say."""
 
-import heapq
 import re
 from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
 import orjson
 
-from shared.files.records import json_files
 from shared.files.table import Table, name_hash
 from shared.reporting.rejects import MOST_READ, MOST_REASONS, Reason, Reject, Rejects
 from shared.run.run import Step
@@ -41,26 +38,23 @@ def reason(error: str, message: str, members: list[dict]) -> Reason:
 
 def read_failures(step: Step) -> tuple[int, list[dict]]:
     """How many failures a step has, and at most MOST_READ of them by their keys: key, error, message and input row."""
-    folder = step.records.failures
-    total = sum(1 for _ in json_files(folder))
-    # The smallest of as good as random numbers: an even sample, the same in whatever order the folder is listed.
-    paths = heapq.nsmallest(MOST_READ, json_files(folder), key=lambda path: name_hash(str(path.relative_to(folder))))
-    failures = sorted(filter(None, map(read_failure, paths)), key=lambda failure: failure["key"])
+    sample = step.records.sample_failures(MOST_READ)
+    failures = sorted(filter(None, map(read_failure, sample)), key=lambda failure: failure["key"])
     rows = rows_by_key(step, [failure["key"] for failure in failures])
     for failure in failures:
         row = rows.get(failure["key"], {"key": failure["key"]})
         failure["message"] = without_names(failure["message"], failure["key"], row.get("image_path"))
         failure["row"] = row | {name: str(step.folder / path) for name, path in failure.pop("pictures").items()}
-    return total, failures
+    return step.records.count_failures(), failures
 
 
-def read_failure(path: Path) -> dict | None:
+def read_failure(data: bytes) -> dict | None:
     """None for one that is torn, or was taken away for its next attempt meanwhile."""
     try:
-        failure = orjson.loads(path.read_bytes())
+        failure = orjson.loads(data)
         fields = {name: str(failure[name]) for name in ("key", "error", "message")}
         return fields | {"pictures": {name: failure[name] for name in ("thumbnail_path",) if name in failure}}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return None
 
 

@@ -4,10 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from shared.files.small_files import read_json
-from shared.files.states import FAILED, OPEN, RECORDED, item_states
+from shared.files.states import count_states, item_states
 from shared.files.table import Table
 from shared.run.run import Run, Step
 from shared.splits import SPLITS
@@ -110,9 +108,8 @@ def counts(step: Step, proof: dict | None) -> tuple[int, int, int]:
     """Items that are recorded, failed and left: as collecting proved, or as the files say now."""
     if proof:
         return proof["recorded"], proof["failed"], proof["missing"]
-    states = item_states(Table(step.table_path), step.records)
-    of_state = np.bincount(states, minlength=3)
-    return int(of_state[RECORDED]), int(of_state[FAILED]), int(of_state[OPEN])
+    left, recorded, failed = count_states(item_states(Table(step.table_path), step.records))
+    return recorded, failed, left
 
 
 def triplet_counts(run: Run) -> dict[str, int]:

@@ -62,8 +62,7 @@ def still_kept(table: Table, stages: list[FunnelStage]) -> np.ndarray:
     is_kept = np.ones(len(table), bool)
     for stage in stages:
         if stage.lost("failed") and stage.step.table_path == table.path:
-            records = stage.step.records
-            is_kept &= ~np.isin(table.hashes, records.name_hashes(records.failures))
+            is_kept &= ~np.isin(table.hashes, stage.step.records.failure_hashes())
     return is_kept
 
 

@@ -34,7 +34,7 @@ def unselected_of(stage: FunnelStage, cut: float | None) -> Rejects:
     counts, chosen, hashes = passed_over(step)
     is_settled = np.isin(table.hashes, np.concatenate([Table(step.result_path).hashes, hashes]))
     if step.worker.has_records:
-        is_settled |= np.isin(table.hashes, records.name_hashes(records.failures))
+        is_settled |= np.isin(table.hashes, records.failure_hashes())
     others = np.flatnonzero(~is_settled)
     share = MOST_READ // (len(counts) + bool(len(others)) or 1)
     reasons = []

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
-
 from shared.errors import RunError
 from shared.files.crashes import recover
 from shared.files.equal_keys import EqualKeys, with_suffixes
 from shared.files.small_files import write_json
-from shared.files.states import FAILED, OPEN, item_states
+from shared.files.states import count_states, item_states
 from shared.files.step_folder import StepFolder
 from shared.files.table import Table
 from shared.run.collect import collect, unread
@@ -201,10 +199,10 @@ def prepare(step: Step, say: Callable[[str], None], is_begun: bool, is_changed: 
         retried = step.records.retry_failures(step.worker.max_attempts)
         if retried:
             say(f"{step.label}: {retried} failed items are tried again")
-    counts = np.bincount(item_states(Table(step.table_path), step.records), minlength=3)
-    if is_alone and not is_begun and counts[OPEN]:
+    left, _, failed = count_states(item_states(Table(step.table_path), step.records))
+    if is_alone and not is_begun and left:
         step.clear_signs()
-    return int(counts[OPEN]), int(counts[FAILED])
+    return left, failed
 
 
 def prepare_together(step: Step, processes: int | None, is_begun: bool) -> int:

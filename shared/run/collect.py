@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import numpy as np
 
 from shared.files.paths import absolute_paths
-from shared.files.records import Records, json_files
+from shared.files.records import Records
 from shared.files.small_files import write_json
-from shared.files.states import FAILED, OPEN, RECORDED, item_states
+from shared.files.states import RECORDED, count_states, item_states
 from shared.files.table import Table
 from shared.run.run import Run, Step
 from shared.run.settings import canonical
@@ -76,7 +76,7 @@ class RecordReader:
                 record = self.records.read(row["key"])
                 self.records.check_files(record)
             except (ValueError, FileNotFoundError) as error:
-                self.records.record_path(row["key"]).unlink(missing_ok=True)
+                self.records.forget([row["key"]])
                 self.torn.append((row["key"], str(error)))
                 continue
             yield row | absolute_paths({name: record[name] for name in record if name not in HIDDEN}, folder)
@@ -84,20 +84,14 @@ class RecordReader:
 
 def count_proof(states: np.ndarray, records: Records) -> dict[str, int]:
     """items = recorded + failed + missing, and foreign: records of items that are no longer in the input."""
-    counts = np.bincount(states, minlength=3)
-    listed = sum(1 for _ in json_files(records.records))
-    return {
-        "items": len(states),
-        "recorded": int(counts[RECORDED]),
-        "failed": int(counts[FAILED]),
-        "missing": int(counts[OPEN]),
-        "foreign": listed - int(counts[RECORDED]),
-    }
+    missing, recorded, failed = count_states(states)
+    foreign = records.count() - recorded
+    return {"items": len(states), "recorded": recorded, "failed": failed, "missing": missing, "foreign": foreign}
 
 
 def result_digest(step: Step, records: Records) -> str:
     """What the step's tables were made of; the same digest means that they are up to date."""
-    failed = sum(1 for _ in json_files(records.failures))
+    failed = records.count_failures()
     settings = hashlib.sha256(canonical(step.settings | step.collect_settings)).hexdigest()[:16]
     place = "" if step.run.config.paths == "relative" else step.folder  # of a run that was moved all paths are others
     return f"{Table(step.table_path).digest} {records.digest()} {failed} {settings} {step.run.config.paths} {place}"

@@ -15,6 +15,8 @@ from shared.files.step_folder import INPUT_FOLDER, StepFolder
 from shared.run.config import RunConfig, StepConfig
 from shared.run.settings import canonical, comparable, differences, settings_of, versions, write_settings
 
+PACKED_FROM = 100_000  # items of a step; clusters allow some hundred thousand files
+
 
 class Run:
     """One config over one input, in one folder."""
@@ -98,6 +100,11 @@ class Step(StepFolder):
         self.settings = {name: value for name, value in settings.items() if name not in only_collecting}
         self.collect_settings = {name: value for name, value in settings.items() if name in only_collecting}
         self.fingerprint = hashlib.sha256(canonical(self.settings)).hexdigest()[:16]
+
+    def packs(self, items: int) -> bool:
+        """Whether the records of a step of so many items become lines of packs. Those that are there are read in either form."""
+        form = self.worker.records
+        return form == "packed" or (form == "auto" and items >= PACKED_FROM)
 
     def changes(self) -> list[str]:
         """How the settings differ from those that made what is there, in words; empty when they do not, or nothing is."""

@@ -17,7 +17,17 @@ from shared.files.table import Table
 from shared.run.run import Run, Step
 
 # What a step keeps for itself; records that a config has given another name, as captions/, are for people.
-INSIDE = {"records", "failures", "retries", "parts", "claims", "sources", "recorded.jsonl", "result.jsonl.index"}
+INSIDE = {
+    "records",
+    "failures",
+    "retries",
+    "packed",
+    "parts",
+    "claims",
+    "sources",
+    "recorded.jsonl",
+    "result.jsonl.index",
+}
 MOST_NAMED = 3  # of the foreign files, in the sentence about them
 
 

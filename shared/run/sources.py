@@ -12,7 +12,7 @@ from shared.errors import ImageError
 from shared.files.part_file import PartFile
 from shared.files.table import Table, name_hash
 from shared.images import place_of, read_bytes
-from shared.run.run import Run, Step
+from shared.run.run import Run
 
 FILE_OF_ITEM = np.dtype([("key", "<u8"), ("place", "<u8"), ("bytes", "<i8"), ("time", "<i8")])
 FILES_AT_ONCE = 4096
@@ -35,9 +35,9 @@ def redo_replaced(run: Run, say: Callable[[str], None]) -> None:
         part.sync()
         now = read_files(part.part)
         replaced = [item for row in may_be_replaced(before, now) if is_replaced(run, item := table[int(row)])]
-        for item in replaced:
-            for step in reversed(run.steps):
-                forget(step, item["key"])
+        for step in reversed(run.steps):
+            if step.worker.has_records:
+                step.records.forget([item["key"] for item in replaced])
         part.replace()  # last, so that a kill on the way is made up for
     if replaced:
         names = ", ".join(item["key"] for item in replaced[:NAMED]) + (" ..." if len(replaced) > NAMED else "")
@@ -135,10 +135,3 @@ def sources_of(run: Run, key: str) -> list[dict]:
         if "image_path" in record:
             break
     return found
-
-
-def forget(step: Step, key: str) -> None:
-    """Make an item of a step open again."""
-    if step.worker.has_records:
-        for path in (step.records.record_path(key), step.records.failure_path(key)):
-            path.unlink(missing_ok=True)

@@ -251,14 +251,14 @@ def test_an_image_that_is_gone_or_has_another_size_is_found(records, write):
 def test_keys_are_listed_as_they_are_also_where_their_names_are_escaped(records, write):
     keys = ["a", "indoor/a.jpg", "../x", "100%", "new\nline", "long" * 100, "a//b", "é", "x.json/y", "x"]
     write(**{key: {} for key in keys})
-    assert sorted(records.name_hashes(records.records).tolist()) == sorted(map(name_hash, keys))
-    assert records.name_hashes(records.failures).tolist() == []
+    assert sorted(records.record_hashes().tolist()) == sorted(map(name_hash, keys))
+    assert records.failure_hashes().tolist() == []
 
 
 def test_a_file_that_states_another_items_key_does_not_count_as_its_record(records):
     records.records.mkdir()
     (records.records / "b%25.json").write_text('{"key": "a"}')
-    assert records.name_hashes(records.records).tolist() == []
+    assert records.record_hashes().tolist() == []
 
 
 def test_the_digest_changes_with_every_record_and_only_then(records, write):

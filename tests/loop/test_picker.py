@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.files.claims import Claims
+from shared.files.pack import Pack
+from shared.files.pack_writer import Line, PackWriter
 from shared.files.records import Records
 from shared.files.states import FAILED, OPEN, RECORDED, item_states
-from shared.files.table import Table
+from shared.files.table import Table, name_hash
 from shared.loop.picker import Picker
 from tests.conftest import ROOT
 
@@ -29,8 +32,8 @@ def note(path: Path, key: str) -> None:
 
 
 class Bench:
-    def __init__(self, folder: Path, count: int):
-        self.folder = folder
+    def __init__(self, folder: Path, count: int, form: str = "json"):
+        self.folder, self.form = folder, form
         self.keys = [f"item{number}" for number in range(count)]
         self.table = make_table(folder, self.keys)
         self.records = Records(folder)
@@ -39,17 +42,25 @@ class Bench:
         return Picker(self.table, self.records, Claims(self.folder / "claims"), rank, world_size, set(alone))
 
     def record(self, *numbers: int) -> None:
-        for number in numbers:
-            note(self.records.record_path(self.keys[number]), self.keys[number])
+        self._note(self.records.packed, self.records.record_path, numbers)
 
     def fail(self, *numbers: int) -> None:
+        self._note(self.records.packed_failures, self.records.failure_path, numbers)
+
+    def _note(self, pack: Pack, path_of: Callable[[str], Path], numbers: tuple[int, ...]) -> None:
+        if self.form == "packed":
+            writer = PackWriter(pack, "3")
+            lines = ((number, orjson.dumps({"key": self.keys[number]}) + b"\n") for number in numbers)
+            writer.append([Line(name_hash(self.keys[number]), number, line) for number, line in lines])
+            writer.close()
+            return
         for number in numbers:
-            note(self.records.failure_path(self.keys[number]), self.keys[number])
+            note(path_of(self.keys[number]), self.keys[number])
 
 
-@pytest.fixture
-def bench(tmp_path):
-    return Bench(tmp_path, 20)
+@pytest.fixture(params=["json", "packed"])
+def bench(tmp_path, request):
+    return Bench(tmp_path, 20, request.param)
 
 
 def taken(picker: Picker, count: int) -> list[int]:

@@ -32,12 +32,13 @@ def kill(pid: int) -> None:
 
 
 @pytest.mark.slow
-def test_fifty_kills_at_random_moments_lose_and_double_nothing(project):
+@pytest.mark.parametrize("form", ["json", "packed"])
+def test_kills_at_random_moments_lose_and_double_nothing(project, form):
     dice = random.Random(7)
-    keys = project.items(1600)
-    project.write_config({"seconds": 0.03, "batch_size": 2, "draws": True})
+    keys = project.items(800)
+    project.write_config({"seconds": 0.03, "batch_size": 2, "draws": True, "records": form})
     kills, process = 0, None
-    while kills < 50:
+    while kills < 25:
         if process is None or process.poll() is not None:
             if process is not None:
                 process.stdout.close()
@@ -68,7 +69,8 @@ def test_fifty_kills_at_random_moments_lose_and_double_nothing(project):
             "bytes"
         ]
     assert [line for line in project.computed() if line[1] == "True"] == []  # none was computed after it was recorded
-    assert kills == 50
+    assert kills == 25
+    assert (project.step / "packed").exists() == (form == "packed") != (project.step / "records").exists()
     assert project.processes() == [] and project.leftovers() == []
     assert project.run("verify").returncode == 0
 

@@ -210,7 +210,7 @@ def test_a_preset_is_under_the_options_of_the_step(load, tmp_path, monkeypatch):
 def test_help_lists_every_option_with_its_default_and_what_is_allowed():
     lines = describe_options(Template).splitlines()
     assert [line.split(" = ")[0].strip() for line in lines if " = " in line] == [
-        "batch_size", "max_attempts", "load_threads", "stall_seconds", "gpus_per_worker", "records_name", "seconds_per_item",
+        "batch_size", "max_attempts", "load_threads", "stall_seconds", "gpus_per_worker", "records", "records_name", "seconds_per_item",
     ]  # fmt: skip
     assert [line.strip() for line in lines[:3]] == [
         "batch_size = 1", "int, above 0", "items that go through process() together",

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from shared.commands.verify import verify_run
+from shared.files.records import Records
 from shared.images import open_image
 from shared.run import sources
 from shared.run.config import RunConfig, StepConfig
@@ -138,7 +139,7 @@ def test_verify_names_it_and_its_repair_lets_the_next_run_make_it_again(bench):
 def test_a_kill_while_records_are_taken_away_is_made_up_for(bench, monkeypatch, name, call):
     (bench.folder / "in" / "3.png").write_bytes(photograph(90))
     with monkeypatch.context() as patch:
-        dies(patch, sources, name, call)
+        dies(patch, Records if name == "forget" else sources, name, call)
         with pytest.raises(Killed):
             bench.advance(bench.run())
     run = bench.run()

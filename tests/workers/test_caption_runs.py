@@ -225,9 +225,12 @@ def test_two_workers_with_a_model_each_survive_a_kill(project, tmp_path):
     assert phrases(project) == dict.fromkeys(keys, PHRASE)
 
 
+MANY = 150  # photographs: an engine that takes them one by one is at them for longer than a test takes to look
+
+
 @pytest.mark.slow
 def test_an_engine_process_that_dies_is_started_again_and_none_outlives_its_worker(project, random_model):
-    keys = photographs(project, 10)
+    keys = photographs(project, MANY)
     write_config(project, **STRUCTURED | {"max_num_seqs": 1}, model_path=str(random_model))
     # One core for the engine: threads that wait for each other spin, and are slow where others are at work.
     one_core = {"VLLM_CPU_OMP_THREADS_BIND": min(os.sched_getaffinity(0))}
@@ -242,7 +245,7 @@ def test_an_engine_process_that_dies_is_started_again_and_none_outlives_its_work
     os.kill(pid_of(project, "--gpu 0"), signal.SIGKILL)
     output, _ = launcher.communicate(timeout=LONG)
     assert launcher.returncode == 1, output
-    assert len(records(project)) < 10
+    assert len(records(project)) < MANY
     wait_until(lambda: family(project) == {}, LONG)
     done = project.run(**variables, VLLM_ENABLE_V1_MULTIPROCESSING=0, timeout=LONG)
     assert done.returncode == 0, done.stdout + log_of(project)[-4000:]

@@ -1,0 +1,91 @@
+"""Where the line of a key is in a pack."""
+
+import os
+import weakref
+from pathlib import Path
+
+import numpy as np
+
+from shared.files.pack import Lines, Pack, PackReader
+from shared.files.table_index import name_hash
+
+FILES_OPEN = 64
+MOST_RECENT = 1 << 15  # lines, before they are put in order
+
+
+class Lookup:
+    """Where the line of each key is. 24 bytes of memory a line, and while there are none next to nothing."""
+
+    def __init__(self, pack: Pack):
+        self.pack = pack
+        self._reader = PackReader(pack)
+        self._files: list[Path] = []
+        self._hashes = np.zeros(0, np.uint64)  # in order
+        self._places = np.zeros(0, [("file", "<u4"), ("bytes", "<u4"), ("start", "<u8")])
+        self._recent: dict[int, tuple[int, int, int]] = {}  # what came since they were put in order
+        self._open: dict[int, int] = {}  # file -> its descriptor
+        weakref.finalize(self, close_all, self._open)
+
+    def _update(self) -> None:
+        """Take note of the lines that have come since."""
+        new = list(self._reader.new())
+        if sum(len(lines.entries) for lines in new) + len(self._recent) > MOST_RECENT:
+            self._put_in_order(new)
+            return
+        for lines in new:
+            self._files.append(lines.path)
+            for entry, start in zip(lines.entries.tolist(), lines.starts.tolist(), strict=True):
+                if entry[0]:
+                    self._recent[entry[0]] = (len(self._files) - 1, entry[2], start)
+
+    def read(self, key: str) -> bytes | None:
+        """The line of a key; None where there is none."""
+        digest = name_hash(key)
+        place = self._place(digest)
+        if place is None:
+            self._update()
+            place = self._place(digest)
+            if place is None:
+                return None
+        file, size, start = place
+        line = os.pread(self._descriptor(file), size, start)
+        return None if line.isspace() else line  # it was removed meanwhile
+
+    def _descriptor(self, file: int) -> int:
+        if file not in self._open:
+            if len(self._open) == FILES_OPEN:
+                os.close(self._open.pop(next(iter(self._open))))
+            self._open[file] = os.open(self._files[file], os.O_RDONLY | os.O_CLOEXEC)
+        return self._open[file]
+
+    def _place(self, digest: int) -> tuple[int, int, int] | None:
+        if digest in self._recent:
+            return self._recent[digest]
+        place = int(np.searchsorted(self._hashes, np.uint64(digest), "right")) - 1
+        if place < 0 or int(self._hashes[place]) != digest:
+            return None
+        return self._places[place].item()
+
+    def _put_in_order(self, new: list[Lines]) -> None:
+        hashes, places = [self._hashes], [self._places]
+        hashes.append(np.fromiter(self._recent, np.uint64))
+        places.append(np.array(list(self._recent.values()), self._places.dtype))
+        self._recent = {}
+        for lines in new:
+            is_there = lines.entries["hash"] != 0
+            hashes.append(lines.entries["hash"][is_there])
+            some = np.empty(len(hashes[-1]), self._places.dtype)
+            some["file"], some["bytes"], some["start"] = (
+                len(self._files), lines.entries["bytes"][is_there], lines.starts[is_there],
+            )  # fmt: skip
+            self._files.append(lines.path)
+            places.append(some)
+        self._hashes = np.concatenate(hashes)
+        order = np.argsort(self._hashes, kind="stable")
+        self._hashes = self._hashes[order]
+        self._places = np.concatenate(places)[order]
+
+
+def close_all(descriptors: dict[int, int]) -> None:
+    for descriptor in descriptors.values():
+        os.close(descriptor)
