@@ -98,20 +98,22 @@ class Merge(Worker):
 
     def write_table(self, table: TableOptions, rows: "Table", step: "Step") -> None:
         for split in SPLITS if table.splits else ("",):
-            conditions = table.conditions()
-            chosen = [
-                index
-                for index, row in enumerate(rows)
-                if (not split or row.get("split") == split) and all(condition(row) for condition in conditions)
-            ]
-            if table.sort:
-                chosen = sorted_by(table.sort, rows, chosen)
             path = step.folder / table.output.replace("{split}", split)
-            members = RowsAt(rows, chosen[: table.top])
+            members = RowsAt(rows, self.chosen(table, split, rows)) if table.chooses else rows
             count, remarks = write_rows(path, table.fields(), table.types(), members, step.run.relative_within)
             step.tell(f"{count} of {len(rows)} rows in {path.name}")
             for remark in remarks:
                 step.tell(f"{path.name}: {remark}")
+
+    def chosen(self, table: TableOptions, split: str, rows: "Table") -> list[int]:
+        """The places of the rows that the table wants, in its order."""
+        conditions = table.conditions()
+        places = [
+            place
+            for place, row in enumerate(rows)
+            if (not split or row.get("split") == split) and all(condition(row) for condition in conditions)
+        ]
+        return (sorted_by(table.sort, rows, places) if table.sort else places)[: table.top]
 
     def write_triplets(self, split: str, rows: "Table", step: "Step") -> np.ndarray:
         """Write one split's metadata.jsonl, metadata.json and stats.json; returns the rows that became triplets."""

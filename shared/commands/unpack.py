@@ -11,14 +11,14 @@ import orjson
 from shared.errors import RunError, disk_error
 from shared.files.crashes import remove_parts
 from shared.files.names import file_name
-from shared.files.pack import lines_in
+from shared.files.pack import lines_of_file
 from shared.files.pack_writer import remove_file
 from shared.files.placer import Placer
 from shared.files.records import JSON_OPTIONS
 from shared.files.small_files import write_synced
 from shared.run.run import Run, Step
 
-AT_ONCE = 1024  # files that are made durable together
+FILES_TOGETHER = 1024  # files that are made durable together
 THREADS = 8
 
 
@@ -51,8 +51,8 @@ def unpack_step(step: Step) -> int:
         ):
             try:
                 for path in pack.files():
-                    lines = lines_in(path)
-                    while group := list(islice(lines, AT_ONCE)):
+                    lines = lines_of_file(path)
+                    while group := list(islice(lines, FILES_TOGETHER)):
                         written = pool.map(write_part, group, (parts / str(number) for number in range(len(group))))
                         placed = [(part, folder / name) for part, name in written if name]
                         placer.place(placed)

@@ -10,13 +10,15 @@ import numpy as np
 import orjson
 
 from shared.files.claims import Claims
+from shared.files.json_files import json_files
 from shared.files.names import file_name
 from shared.files.pack import Lines, Pack, PackReader, index_of, read_index, whole_lines
-from shared.files.pack_writer import blank, mend
-from shared.files.records import JSON_OPTIONS, Records, json_files
+from shared.files.pack_writer import blank_lines, mend
+from shared.files.records import JSON_OPTIONS, Records
 from shared.files.small_files import write_file
 from shared.files.states import FAILED, OPEN, RECORDED, count_states, item_states
 from shared.files.table import Table, name_hash
+from shared.files.table_index import are_among, is_among
 from shared.images import name_of_photograph
 from shared.run.run import Step
 from shared.run.sources import is_other_file
@@ -98,7 +100,7 @@ class RecordCheck:
                         "torn", f"{index_of(lines.path)} does not fit its lines", partial(index_anew, lines.path)
                     )
                     return
-                away = partial(blank, lines, np.array([number]))
+                away = partial(blank_lines, lines, np.array([number]))
                 if not digest or line.isspace():
                     if digest or not line.isspace():
                         yield Problem("torn", f"{place} is no record", away, (state, digest) if digest else None)
@@ -166,17 +168,6 @@ def index_anew(path: Path) -> None:
 def torn_file(path: Path, folder: Path, state: int, error: Exception) -> Problem:
     digest = name_hash(str(path.relative_to(folder).with_suffix("")))
     return Problem("torn", f"{path} is not whole: {error}", path.unlink, (state, digest))
-
-
-def are_among(hashes: np.ndarray, ordered: np.ndarray) -> np.ndarray:
-    """(hashes) bool: which of them are in `ordered`."""
-    if not len(ordered):
-        return np.zeros(len(hashes), bool)
-    return ordered[np.minimum(np.searchsorted(ordered, hashes), len(ordered) - 1)] == hashes
-
-
-def is_among(digest: int, ordered: np.ndarray) -> bool:
-    return bool(are_among(np.array([digest], np.uint64), ordered)[0])
 
 
 def check_images(folder: Path, record: dict) -> None:

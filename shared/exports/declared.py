@@ -51,6 +51,11 @@ class TableOptions:
     top: Annotated[PositiveInt | None, Field(description="only the first so many rows")] = None
     splits: Annotated[bool, Field(description="a table per split, `{split}` in output standing for its name")] = False
 
+    @property
+    def chooses(self) -> bool:
+        """Whether it has not simply all rows as they come."""
+        return bool(self.where or self.sort or self.top or self.splits)
+
     def fields(self) -> dict[str, str]:
         """The field of each column."""
         return fields_of(self.columns)

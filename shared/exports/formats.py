@@ -55,28 +55,66 @@ def write_rows(
 
 
 def write_parquet(path: Path, fields: Mapping[str, str], types: Mapping[str, ColumnType], rows: Rows) -> int:
-    """In row groups. A column that declares no type has that of all its values; text, where they have none in common."""
+    """In row groups. A column that declares no type has that of all its values; text, where they have none in common.
+
+    In nearly every table the first rows have the types of all; where a later one has another, all are read once more before.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kinds = {column: types.get(column) for column in fields}
+    open_kinds = [column for column, kind in kinds.items() if kind is None]
+    try:
+        found = common_types(open_kinds, list(islice(rows, ROWS_AT_ONCE)))
+        return write_groups(path, kinds, found, rows, is_sure=False)
+    except UnlikeTheFirst:
+        return write_groups(path, kinds, common_types(open_kinds, rows), rows, is_sure=True)
+
+
+class UnlikeTheFirst(Exception):
+    """A value is of another type than those of the first rows."""
+
+
+def write_groups(
+    path: Path, kinds: Mapping[str, ColumnType | None], found: dict[str, Any], rows: Rows, is_sure: bool
+) -> int:
+    """`kinds`: the type that each column declares; `found`: those of the others. Raises UnlikeTheFirst unless `is_sure`."""
     import pyarrow as arrow
     from pyarrow import parquet
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    kinds = {column: types.get(column) for column in fields}
     known = {"str": arrow.string(), "int": arrow.int64(), "float": arrow.float64(), "bool": arrow.bool_()}
-    found = common_types([column for column, kind in kinds.items() if kind is None], rows)
     schema = arrow.schema([(column, known[kind] if kind else found[column]) for column, kind in kinds.items()])
-    texts = [column for column, kind in kinds.items() if not kind and arrow.types.is_string(found[column])]
     count, groups = 0, iter(rows)
     with PartFile(path) as part:
         with parquet.ParquetWriter(part.file, schema) as writer:
             while group := list(islice(groups, ROWS_AT_ONCE)):
-                told = [{**row, **{column: typed(row[column], "str") for column in texts}} for row in group]
-                writer.write_table(arrow.Table.from_pylist(told, schema))
+                arrays = []
+                for field in schema:
+                    values = [row[field.name] for row in group]
+                    is_free = kinds[field.name] is None
+                    if is_free and is_sure and arrow.types.is_string(field.type):
+                        values = [typed(value, "str") for value in values]
+                    arrays.append(array_of(values, field.type, is_free and not is_sure))
+                writer.write_table(arrow.Table.from_arrays(arrays, schema=schema))
                 count += len(group)
         part.file.flush()
         part.sync()
         part.replace()
     sync_folder(path.parent)
     return count
+
+
+def array_of(values: list, kind: Any, is_exact: bool) -> Any:
+    """An Arrow array of that type. Raises UnlikeTheFirst where it `is_exact` and the values are of another."""
+    import pyarrow as arrow
+
+    if not is_exact:
+        return arrow.array(values, kind)
+    try:
+        array = arrow.array(values)
+    except (arrow.ArrowException, OverflowError, TypeError, ValueError):
+        raise UnlikeTheFirst from None
+    if array.type != kind and not arrow.types.is_null(array.type):
+        raise UnlikeTheFirst
+    return array.cast(kind)
 
 
 def common_types(columns: list[str], rows: Rows) -> dict[str, Any]:

@@ -65,9 +65,10 @@ def write_json_list(path: Path, columns: Mapping[str, str], rows: Iterable[Mappi
 
 def project(columns: Mapping[str, str], row: Mapping, folder: Path, run_folder: Path | None) -> dict:
     """The `column: field` of a row as they are written to a table in `folder`."""
+    if run_folder is None:
+        return {column: row.get(field) for column, field in columns.items()}
     written = {field: row.get(field) for field in columns.values()}
-    if run_folder is not None:
-        written = relative_paths(written, os.path.abspath(folder), os.path.abspath(run_folder))
+    written = relative_paths(written, os.path.abspath(folder), os.path.abspath(run_folder))
     return {column: written[field] for column, field in columns.items()}
 
 

@@ -28,9 +28,9 @@ class Journal:
         self.size = 0
         self._lock = threading.Lock()
 
-    def begin(self, key: str, alone: bool = False) -> None:
+    def begin(self, keys: list[str], alone: bool = False) -> None:
         with self._lock:
-            self._write(key, alone)
+            self._write(keys, alone)
 
     def forget(self, in_flight: Mapping[str, Any]) -> None:
         """Drop what is settled; with nothing in flight, all. Another thread may begin items meanwhile."""
@@ -38,15 +38,14 @@ class Journal:
             if not in_flight or self.size > JOURNAL_BYTES:
                 os.ftruncate(self.descriptor, 0)
                 self.size = 0
-                for key in list(in_flight):
-                    self._write(key, False)
+                self._write(list(in_flight), False)
 
     def close(self) -> None:
         os.close(self.descriptor)
 
-    def _write(self, key: str, alone: bool) -> None:
-        line = orjson.dumps({"key": key, "alone": alone}, option=orjson.OPT_APPEND_NEWLINE)
-        self.size += os.write(self.descriptor, line)
+    def _write(self, keys: list[str], alone: bool) -> None:
+        lines = (orjson.dumps({"key": key, "alone": alone}, option=orjson.OPT_APPEND_NEWLINE) for key in keys)
+        self.size += os.write(self.descriptor, b"".join(lines))
 
 
 def recover(parts: Path, claims: Claims, records: Records, own_slot: int | None = None) -> None:

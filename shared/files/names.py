@@ -12,9 +12,18 @@ def file_name(key: str, ending: str) -> str:
     What is unsafe is percent-encoded, reversibly: `..`, empty parts, control characters, bytes that are not UTF-8,
     and `%` itself. A part that would be too long keeps its beginning and gets 16 hex digits of the SHA-256 of its whole.
     """
+    if needs_no_escape(key, ending):
+        return key + ending
     *folders, name = key.split("/")
     path = "/".join([*(escape(part, "", ending) for part in folders), escape(name, ending)])
     return path if len(path.encode()) <= LONGEST_PATH else "%~" + sha256(key) + ending
+
+
+def needs_no_escape(key: str, ending: str) -> bool:
+    """True of most keys: nothing in them needs a look at every character."""
+    is_ascii = key.isascii() and key.isprintable() and "%" not in key and len(key) + len(ending) <= LONGEST
+    has_odd_part = key[:1] in "/." or key[-1:] == "/" or "//" in key or "/." in key or f"{ending}/" in key
+    return is_ascii and not has_odd_part
 
 
 def escape(part: str, ending: str, taken: str = "") -> str:

@@ -12,14 +12,14 @@ from shared.files.table_index import name_hash
 
 NO_ROW = 0xFFFFFFFF
 # One line: the hash of its key (0: the line was removed), the row of the step's table that it is about, its bytes.
-ENTRY = np.dtype([("hash", "<u8"), ("row", "<u4"), ("bytes", "<u4")])
+LINE_ENTRY = np.dtype([("hash", "<u8"), ("row", "<u4"), ("bytes", "<u4")])
 
 
 class Lines(NamedTuple):
     """Some lines of one file of a pack, as its index has them."""
 
     path: Path
-    entries: np.ndarray  # (lines) of ENTRY
+    entries: np.ndarray  # (lines) of LINE_ENTRY
     starts: np.ndarray  # (lines) uint64, the byte at which each begins
 
 
@@ -51,7 +51,7 @@ class Pack:
     def each(self) -> Iterator[bytes]:
         """Every line that was not removed, in no order."""
         for path in self.files():
-            yield from lines_in(path)
+            yield from lines_of_file(path)
 
     def digest(self) -> str:
         """Changes with every line that comes or goes: from the files' names, sizes and times. Nothing: there is no file."""
@@ -86,7 +86,7 @@ class PackReader:
                 yield Lines(path, entries, starts)
 
 
-def lines_in(path: Path) -> Iterator[bytes]:
+def lines_of_file(path: Path) -> Iterator[bytes]:
     """The lines of one file that were not removed; none where it is gone."""
     try:
         with open(path, "rb") as file:
@@ -103,14 +103,14 @@ def index_of(path: Path) -> Path:
 
 
 def whole_lines(path: Path, count: int, start: int) -> tuple[np.ndarray, int]:
-    """(lines) of ENTRY: those behind the first `count`, which end at byte `start`; and where the last one ends.
+    """(lines) of LINE_ENTRY: those behind the first `count`, which end at byte `start`; and where the last one ends.
 
     The index may say more than is there, as of lines that a writer begins with, and after a power failure less: then the lines
     are read.
     """
     size = os.stat(path).st_size  # before the index is read
     if size <= start:
-        return np.zeros(0, ENTRY), start
+        return np.zeros(0, LINE_ENTRY), start
     entries = read_index(path, count)
     ends = np.cumsum(entries["bytes"], dtype=np.int64) + start
     is_whole = (entries["bytes"] > 0) & (ends <= size)
@@ -130,15 +130,15 @@ def whole_lines(path: Path, count: int, start: int) -> tuple[np.ndarray, int]:
 def read_index(path: Path, count: int) -> np.ndarray:
     try:
         with open(index_of(path), "rb") as file:
-            file.seek(count * ENTRY.itemsize)
+            file.seek(count * LINE_ENTRY.itemsize)
             data = file.read()
     except FileNotFoundError:
         data = b""
-    return np.frombuffer(data[: len(data) // ENTRY.itemsize * ENTRY.itemsize], ENTRY)
+    return np.frombuffer(data[: len(data) // LINE_ENTRY.itemsize * LINE_ENTRY.itemsize], LINE_ENTRY)
 
 
 def entries_of(text: bytes) -> np.ndarray:
-    """(lines) of ENTRY, of the whole lines in `text`; one that is blank, or no object with a key, has no hash."""
+    """(lines) of LINE_ENTRY, of the whole lines in `text`; one that is blank, or no object with a key, has no hash."""
     found = []
     for line in text.split(b"\n")[:-1]:
         try:
@@ -146,4 +146,4 @@ def entries_of(text: bytes) -> np.ndarray:
         except (ValueError, KeyError, TypeError, AttributeError):
             digest = 0
         found.append((digest, NO_ROW, len(line) + 1))
-    return np.array(found, ENTRY)
+    return np.array(found, LINE_ENTRY)

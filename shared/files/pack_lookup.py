@@ -2,6 +2,8 @@
 
 import os
 import weakref
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ from shared.files.pack import Lines, Pack, PackReader
 from shared.files.table_index import name_hash
 
 FILES_OPEN = 64
+SPREAD = 4  # times what is wanted is read at once, at most
 MOST_RECENT = 1 << 15  # lines, before they are put in order
 
 
@@ -50,6 +53,35 @@ class Lookup:
         file, size, start = place
         line = os.pread(self._descriptor(file), size, start)
         return None if line.isspace() else line  # it was removed meanwhile
+
+    def read_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """The same of many keys; lines that lie close together, as those of neighbouring rows do, are read at once."""
+        digests = list(map(name_hash, keys))
+        places = self._find(digests)
+        if None in places:
+            self._update()
+            places = self._find(digests)
+        lines: list[bytes | None] = [None] * len(keys)
+        by_file = defaultdict(list)
+        for number, place in enumerate(places):
+            if place is not None:
+                by_file[place[0]].append((place[2], place[1], number))
+        for file, wanted in by_file.items():
+            first, last = min(wanted)[0], max(start + size for start, size, _ in wanted)
+            is_close = last - first <= SPREAD * sum(size for _, size, _ in wanted)
+            block = os.pread(self._descriptor(file), last - first, first) if is_close else None
+            for start, size, number in wanted:
+                line = block[start - first :][:size] if block else os.pread(self._descriptor(file), size, start)
+                lines[number] = None if line.isspace() else line
+        return lines
+
+    def _find(self, digests: list[int]) -> list[tuple[int, int, int] | None]:
+        wanted = np.array(digests, np.uint64)
+        places = np.searchsorted(self._hashes, wanted, "right") - 1
+        is_there = (self._hashes[places] == wanted).tolist() if len(self._hashes) else [False] * len(digests)
+        found = self._places[places].tolist() if len(self._hashes) else digests
+        known = zip(digests, is_there, found, strict=True)
+        return [self._recent.get(digest) or (place if is_known else None) for digest, is_known, place in known]
 
     def _descriptor(self, file: int) -> int:
         if file not in self._open:

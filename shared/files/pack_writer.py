@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared.files.pack import ENTRY, NO_ROW, Lines, Pack, PackReader, index_of, whole_lines
+from shared.files.pack import LINE_ENTRY, NO_ROW, Lines, Pack, PackReader, index_of, read_index, whole_lines
 from shared.files.part_file import make_folder, sync_folder
 from shared.files.small_files import write_all, write_file
 
-AT_ONCE = 4096  # lines that are written together when a pack is written anew
+LINES_TOGETHER = 4096  # lines that are written together when a pack is written anew
 
 
 class Line(NamedTuple):
@@ -40,7 +40,7 @@ class PackWriter:
         if not 0 <= self._count < self.pack.lines_of_a_file:
             self._open_next()
         # What the index says too early does not count, see whole_lines(): so no reader has to look into lines that just come.
-        write_all(self._index, np.array([(*line[:2], len(line.data)) for line in lines], ENTRY).tobytes())
+        write_all(self._index, np.array([(*line[:2], len(line.data)) for line in lines], LINE_ENTRY).tobytes())
         write_all(self._file, b"".join(line.data for line in lines))
         os.fdatasync(self._file)
         self._count += len(lines)
@@ -81,7 +81,7 @@ def remove_lines(pack: Pack, hashes: Iterable[int]) -> None:
     for lines in PackReader(pack).new() if len(wanted) else ():
         numbers = np.flatnonzero(np.isin(lines.entries["hash"], wanted))
         if len(numbers):
-            blank(lines, numbers)
+            blank_lines(lines, numbers)
 
 
 def rewrite(pack: Pack, lines: Iterable[tuple[int, bytes]]) -> None:
@@ -94,7 +94,7 @@ def rewrite(pack: Pack, lines: Iterable[tuple[int, bytes]]) -> None:
     group: list[Line] = []
     for digest, line in lines:
         group.append(Line(digest, NO_ROW, line))
-        if len(group) == AT_ONCE:
+        if len(group) == LINES_TOGETHER:
             writer.append(group)
             group = []
     writer.append(group)
@@ -112,13 +112,14 @@ def mend(path: Path) -> int:
     return len(entries)
 
 
-def blank(lines: Lines, numbers: np.ndarray) -> None:
-    """Overwrite lines of a file, then their hashes in its index."""
-    mend(lines.path)
+def blank_lines(lines: Lines, numbers: np.ndarray) -> None:
+    """Overwrite lines of a file, then their hashes in its index. Its writer may append to it meanwhile."""
+    if len(read_index(lines.path, 0)) <= numbers.max():
+        mend(lines.path)
     sizes = lines.entries["bytes"][numbers].tolist()
     spaces = zip(lines.starts[numbers].tolist(), (b" " * (size - 1) + b"\n" for size in sizes), strict=True)
     overwrite(lines.path, spaces)
-    overwrite(index_of(lines.path), ((number * ENTRY.itemsize, bytes(8)) for number in numbers.tolist()))
+    overwrite(index_of(lines.path), ((number * LINE_ENTRY.itemsize, bytes(8)) for number in numbers.tolist()))
 
 
 def overwrite(path: Path, pieces: Iterable[tuple[int, bytes]]) -> None:

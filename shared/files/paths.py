@@ -6,14 +6,12 @@ from functools import lru_cache
 _relative_folder = lru_cache(maxsize=4096)(os.path.relpath)
 
 
-def is_path_field(field: str, value: object) -> bool:
-    """A field is a path by its name, and addresses such as s3://bucket/a are not ours to move."""
-    return field.endswith("_path") and isinstance(value, str) and value != "" and "://" not in value
-
-
 @lru_cache(maxsize=256)
 def _named_as_paths(fields: tuple[str, ...]) -> tuple[str, ...]:
-    """The fields that are paths by their names; the rows of a table are nearly all of one shape."""
+    """The fields that are paths by their names; the rows of a table are nearly all of one shape.
+
+    Addresses such as s3://bucket/a, which some of them may hold, are not ours to move.
+    """
     return tuple(field for field in fields if field.endswith("_path"))
 
 
@@ -26,7 +24,7 @@ def relative_paths(row: dict, folder: str, run_folder: str) -> dict:
     for field in _named_as_paths(tuple(row)):
         value = row[field]
         # Most paths are outside, and their rows by the million.
-        if isinstance(value, str) and value.startswith(run_folder) and is_path_field(field, value):
+        if isinstance(value, str) and value.startswith(run_folder) and "://" not in value:
             inside = run_folder.rstrip(os.sep) + os.sep
             if value.startswith(inside):
                 parent, name = os.path.split(value)
@@ -39,6 +37,6 @@ def absolute_paths(row: dict, folder: str) -> dict:
     """The row as it is in memory: its relative paths made absolute against `folder`, in place."""
     for field in _named_as_paths(tuple(row)):
         value = row[field]
-        if is_path_field(field, value) and not value.startswith(os.sep):
+        if isinstance(value, str) and value[:1] not in ("", os.sep) and "://" not in value:
             row[field] = os.path.normpath(f"{folder}/{value}")
     return row

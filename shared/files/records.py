@@ -3,9 +3,8 @@
 import heapq
 import os
 import shutil
-from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import orjson
 
+from shared.files.json_files import json_files, key_inside, name_hashes, read_or_nothing, scan
 from shared.files.names import file_name
 from shared.files.pack import Pack
 from shared.files.pack_lookup import Lookup
@@ -71,9 +71,12 @@ class Records:
 
     def _line(self, pack: Pack, key: str) -> bytes | None:
         """The line of a key as it lies on the disk now; None where there is none."""
+        return self._lookup(pack).read(key)
+
+    def _lookup(self, pack: Pack) -> Lookup:
         if pack.folder not in self._lookups:
             self._lookups[pack.folder] = Lookup(pack)
-        return self._lookups[pack.folder].read(key)
+        return self._lookups[pack.folder]
 
     def has_any(self) -> bool:
         return next(json_files(self.records), None) is not None or next(self.packed.each(), None) is not None
@@ -155,9 +158,17 @@ class Records:
 
     def read(self, key: str) -> dict:
         """Raises ValueError when the record is torn, empty or another item's, FileNotFoundError when there is none."""
-        data = self._line(self.packed, key)
-        if data is None:
-            data = self.record_path(key).read_bytes()
+        return self.parsed(key, self._line(self.packed, key))
+
+    def lines(self, keys: Sequence[str]) -> Sequence[bytes | None]:
+        """The records of these items that are lines, for parsed(); None of one that is none."""
+        if not self.packed.folder.is_dir():
+            return [None] * len(keys)
+        return self._lookup(self.packed).read_many(keys)
+
+    def parsed(self, key: str, line: bytes | None) -> dict:
+        """The record of an item: its line, or its file where it has no line. See read()."""
+        data = line if line is not None else self.record_path(key).read_bytes()
         record = orjson.loads(data)
         if not isinstance(record, dict) or record.get("key") != key:
             raise ValueError(f"what lies in {self.folder} for the record of {key!r} is another's")
@@ -249,58 +260,7 @@ def retry_packed(failures: Pack, retries: Pack, max_attempts: int) -> int:
     return len(again)
 
 
-def read_or_nothing(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return b""
-
-
 def spent(fields: object) -> dict[str, int]:
     if not isinstance(fields, dict):
         return {}
     return {name: fields[name] for name in ADDED_UP if isinstance(fields.get(name), int)}
-
-
-def name_hashes(folder: Path) -> np.ndarray:
-    """(files) uint64, in any order: the name_hash of every key that has a file in `folder`, from one listing."""
-    hashes = array("Q")
-    skip = len(os.fspath(folder)) + 1
-    for entry in scan(folder):
-        if entry.name.endswith(".json"):
-            name = entry.path[skip : -len(".json")]
-            key = key_inside(entry.path) if "%" in name else name
-            if key is not None and (key == name or file_name(key, ".json") == name + ".json"):
-                hashes.append(name_hash(key))
-    return np.frombuffer(hashes, np.uint64) if hashes else np.zeros(0, np.uint64)
-
-
-def key_inside(path: str) -> str | None:
-    """The key that a record or failure states, where its name had to be escaped; None when it is torn."""
-    try:
-        with open(path, "rb") as file:
-            key = orjson.loads(file.read())["key"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return key if isinstance(key, str) else None
-
-
-def json_files(folder: Path) -> Iterator[Path]:
-    """All .json files below a folder, in no order; none where there is no folder."""
-    for entry in scan(folder):
-        if entry.name.endswith(".json"):
-            yield Path(entry.path)
-
-
-def scan(folder: Path | str) -> Iterator[os.DirEntry]:
-    """Every file below a folder, a listing at a time: memory grows with the depth, not with the number of files."""
-    try:
-        entries = os.scandir(folder)
-    except FileNotFoundError:
-        return
-    with entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield from scan(entry.path)
-            else:
-                yield entry

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from shared.files.json_files import name_hashes
 from shared.files.pack import Lines, PackReader
-from shared.files.records import Records, name_hashes
+from shared.files.records import Records
 from shared.files.table import Table
 
 OPEN, RECORDED, FAILED = 0, 1, 2
@@ -37,6 +38,10 @@ class ItemStates:
         """Take note of the lines that have come since."""
         for reader, state in ((self._failed, FAILED), (self._recorded, RECORDED)):
             self._set_lines(reader.new(), state)
+
+    def look_for_files(self) -> bool:
+        """Whether any item may have a file of its own, see look_at_files(): where all is packed there are no folders for them."""
+        return self.records.records.exists() or self.records.failures.exists()
 
     def look_at_files(self, index: int, item: dict) -> int:
         """Whether one item has a file of its own by now; returns its state."""

@@ -2,6 +2,8 @@
 
 import filecmp
 import os
+import re
+import shutil
 import tempfile
 import weakref
 from collections import Counter
@@ -17,10 +19,11 @@ from shared.files.equal_keys import DerivedKey, EqualKeys
 from shared.files.part_file import PartFile, sync_folder
 from shared.files.paths import absolute_paths, relative_paths
 from shared.files.table_index import IndexWriter, TableIndex, name_hash
+from shared.files.table_lines import BLOCK, blocks_of, lines_one_by_one, parsed_row, split_lines
 
 __all__ = ["DatasetError", "Table", "name_hash"]
 
-_BLOCK = 1 << 20  # bytes that are read or written at once
+_RELATIVE = re.compile(rb'_path":(?!"/|null)')  # of a field of a row, or of one inside another
 
 
 class Table(Sequence[dict]):
@@ -62,17 +65,66 @@ class Table(Sequence[dict]):
             raise TypeError(f"a table is read row by row, not {index}; see IndexedDataset")
         start = int(self._index.ends[row - 1]) if row else 0
         line = os.pread(self._file, int(self._index.ends[row]) - start, start)
-        return absolute_paths(_parsed(line, row, self.path.name), self._folder)
+        return absolute_paths(parsed_row(line, row, self.path.name), self._folder)
+
+    def rows(self, places: Sequence[int]) -> list[dict]:
+        """The rows at some places, which go up; those that lie close together are read at once."""
+        if not places:
+            return []
+        first, last = places[0], places[-1]
+        start = int(self._index.ends[first - 1]) if first else 0
+        ends = self._index.ends[first : last + 1] - np.uint64(start)
+        if last - first > 2 * len(places) or int(ends[-1]) > BLOCK:
+            return [self[place] for place in places]
+        block, bounds = os.pread(self._file, int(ends[-1]), start), [0, *ends.tolist()]
+        lines = ((place, block[bounds[place - first] : bounds[place - first + 1]]) for place in places)
+        return [absolute_paths(parsed_row(line, place, self.path.name), self._folder) for place, line in lines]
 
     def __iter__(self) -> Iterator[dict]:
-        for row, line in enumerate(_lines(self._file)):
-            yield absolute_paths(_parsed(line, row, self.path.name), self._folder)
+        folder, name, row = self._folder, self.path.name, 0
+        for block in blocks_of(self._file):
+            has_relative = _RELATIVE.search(block)
+            for line in split_lines(block):
+                found = parsed_row(line, row, name)
+                yield absolute_paths(found, folder) if has_relative else found
+                row += 1
 
     @staticmethod
     def remove(path: Path) -> None:
         """With its index; nothing where there is none."""
         for place in (path, index_path(path)):
             place.unlink(missing_ok=True)
+
+    def put_at(self, path: Path) -> None:
+        """Make this the table at `path`, in the same folder; one there with the same bytes is kept, with its time."""
+        if not self.is_at(path):
+            os.replace(self.path, path)
+            os.replace(index_path(self.path), index_path(path))
+            sync_folder(path.parent)
+
+    def copy_to(self, path: Path) -> None:
+        """Make `path` a table of the same lines; one there is kept, with its time. See has_same_lines_anywhere()."""
+        if not self.is_at(path):
+            with PartFile(path) as part, PartFile(index_path(path)) as index_part:
+                for copy, source in ((part, self.path), (index_part, index_path(self.path))):
+                    with open(source, "rb") as file:
+                        shutil.copyfileobj(file, copy.file, BLOCK)
+                    copy.sync()
+                os.utime(index_part.part, ns=(os.stat(part.part).st_mtime_ns,) * 2)
+                part.replace()
+                index_part.replace()
+                sync_folder(path.parent)
+
+    def is_at(self, path: Path) -> bool:
+        """Whether a table of the same bytes lies there."""
+        try:
+            return Table(path).digest == self.digest
+        except DatasetError:
+            return False
+
+    def has_same_lines_anywhere(self) -> bool:
+        """Whether its lines would be the same in another folder, since no path in them is relative."""
+        return not any(_RELATIVE.search(line) for line in blocks_of(self._file))
 
     @classmethod
     def write(
@@ -153,7 +205,7 @@ def _in_blocks(lines: Iterable[tuple[bytes, str]]) -> Iterator[EncodedRows]:
     for line in lines:
         pending.append(line)
         size += len(line[0])
-        if size >= _BLOCK:
+        if size >= BLOCK:
             yield _block_of(pending)
             pending, size = [], 0
     yield _block_of(pending)
@@ -187,7 +239,7 @@ def _check_keys(index: TableIndex, doubled: np.ndarray, file: int, name: str, de
     rows = np.flatnonzero(np.isin(index.hashes, doubled)) if len(doubled) else ()
     for row in map(int, rows):
         start = int(index.ends[row - 1]) if row else 0
-        key = _parsed(os.pread(file, int(index.ends[row]) - start, start), row, name)["key"]
+        key = parsed_row(os.pread(file, int(index.ends[row]) - start, start), row, name)["key"]
         if derived and key in first_rows and (derived[row] or derived[first_rows[key]]):
             # The one whose key was given keeps it.
             renamed = row if derived[row] else first_rows[key]
@@ -206,7 +258,7 @@ def _check_keys(index: TableIndex, doubled: np.ndarray, file: int, name: str, de
 
 
 def _rebuilt_index(path: Path, file: int) -> TableIndex:
-    lines = ((line, _parsed(line, row, path.name)["key"]) for row, line in enumerate(_lines(file)))
+    lines = ((line, parsed_row(line, row, path.name)["key"]) for row, line in enumerate(lines_one_by_one(file)))
     try:
         part = PartFile(index_path(path))
     except OSError:  # a folder that we may not write to: the index lives as long as this table
@@ -223,29 +275,3 @@ def _rebuilt_index(path: Path, file: int) -> TableIndex:
         part.replace()
         sync_folder(path.parent)
         return index
-
-
-def _lines(file: int) -> Iterator[bytes]:
-    """The lines with their newlines, read with pread, so that readers do not move each other's place."""
-    offset = 0
-    rest = b""
-    while block := os.pread(file, _BLOCK, offset):
-        offset += len(block)
-        lines = (rest + block).split(b"\n")
-        rest = lines.pop()
-        for line in lines:
-            yield line + b"\n"
-    if rest:
-        yield rest
-
-
-def _parsed(line: bytes, row: int, name: str) -> dict:
-    try:
-        found = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        found = None
-    if not line.endswith(b"\n"):
-        raise DatasetError(f"line {row + 1} of {name} is cut off; remove the table and run again")
-    if not isinstance(found, dict) or not isinstance(found.get("key"), str):
-        raise DatasetError(f'line {row + 1} of {name} is not a row, a JSON object with a "key": {line[:80]!r}')
-    return found

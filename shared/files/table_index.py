@@ -22,6 +22,17 @@ def _hash_bytes(key: str) -> bytes:
     return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
+def are_among(hashes: np.ndarray, ordered: np.ndarray) -> np.ndarray:
+    """(hashes) bool: which of them are in `ordered`."""
+    if not len(ordered):
+        return np.zeros(len(hashes), bool)
+    return ordered[np.minimum(np.searchsorted(ordered, hashes), len(ordered) - 1)] == hashes
+
+
+def is_among(value: int, ordered: np.ndarray) -> bool:
+    return bool(are_among(np.array([value], np.uint64), ordered)[0])
+
+
 class TableIndex:
     """The index of one table, read from `words`.
 

@@ -14,6 +14,7 @@ from shared.exports.formats import TableRows
 from shared.exports.parquet_file import ParquetFile
 from shared.files.states import OPEN, RECORDED, item_states
 from shared.files.table import Table, name_hash
+from shared.files.table_index import is_among
 from shared.images import read_bytes
 from shared.run.collect import RecordReader
 from shared.run.run import Step
@@ -101,11 +102,6 @@ def key_hashes(path: Path) -> np.ndarray:
     """(rows) uint64: name_hash of the keys of a part."""
     keys = (key for batch in open_parquet(path).iter_batches(columns=["key"]) for key in batch.column(0).to_pylist())
     return np.fromiter(map(name_hash, keys), np.uint64)
-
-
-def is_among(value: int, ordered: np.ndarray) -> bool:
-    place = int(np.searchsorted(ordered, np.uint64(value)))
-    return place < len(ordered) and int(ordered[place]) == value
 
 
 def rows_so_far(step: Step, known: np.ndarray) -> Iterator[dict]:

@@ -1,9 +1,7 @@
 """The loop that takes one worker through its items: claim, load ahead, stream, record."""
 
 import logging
-import queue
 import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -20,6 +18,7 @@ from shared.images import files_read, place_of
 from shared.loop.picker import Block, Picker
 from shared.loop.place import Place
 from shared.loop.progress import Progress
+from shared.loop.recorder import Found, Recorder
 from shared.machine import collect_seldom, share_of_cores
 from shared.run.run import Step
 from shared.worker import Loaded, Worker
@@ -27,7 +26,6 @@ from shared.worker import Loaded, Worker
 log = logging.getLogger("worker")
 
 SECONDS_AHEAD = 0.25  # how much work is claimed and decoded ahead: enough for the GPU, little to lose or to hold back
-GROUP = 256  # outcomes that are made durable together
 
 
 class Loop:
@@ -45,8 +43,6 @@ class Loop:
         self.in_flight: dict[str, tuple[int, Block]] = {}  # begun and not recorded
         self.unanswered: dict[str, dict] = {}  # given to the worker's stream, which has not answered
         self.sources: dict[str, dict] = {}  # of the photographs that were read for what is in flight
-        self.outcomes: queue.Queue = queue.Queue(maxsize=max(64, 2 * self.worker.batch_size))
-        self.broken: BaseException | None = None
 
     def run(self) -> int:
         """Returns the exit status: 0 when all items of the table are settled, 4 when it was asked to stop."""
@@ -80,8 +76,7 @@ class Loop:
             "shard %d of %d: %d items, %d recorded, %d failed, %d to do",
             self.rank, self.world_size, opened + recorded + failed, recorded, failed, opened,
         )  # fmt: skip
-        committer = threading.Thread(target=self._commit, name="commit", daemon=True)
-        committer.start()
+        self.recorder = Recorder(self._record, max(64, 2 * self.worker.batch_size))
         self._fail_deadly(deadly)
         is_ready = False
         while not self.control.stop_requested():
@@ -99,9 +94,7 @@ class Loop:
                 self.progress.state = "running"
                 self._round(block)
             self.picker.restart()
-        self.outcomes.put(None)
-        committer.join()
-        self._raise_if_broken()
+        self.recorder.close()
         if self.control.reason:
             log.info("stopped: %s; %s", self.control.reason, self.progress.summary())
             return STOPPED
@@ -123,8 +116,7 @@ class Loop:
         if not self.control.reason:
             for item in list(self.unanswered.values()):
                 self.answer(item, RuntimeError("the worker's stream ended without a result for this item"))
-        self.outcomes.join()
-        self._raise_if_broken()
+        self.recorder.wait()
         self.journal.forget(self.in_flight)
 
     def load(self, item: dict) -> Any:
@@ -138,43 +130,21 @@ class Loop:
             if (source := watched.get(place_of(item))) and self.worker.notes_sources:
                 self.sources[item["key"]] = source
 
-    def answer(self, item: dict, found: dict | BaseException) -> None:
+    def answer(self, item: dict, found: Found) -> None:
         """Hand an item's outcome to the thread that records it."""
-        self._raise_if_broken()
+        self.recorder.raise_if_broken()
         if item["key"] not in self.in_flight:
             raise RuntimeError(
                 f"the worker's stream gave a result for {item['key']!r}, which it was not given or gave before"
             )
         self.unanswered.pop(item["key"], None)
-        self.outcomes.put((item["key"], found))
+        self.recorder.put(item["key"], found)
 
-    def _commit(self) -> None:
-        """Record outcomes, in groups as large as what has come together meanwhile."""
-        while (first := self.outcomes.get()) is not None:
-            group = [first]
-            while len(group) < GROUP:
-                try:
-                    following = self.outcomes.get_nowait()
-                except queue.Empty:
-                    break
-                if following is None:
-                    self.outcomes.put(None)
-                    self.outcomes.task_done()
-                    break
-                group.append(following)
-            try:
-                if self.broken is None:
-                    self._record([self._outcome(key, found) for key, found in group])
-            except BaseException as error:
-                self.broken = error
-            for _ in group:
-                self.outcomes.task_done()
-        self.outcomes.task_done()
-
-    def _outcome(self, key: str, found: dict | BaseException) -> Outcome:
+    def _outcome(self, key: str, found: Found) -> Outcome:
         return Outcome(key, found, self.sources.pop(key, None), self.in_flight[key][0])
 
-    def _record(self, outcomes: list[Outcome]) -> None:
+    def _record(self, found: list[tuple[str, Found]]) -> None:
+        outcomes = [self._outcome(*one) for one in found]
         self.writer.write(outcomes)
         for outcome in outcomes:
             index, block = self.in_flight.pop(outcome.key)
@@ -184,10 +154,6 @@ class Loop:
             if block.left == 0:
                 self.claims.release(block.start, block.stop)
         self.journal.forget(self.in_flight)
-
-    def _raise_if_broken(self) -> None:
-        if self.broken is not None:
-            raise self.broken
 
     def _fail_deadly(self, deadly: set[str]) -> None:
         for block in self.picker.take_alone():
@@ -199,8 +165,7 @@ class Loop:
                 )
             else:
                 self.claims.release(block.start, block.stop)
-        self.outcomes.join()
-        self._raise_if_broken()
+        self.recorder.wait()
 
     def _set_up(self) -> None:
         self.progress.state = "setup"
@@ -287,9 +252,9 @@ class Feed(Iterator[Loaded]):
                 self._begin(block)
 
     def _begin(self, block: Block) -> None:
+        self.loop.journal.begin([item["key"] for _, item in block.items], self.alone)
         for index, item in block.items:
             self.loop.in_flight[item["key"]] = (index, block)
-            self.loop.journal.begin(item["key"], self.alone)
             future = None
             if self.pool is not None and "unreadable" not in item:
                 future = self.pool.submit(self.loop.load, item)

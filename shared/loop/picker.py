@@ -90,8 +90,9 @@ class Picker:
     def look_again(self) -> bool:
         """Look for what others have finished meanwhile; True when every item of the table is settled."""
         self.states.look_at_packs()
-        for index in np.flatnonzero(self.state == OPEN):
-            self.states.look_at_files(int(index), self.table[int(index)])
+        if self.states.look_for_files():
+            for index in np.flatnonzero(self.state == OPEN):
+                self.states.look_at_files(int(index), self.table[int(index)])
         return bool((self.state != OPEN).all())
 
     def shard_counts(self) -> tuple[int, int, int]:
@@ -106,12 +107,13 @@ class Picker:
         if not self.claims.take(start, stop):
             return None
         self.states.look_at_packs()
+        has_files = self.states.look_for_files()
+        wanted = [index for index in (start + np.flatnonzero(self.state[start:stop] == OPEN)).tolist()
+                  if index not in self.alone]  # fmt: skip
         items = []
-        for index in (start + np.flatnonzero(self.state[start:stop] == OPEN)).tolist():
-            if index not in self.alone:
-                item = self.table[index]
-                if self.states.look_at_files(index, item) == OPEN:
-                    items.append((index, item))
+        for index, item in zip(wanted, self.table.rows(wanted), strict=True):
+            if not has_files or self.states.look_at_files(index, item) == OPEN:
+                items.append((index, item))
         if not items:
             self.claims.release(start, stop)
             return None

@@ -22,6 +22,9 @@ SPENT = {
 
 
 CHANGES = ("subject_psnr", "subject_ssim", "turned_degrees")  # fields that say how strong the change of the light is
+PROFILED = {
+    "psnr", "ssim", "psnr_floor", "ssim_floor", "light", "lighting_keywords", *SPENT.values(), *CHANGES,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,10 @@ class Profile:
         self.scores.append(count_of(row.get("lighting_score")))
         self.splits.append(SPLITS.index(row["split"]) if row.get("split") in SPLITS else -1)
         self.gains.append(count_of(row.get("psnr_gain")))
+        if not PROFILED.isdisjoint(row):
+            self._add_measured(row)
+
+    def _add_measured(self, row: dict) -> None:
         # Of what a model has relit, psnr is that of its answer; here the identity floor is gathered.
         floors = (row.get("psnr_floor", row.get("psnr")), row.get("ssim_floor", row.get("ssim")))
         for values, value in zip((self.psnr, self.ssim), floors, strict=True):
@@ -100,6 +107,8 @@ class Profile:
 
 
 def count_of(value: object) -> float:
+    if value is None:
+        return math.nan
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return float(value) if is_number else math.nan  # type: ignore[arg-type]
 

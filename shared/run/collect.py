@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from shared.files.table import Table
 from shared.run.run import Run, Step
 from shared.run.settings import canonical
 
+READ_TOGETHER = 1000  # records
 HIDDEN = ("files", "source", "fingerprint")  # what a record says about itself, and no table repeats
 
 
@@ -57,7 +59,12 @@ def write_result(step: Step, rows: Table, say: Callable[[str], None]) -> None:
     (step.proof_path).unlink(missing_ok=True)  # it tells of the tables that are about to go
     chosen = step.worker.collect(rows, step)
     with unread(step.run, step, say):
-        Table.write(step.result_path, rows if chosen is None else chosen, step.run.folder)
+        if chosen is None and rows.path == step.gathered_path:
+            rows.put_at(step.result_path)
+        elif chosen is None and rows.has_same_lines_anywhere():
+            rows.copy_to(step.result_path)
+        else:
+            Table.write(step.result_path, rows if chosen is None else chosen, step.run.folder)
 
 
 class RecordReader:
@@ -69,17 +76,18 @@ class RecordReader:
 
     def rows(self) -> Iterator[dict]:
         folder = str(self.step.folder)
-        for row, state in zip(self.table, self.states, strict=True):
-            if state != RECORDED:
-                continue
-            try:
-                record = self.records.read(row["key"])
-                self.records.check_files(record)
-            except (ValueError, FileNotFoundError) as error:
-                self.records.forget([row["key"]])
-                self.torn.append((row["key"], str(error)))
-                continue
-            yield row | absolute_paths({name: record[name] for name in record if name not in HIDDEN}, folder)
+        recorded = (row for row, state in zip(self.table, self.states, strict=True) if state == RECORDED)
+        while rows := list(islice(recorded, READ_TOGETHER)):
+            lines = self.records.lines([row["key"] for row in rows])
+            for row, line in zip(rows, lines, strict=True):
+                try:
+                    record = self.records.parsed(row["key"], line)
+                    self.records.check_files(record)
+                except (ValueError, FileNotFoundError) as error:
+                    self.records.forget([row["key"]])
+                    self.torn.append((row["key"], str(error)))
+                    continue
+                yield row | absolute_paths({name: record[name] for name in record if name not in HIDDEN}, folder)
 
 
 def count_proof(states: np.ndarray, records: Records) -> dict[str, int]:

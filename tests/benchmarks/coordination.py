@@ -54,11 +54,12 @@ def write_durably(folder: Path, name: str, data: bytes) -> None:
     os.close(descriptor)
 
 
-def measure_loop(items: int, batch_size: int, place: str | None) -> None:
-    """The template step's loop with durable records against a bare loop that writes the same JSON durably."""
+def measure_loop(items: int, batch_size: int, place: str | None, form: str = "json") -> None:
+    """The template step's loop with durable records; where they are files against a bare loop that writes the same ones."""
     logging.disable()
     with tempfile.TemporaryDirectory(dir=place) as name:
         run = prepare(Path(name), items, batch_size)
+        run.steps[0].worker.records = form
         run.input.folder.mkdir(parents=True)
         Table.write(run.steps[0].table_path, run.source.items(), run.folder)
         run.steps[0].folder.mkdir()
@@ -66,9 +67,11 @@ def measure_loop(items: int, batch_size: int, place: str | None) -> None:
         started = time.perf_counter()
         Loop(run.steps[0], worker).run()
         looped = time.perf_counter() - started
+        assert run.steps[0].records.count() == items, f"{run.steps[0].records.count()} records of {items}"
+        print(f"the loop, {form}: {items:,} items in {looped:.1f} s, {items / looped:,.0f} items/s", flush=True)
+        if form == "packed":
+            return
         recorded = sorted((run.steps[0].folder / "records").iterdir())
-        assert len(recorded) == items, f"{len(recorded)} records of {items}"
-
         bare = Path(name, "bare")
         bare.mkdir()
         photograph = Path(name, "photograph")
@@ -83,7 +86,6 @@ def measure_loop(items: int, batch_size: int, place: str | None) -> None:
             }
             write_durably(bare, path.name, orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
         written = time.perf_counter() - started
-    print(f"the loop:  {items:,} items in {looped:.1f} s, {items / looped:,.0f} items/s")
     print(f"bare loop: {items:,} items in {written:.1f} s, {items / written:,.0f} items/s")
     print(f"the loop is {written / looped:.1f} times as fast")
 

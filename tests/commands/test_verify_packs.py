@@ -12,7 +12,7 @@ import pytest
 from shared.commands.unpack import unpack_run
 from shared.commands.verify import NOT_WHOLE, verify_run
 from shared.errors import RunError
-from shared.files.pack import ENTRY, index_of, lines_in
+from shared.files.pack import LINE_ENTRY, index_of, lines_of_file
 from shared.files.pack_writer import Line, PackWriter
 from shared.files.table import name_hash
 from tests.conftest import ROOT
@@ -79,13 +79,15 @@ def spoil(kind: str, step) -> None:
     elif kind == "torn failure":
         records.packed_failures.folder.mkdir()
         (records.packed_failures.folder / "5-0.jsonl").write_text('{"key":"b" "attempts":1}\n')
-        index_of(records.packed_failures.folder / "5-0.jsonl").write_bytes(index[ENTRY.itemsize : 2 * ENTRY.itemsize])
+        index_of(records.packed_failures.folder / "5-0.jsonl").write_bytes(
+            index[LINE_ENTRY.itemsize : 2 * LINE_ENTRY.itemsize]
+        )
     elif kind == "half":
         path.write_bytes(text + b'{"key":"h')
     elif kind == "index lost":
         index_of(path).unlink()
     elif kind == "index of another":
-        index_of(path).write_bytes(index[ENTRY.itemsize :] + index[: ENTRY.itemsize])
+        index_of(path).write_bytes(index[LINE_ENTRY.itemsize :] + index[: LINE_ENTRY.itemsize])
     elif kind == "index shifted":
         sizes = bytearray(index)
         sizes[12], sizes[28] = sizes[12] + 1, sizes[28] - 1
@@ -187,7 +189,7 @@ def test_a_large_step_is_packed_by_itself_and_a_small_one_is_not(bench, monkeypa
 
 
 def test_unpacked_records_are_the_files_that_would_have_been_written(bench, run, monkeypatch):
-    monkeypatch.setattr("shared.commands.unpack.AT_ONCE", 4)
+    monkeypatch.setattr("shared.commands.unpack.FILES_TOGETHER", 4)
     said: list[str] = []
     step = run.steps[0]
     table = step.result_path.read_bytes()
@@ -239,7 +241,7 @@ def counted(function):
         return function(*arguments, **more)
     return call
 import shared.commands.unpack as unpack
-unpack.AT_ONCE, unpack.THREADS = 2, 1
+unpack.FILES_TOGETHER, unpack.THREADS = 2, 1
 for name in ("replace", "fsync", "unlink"):
     setattr(os, name, counted(getattr(os, name)))
 unpack_step(Bench(folder).run(Upper(records="packed")).steps[0])
@@ -255,4 +257,4 @@ def test_killed_while_it_unpacks_it_goes_on_and_nothing_is_lost(run, tmp_path, f
     unpack_run(run, None, print)
     assert sorted(os.listdir(records.records)) == [f"{key}.json" for key in "abcdef"]
     assert verify(run) == (0, WHOLE)
-    assert list(lines_in(records.packed.folder / "0-0.jsonl")) == []
+    assert list(lines_of_file(records.packed.folder / "0-0.jsonl")) == []

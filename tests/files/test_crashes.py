@@ -21,8 +21,7 @@ from shared.files.crashes import Journal
 folder, alone, *keys = sys.argv[1:]
 slot = Claims(Path(folder) / "claims").take_slot()
 journal = Journal(Path(folder) / "parts" / str(slot))
-for key in keys:
-    journal.begin(key, alone == "alone")
+journal.begin(keys, alone == "alone")
 (journal.path.parent / "7").write_text("half a rec")
 print(slot, flush=True)
 signal.pause()
@@ -144,8 +143,7 @@ def test_a_line_that_a_crash_cut_off_is_left_out(tmp_path):
 def test_the_journal_forgets_what_is_settled_and_keeps_what_is_not(tmp_path, monkeypatch):
     journal = Journal(tmp_path / "parts" / "0")
     keys = {"a": None, "b": None}
-    for key in keys:
-        journal.begin(key)
+    journal.begin(list(keys))
     journal.forget(keys)
     assert [line["key"] for line in read_lines(journal.path)] == ["a", "b"]  # short enough to stay
     monkeypatch.setattr("shared.files.crashes.JOURNAL_BYTES", 10)
@@ -153,7 +151,7 @@ def test_the_journal_forgets_what_is_settled_and_keeps_what_is_not(tmp_path, mon
     assert [line["key"] for line in read_lines(journal.path)] == ["b"]
     journal.forget({})
     assert journal.path.read_bytes() == b""
-    journal.begin("c")
+    journal.begin(["c"])
     assert [line["key"] for line in read_lines(journal.path)] == ["c"]
     os.close(journal.descriptor)
 

@@ -209,7 +209,7 @@ def test_a_stream_that_answers_twice_is_a_mistake_that_is_told(bench, times):
             item, data = next(loaded)
             for _ in range(times):
                 yield item, {"value": data}
-                loop.outcomes.join()
+                loop.recorder.wait()
 
     loop = bench.loop(Twice())
     with pytest.raises(RuntimeError, match="gave a result for 'a', which it was not given or gave before"):

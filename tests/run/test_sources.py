@@ -175,3 +175,13 @@ def test_workers_at_work_are_left_alone(bench, monkeypatch):
     monkeypatch.setattr(type(run.steps[1]), "is_alive", lambda step: step.number == 2)
     sources.redo_replaced(run, bench.said.append)
     assert run.steps[0].records.is_recorded("0.png")
+
+
+def test_of_very_many_items_the_files_are_not_looked_at_and_that_is_said(bench, monkeypatch):
+    monkeypatch.setattr(sources, "MOST_LOOKED_AT", 3)
+    (bench.folder / "in" / "2.png").write_bytes(photograph(200))
+    bench.advance(bench.run())
+    assert bench.said == ["4 photographs: whether some were replaced is not looked at; ./launcher.sh verify does"]
+    said: list[str] = []
+    assert verify_run(bench.run(), False, said.append) == 1
+    assert any("2.png is another file than the record of 2.png was made of" in line for line in said)
