@@ -31,6 +31,7 @@ TAKEN_NAMES = (
     "packed",
     "parts",
     "claims",
+    "leases",
     "model",
     "thumbnails",
     "images",

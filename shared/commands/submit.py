@@ -4,6 +4,8 @@ import argparse
 import os
 import shutil
 import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from shared.clusters import slurm
 from shared.commands.next_step import check_before_run, run_words
 from shared.commands.telling import say
 from shared.commands.variables import OF_CONFIGS, OF_RUNS, OPTIONS, Variables
+from shared.doctor import two_machines
+from shared.doctor.disk import existing
 from shared.doctor.finding import Finding, fail, ok, warn
 from shared.errors import ConfigError, RunError
 from shared.files.lookup import ROOT
@@ -122,8 +126,33 @@ def examine_cluster(arguments: argparse.Namespace, run: Run, variables: Variable
     more += slurm.words_of_option("gpus-per-node", job.gpus)
     command = [str(ROOT / "launcher.sh"), "doctor", *run_words(arguments)]
     print(f"on a machine of the cluster, for which this waits {SECONDS_FOR_NODE} s at most:", flush=True)
-    words = ["srun", "--nodes=1", "--ntasks=1", f"--immediate={SECONDS_FOR_NODE}", "--job-name=doctor", *more, *command]
-    return min(1, subprocess.run(words, env=os.environ | job.variables, cwd=job.folder).returncode)
+    words = ["srun", f"--immediate={SECONDS_FOR_NODE}", "--job-name=doctor", *more]
+    environment = os.environ | job.variables
+    status = subprocess.run([*words, "--nodes=1", "--ntasks=1", *command], env=environment, cwd=job.folder).returncode
+    if job.nodes > 1 or job.array:
+        finding = try_locks(words, run, environment)
+        print(finding, flush=True)
+        status = status or finding.mark == "FAIL"
+    return min(1, status)
+
+
+def try_locks(srun: list[str], run: Run, environment: dict[str, str]) -> Finding:
+    """One machine holds a lock in the run's folder, another asks for it."""
+    python = environment.get("PYTHON") or sys.executable
+    with tempfile.TemporaryDirectory(prefix=".doctor-", dir=existing(run.folder), ignore_cleanup_errors=True) as trial:
+        words = [*srun, "--nodes=2", "--ntasks=2", "--ntasks-per-node=1", python, "-m", two_machines.__name__, trial]
+        done = subprocess.run(words, env=environment, cwd=ROOT, capture_output=True, text=True)
+    said, place = done.stdout.strip(), existing(run.folder)
+    if said == two_machines.HOLD:
+        return ok(f"{said}, under {place}")
+    if said == two_machines.DO_NOT_HOLD and run.leased:
+        return ok(f"{said}, under {place}: claims are files")
+    if said == two_machines.DO_NOT_HOLD:
+        return fail(f"{said}, under {place}; set `claims: files` in the config, or take another OUTPUT_DIR")
+    if said == two_machines.NOT_SHARED:
+        return fail(f"{said} under {place}; take a folder for OUTPUT_DIR that all of them share")
+    reason = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+    return warn(f"whether locks hold between two machines could not be tried: {reason}")
 
 
 def findings_of_cluster(job: slurm.SlurmJob) -> Iterator[Finding]:

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import orjson
 
-from shared.files.claims import Claims
 from shared.files.json_files import json_files
+from shared.files.leases import AnyClaims
 from shared.files.names import file_name
 from shared.files.pack import Lines, Pack, PackReader, index_of, read_index, whole_lines
 from shared.files.pack_writer import blank_lines, mend
@@ -149,7 +149,7 @@ class RecordCheck:
         away()
 
 
-def half_written(pack: Pack, claims: Claims) -> Iterator[Problem]:
+def half_written(pack: Pack, claims: AnyClaims) -> Iterator[Problem]:
     """The end of a file that a dead worker was writing. A living one's is its own business."""
     for path in pack.files():
         writer = path.stem.rpartition("-")[0]

@@ -11,13 +11,14 @@ from pathlib import Path
 from shared.doctor.finding import Finding, fail, ok, size, warn
 from shared.files.claims import Claims
 from shared.files.lookup import ROOT
+from shared.files.mounts import lock_trouble
 
 WORTH_SAYING = 100 * 2**20  # bytes; less than that is nobody's concern
 LEAST = 2**30  # bytes that should be free however little a run writes
 
 
-def check_disk(folder: Path, expected: float | None) -> Iterator[Finding]:
-    """`expected` is about how many bytes the run will write; None where that cannot be told."""
+def check_disk(folder: Path, expected: float | None, leased: bool = False) -> Iterator[Finding]:
+    """`expected` is about how many bytes the run will write; None where that cannot be told. `leased`: claims are files."""
     place = existing(folder)
     free = shutil.disk_usage(place).free
     if expected is None:
@@ -35,12 +36,16 @@ def check_disk(folder: Path, expected: float | None) -> Iterator[Finding]:
     except OSError as error:
         yield fail(f"cannot write under {place}: {error.strerror}")
         return
-    if has_locks:
-        yield ok(f"locks between processes work under {place}")
+    trouble = lock_trouble(folder)
+    if leased:
+        yield ok(f"claims are files{f': {trouble}' if trouble else ', as the config says'}")
+    elif not has_locks:
+        way_out = "set `claims: files` in the config, or take a folder on another file system for OUTPUT_DIR"
+        yield fail(f"locks between processes do not work under {place}; {way_out}")
+    elif trouble:
+        yield warn(f"{trouble}; for a run of several machines leave out `claims: locks` of the config")
     else:
-        yield fail(
-            f"locks between processes do not work under {place}; take a folder on another file system for OUTPUT_DIR"
-        )
+        yield ok(f"locks between processes work under {place}")
     if fits_case:
         yield ok("file names keep upper and lower case apart")
     else:

@@ -211,7 +211,9 @@ class Examination:
             but = f", without {' and '.join(probe.skipped)}" if probe.skipped else ""
             yield ok(f"the whole run: about {clock(probe.seconds)} from its start{but}, an estimate")
         known = self.sample.items and self.sample.is_whole
-        yield from guarded("the disk", check_disk, self.run.folder, self.expected_bytes(probe) if known else None)
+        yield from guarded(
+            "the disk", check_disk, self.run.folder, self.expected_bytes(probe) if known else None, self.run.leased
+        )
 
     def probe(self, probe: Probe, step: Step, forecast: Forecast, count: int) -> Iterator[Finding]:
         if why := self.hindrances.get(step.number, "") or unlike_others(step):

@@ -18,6 +18,8 @@ class Claims:
     a process when any descriptor of the file is closed in it: open one Claims per file and process, and keep it.
     """
 
+    widest = SLOTS  # items that one claim may reach over
+
     def __init__(self, path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
         self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -39,6 +41,13 @@ class Claims:
             if self.take(SLOTS + slot, SLOTS + slot + 1):
                 return slot
         raise RuntimeError(f"more than {SLOT_COUNT} workers on one folder")
+
+    def take_slot_of_dead(self, slot: int) -> bool:
+        """Lock a slot that no living worker has, to see to what is left of it."""
+        return self.take(SLOTS + slot, SLOTS + slot + 1)
+
+    def release_slot(self, slot: int) -> None:
+        self.release(SLOTS + slot, SLOTS + slot + 1)
 
     def take_only_slot(self) -> bool:
         """Lock the first slot if no living worker has any."""
@@ -74,6 +83,12 @@ class Claims:
             yield
         finally:
             fcntl.lockf(self.descriptor, fcntl.LOCK_UN, 1, TABLE)
+
+    def check(self) -> None:
+        """A process that lives has its locks; see LeasedClaims."""
+
+    def tidy(self) -> None:
+        """The kernel does."""
 
     def close(self) -> None:
         os.close(self.descriptor)

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from shared.files.claims import SLOTS, Claims
+from shared.files.leases import AnyClaims
 from shared.files.records import Records
 
 CRASHES_UNTIL_ALONE = 2
@@ -48,7 +48,7 @@ class Journal:
         self.size += os.write(self.descriptor, b"".join(lines))
 
 
-def recover(parts: Path, claims: Claims, records: Records, own_slot: int | None = None) -> None:
+def recover(parts: Path, claims: AnyClaims, records: Records, own_slot: int | None = None) -> None:
     """Take note of what dead workers left in flight, and remove their half-written files."""
     if not parts.is_dir():
         return
@@ -56,9 +56,9 @@ def recover(parts: Path, claims: Claims, records: Records, own_slot: int | None 
         slot = int(folder.name)
         if slot == own_slot:
             note_crash(folder, records)
-        elif claims.take(SLOTS + slot, SLOTS + slot + 1):
+        elif claims.take_slot_of_dead(slot):
             note_crash(folder, records)
-            claims.release(SLOTS + slot, SLOTS + slot + 1)
+            claims.release_slot(slot)
 
 
 def note_crash(folder: Path, records: Records) -> None:

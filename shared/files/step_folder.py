@@ -9,6 +9,7 @@ from shared.files.claims import Claims
 from shared.files.small_files import read_json
 
 if TYPE_CHECKING:
+    from shared.files.leases import LeasedClaims
     from shared.files.records import Records
 
 KILL_FILE = re.compile(r"kill\d+\.txt")
@@ -22,8 +23,9 @@ INPUT_FOLDER = "step_0_preprocess_format"  # where the items are as they were re
 class StepFolder:
     """Hands out a step's records, claims, signs and tables; `folder` need not exist yet."""
 
-    def __init__(self, folder: Path, records_name: str = "records"):
-        self.folder, self.records_name = folder, records_name
+    def __init__(self, folder: Path, records_name: str = "records", leased: bool = False):
+        """`leased`: locks do not hold between the machines that share the folder."""
+        self.folder, self.records_name, self.leased = folder, records_name, leased
         self.settings_path = folder / "step.json"  # what made the records
         self.result_path = folder / "result.jsonl"  # the step's table, which the next step reads
         self.proof_path = (
@@ -31,7 +33,7 @@ class StepFolder:
         )  # items = recorded + failed + missing, and what the tables were made of
         self.gathered_path = folder / "recorded.jsonl"  # the records as rows, while the tables are being made
         self.parts = folder / "parts"  # what workers have half written, a folder for each slot
-        self.claims_path = folder / "claims"
+        self.claims_path = folder / ("leases" if leased else "claims")
         self.sources_path = folder / "sources"  # of the run's input: which file each item is, see shared/run/sources.py
         self.model_folder = folder / "model"  # of a step that trains
 
@@ -41,8 +43,12 @@ class StepFolder:
 
         return Records(self.folder, self.records_name)
 
-    def open_claims(self) -> Claims:
+    def open_claims(self) -> "Claims | LeasedClaims":
         """A process that works on the step opens them once, and keeps them: see Claims."""
+        if self.leased:
+            from shared.files.leases import LeasedClaims
+
+            return LeasedClaims(self.claims_path)
         return Claims(self.claims_path)
 
     def is_alive(self) -> bool:

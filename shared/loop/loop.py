@@ -69,6 +69,8 @@ class Loop:
             self.writer.close()
             remove_parts(parts / str(slot))
             return status
+        finally:
+            self.claims.close()
 
     def _work(self, deadly: set[str]) -> int:
         opened, recorded, failed = self.picker.shard_counts()
@@ -144,6 +146,7 @@ class Loop:
         return Outcome(key, found, self.sources.pop(key, None), self.in_flight[key][0])
 
     def _record(self, found: list[tuple[str, Found]]) -> None:
+        self.claims.check()
         outcomes = [self._outcome(*one) for one in found]
         self.writer.write(outcomes)
         for outcome in outcomes:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shared.dataset import IndexedDataset
-from shared.files.claims import Claims
+from shared.files.leases import AnyClaims
 from shared.files.records import Records
 from shared.files.states import OPEN, ItemStates, count_states
 from shared.files.table import Table, name_hash
@@ -30,7 +30,7 @@ class Picker:
     Memory is one byte an item. The folders are listed once; after a claim the records are looked for once more.
     """
 
-    def __init__(self, table: Table, records: Records, claims: Claims, rank: int, world_size: int, alone: set[str]):
+    def __init__(self, table: Table, records: Records, claims: AnyClaims, rank: int, world_size: int, alone: set[str]):
         self.table, self.records, self.claims = table, records, claims
         self.states = ItemStates(table, records)
         self.state = self.states.states
@@ -123,7 +123,7 @@ class Picker:
         for low in range(start, stop, LOOK_AT_ONCE):
             places = np.flatnonzero(self.state[low : min(stop, low + LOOK_AT_ONCE)] == OPEN)
             if len(places):
-                return [low + int(index) for index in places[:count]]
+                return near(low + places[:count], first=True, widest=self.claims.widest)
         return []
 
     def _last_open(self, start: int, stop: int, count: int) -> list[int]:
@@ -131,5 +131,11 @@ class Picker:
             low = max(start, high - LOOK_AT_ONCE)
             places = np.flatnonzero(self.state[low:high] == OPEN)
             if len(places):
-                return [low + int(index) for index in places[-count:]]
+                return near(low + places[-count:], first=False, widest=self.claims.widest)
         return []
+
+
+def near(places: np.ndarray, first: bool, widest: int) -> list[int]:
+    """Those of some places that lie within reach of the first, or of the last."""
+    distance = places - places[0] if first else places[-1] - places
+    return places[distance < widest].tolist()

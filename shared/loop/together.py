@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.errors import CRASHED, MISUSE, STOPPED, RunError, exit_status
-from shared.files.claims import Claims
 from shared.files.control import SECONDS_BETWEEN_LOOKS, Control
+from shared.files.leases import AnyClaims
 from shared.loop.place import Place
 from shared.loop.progress import about_process
 from shared.machine import end_with_parent, share_of_cores
@@ -99,7 +99,7 @@ class Parent:
             for pid in children(self.torchrun.pid):
                 os.kill(pid, signal.SIGTERM)
 
-    def _take_turn(self, claims: Claims) -> None:
+    def _take_turn(self, claims: AnyClaims) -> None:
         """Two launchers on one folder: the second waits until the first has ended."""
         is_told = False
         while not self.stop_requested and not claims.take_only_slot():

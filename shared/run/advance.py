@@ -191,6 +191,7 @@ def prepare(step: Step, say: Callable[[str], None], is_begun: bool, is_changed: 
     claims = step.open_claims()
     is_alone = not claims.has_living_workers()
     if is_alone:
+        claims.tidy()
         recover(step.parts, claims, step.records)
         if is_changed and not step.records.has_any():
             step.records.forget_failures()

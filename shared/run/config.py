@@ -17,24 +17,6 @@ from shared.run.spelling import nearest
 from shared.run.step_types import NEEDED_OPTIONS, find_worker, step_types
 from shared.run.yaml_file import read_yaml
 
-RUN_KEYS = (
-    "meta_path",
-    "meta_folder",
-    "base_folder",
-    "save_folder",
-    "image_key",
-    "text_key",
-    "video_key",
-    "key_column",
-    "reader",
-    "shards",
-    "seed",
-    "folder",
-    "paths",
-    "launcher",
-    "slurm",
-    "steps",
-)
 # What other programs call it, and what does it here.
 REPLACED = {
     "max_images": "TEST_CUTDOWN, a variable of launcher.sh, says how many items are taken",
@@ -82,12 +64,18 @@ class RunConfig:
     paths: Literal["absolute", "relative"] = (
         "absolute"  # in the CSV and metadata files: from anywhere, or inside the run
     )
+    claims: Literal["auto", "locks", "files"] = (
+        "auto"  # how workers keep apart; files: where locks do not hold between machines
+    )
     launcher: dict[str, str | int] = field(default_factory=dict)  # of its variables, where a person leaves them empty
     slurm: dict[str, str | int | float | bool | None] = field(
         default_factory=dict
     )  # options of sbatch: partition, time
     steps: list[StepConfig] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # what a person should be told: steps passed over, overrides unused
+
+
+RUN_KEYS = tuple(key.name for key in fields(RunConfig) if key.name not in ("path", "notes"))
 
 
 def load_config(path: Path, meta_path: str | None = None, overrides: dict[str, Any] | None = None) -> RunConfig:

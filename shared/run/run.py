@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 
 from shared.dataset import Source
 from shared.errors import RunError
+from shared.files.leases import BEAT, LeasedClaims
+from shared.files.mounts import lock_trouble
 from shared.files.step_folder import INPUT_FOLDER, StepFolder
 from shared.run.config import RunConfig, StepConfig
 from shared.run.settings import canonical, comparable, differences, settings_of, versions, write_settings
@@ -27,6 +30,7 @@ class Run:
             config.meta_path, config.meta_folder, config.image_key, config.key_column, config.path.resolve().parent,
             config.reader, None if config.shards is None else str(config.shards), config.video_key, config.text_key,
         )  # fmt: skip
+        self.leased = config.claims == "files" or (config.claims == "auto" and bool(lock_trouble(self.folder)))
         self.input = StepFolder(self.folder / INPUT_FOLDER)
         self.report_path = self.folder / "report.html"
         self.named_by = "OUTPUT_DIR"  # what a person says for another folder
@@ -71,6 +75,10 @@ class Run:
     def locked(self, say: Callable[[str], None]) -> Iterator[None]:
         """One process at a time prepares and collects; the kernel lets go when it dies."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        if self.leased:
+            with self._leased(say):
+                yield
+            return
         descriptor = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             try:
@@ -82,12 +90,25 @@ class Run:
         finally:
             os.close(descriptor)
 
+    @contextmanager
+    def _leased(self, say: Callable[[str], None]) -> Iterator[None]:
+        claims, is_told = LeasedClaims(self.folder / ".leases"), False
+        try:
+            while not claims.take_name("launcher"):
+                if not is_told:
+                    say(f"another launcher is at work in {self.folder}; waiting for its turn")
+                    is_told = True
+                time.sleep(BEAT / 4)
+            yield
+        finally:
+            claims.close()
+
 
 class Step(StepFolder):
     """One entry of the config, in its folder."""
 
     def __init__(self, run: Run, config: StepConfig, table_path: Path):
-        super().__init__(run.folder / config.folder_name, config.worker.records_name)
+        super().__init__(run.folder / config.folder_name, config.worker.records_name, run.leased)
         self.run, self.config = run, config
         self.number, self.label, self.worker = config.number, config.label, config.worker
         self.module = type(config.worker).__module__.rpartition(".")[2]

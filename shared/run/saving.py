@@ -24,6 +24,7 @@ INSIDE = {
     "packed",
     "parts",
     "claims",
+    "leases",
     "sources",
     "recorded.jsonl",
     "result.jsonl.index",

@@ -32,11 +32,11 @@ def kill(pid: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", ["json", "packed"])
-def test_kills_at_random_moments_lose_and_double_nothing(project, form):
+@pytest.mark.parametrize(("form", "claims"), [("json", "locks"), ("packed", "files")])
+def test_kills_at_random_moments_lose_and_double_nothing(project, form, claims):
     dice = random.Random(7)
     keys = project.items(800)
-    project.write_config({"seconds": 0.03, "batch_size": 2, "draws": True, "records": form})
+    project.write_config({"seconds": 0.03, "batch_size": 2, "draws": True, "records": form}, claims=claims)
     kills, process = 0, None
     while kills < 25:
         if process is None or process.poll() is not None:

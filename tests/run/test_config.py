@@ -75,7 +75,7 @@ TYPES = ", ".join(step_types())
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", "run.yaml should hold keys and values; the keys are meta_path, meta_folder, base_folder, save_folder, image_key, text_key, video_key, key_column, reader, shards, seed, folder, paths, launcher, slurm, steps"),
+        ("", "run.yaml should hold keys and values; the keys are meta_path, meta_folder, base_folder, save_folder, image_key, text_key, video_key, key_column, reader, shards, seed, folder, paths, claims, launcher, slurm, steps"),
         ("- a\n- b\n", "run.yaml should hold keys and values; the keys are"),
         ("meta_path: p\n", "run.yaml has no steps; it needs a list `steps:` of entries with a `type:`"),
         ("meta_path: p\nsteps: {type: filter}\n", "run.yaml has no steps;"),
