@@ -1,4 +1,4 @@
-"""Who works on what: byte i of one file is locked while a worker has item i."""
+"""Who works on what: byte i of one file is locked while a worker has item i, and tells whether anybody has had it."""
 
 import fcntl
 import os
@@ -6,6 +6,7 @@ import struct
 from contextlib import contextmanager
 from pathlib import Path
 
+TOUCHED = b"\1"
 SLOTS = 1 << 60  # one byte per living worker, far behind the items
 SLOT_COUNT = 4096
 TABLE = 1 << 61  # held shared while a worker opens the table, exclusively while the table is replaced
@@ -34,6 +35,19 @@ class Claims:
 
     def release(self, start: int, stop: int) -> None:
         fcntl.lockf(self.descriptor, fcntl.LOCK_UN, stop - start, start)
+
+    def touch(self, start: int, stop: int) -> bool:
+        """Of items that this process has taken: whether another may have had one of them since forget_touched().
+
+        Where none had, no record of them can have come, and none needs to be looked for.
+        """
+        is_touched = any(os.pread(self.descriptor, stop - start, start))
+        os.pwrite(self.descriptor, TOUCHED * (stop - start), start)
+        return is_touched
+
+    def forget_touched(self) -> None:
+        """Only while no worker lives, nor can begin: see replacing_table()."""
+        os.ftruncate(self.descriptor, 0)
 
     def take_slot(self) -> int:
         """Lock the first slot that no living worker has, and return its number."""

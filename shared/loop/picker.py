@@ -27,7 +27,8 @@ class Block:
 class Picker:
     """The state of every item of the table, and the claims by which workers keep out of each other's way.
 
-    Memory is one byte an item. The folders are listed once; after a claim the records are looked for once more.
+    Memory is one byte an item. The folders are listed once; after a claim of items that another worker may have had, the records
+    are looked for once more.
     """
 
     def __init__(self, table: Table, records: Records, claims: AnyClaims, rank: int, world_size: int, alone: set[str]):
@@ -78,6 +79,7 @@ class Picker:
         for index in sorted(self.alone):
             if self.state[index] == OPEN and self.claims.take(index, index + 1):
                 item = self.table[index]
+                self.claims.touch(index, index + 1)
                 self.states.look_at_packs()
                 if self.states.look_at_files(index, item) == OPEN:
                     yield Block(index, index + 1, [(index, item)], left=1)
@@ -106,8 +108,10 @@ class Picker:
     def _claim(self, start: int, stop: int) -> Block | None:
         if not self.claims.take(start, stop):
             return None
-        self.states.look_at_packs()
-        has_files = self.states.look_for_files()
+        has_files = False
+        if self.claims.touch(start, stop):
+            self.states.look_at_packs()
+            has_files = self.states.look_for_files()
         wanted = [index for index in (start + np.flatnonzero(self.state[start:stop] == OPEN)).tolist()
                   if index not in self.alone]  # fmt: skip
         items = []

@@ -189,7 +189,10 @@ def prepare(step: Step, say: Callable[[str], None], is_begun: bool, is_changed: 
     Failures of other settings (`is_changed`) say nothing, unless there are records beside them.
     """
     claims = step.open_claims()
-    is_alone = not claims.has_living_workers()
+    with claims.replacing_table():  # no worker begins meanwhile
+        is_alone = not claims.has_living_workers()
+        if is_alone:
+            claims.forget_touched()
     if is_alone:
         claims.tidy()
         recover(step.parts, claims, step.records)

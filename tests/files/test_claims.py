@@ -38,6 +38,8 @@ elif kind == "wait":
     print(has_it, flush=True)
 elif kind == "table":
     print(claims.take(TABLE, TABLE + 1) if sys.argv[2] == "locks" else claims.take_name("table"), flush=True)
+elif kind == "touch":
+    print(claims.take(*map(int, numbers)) and claims.touch(*map(int, numbers)), flush=True)
 elif kind == "check":
     print(claims.take(*map(int, numbers)), flush=True)
     while True:
@@ -251,3 +253,17 @@ def test_who_stood_still_until_others_took_over_is_told(tmp_path, monkeypatch):
     sleeper.end()
     claims.check()
     claims.close()
+
+
+def test_what_nobody_has_had_needs_no_look(tmp_path):
+    claims = Claims(tmp_path / "claims")
+    assert claims.take(10, 20) and not claims.touch(10, 20)
+    claims.release(10, 20)
+    other = Other(tmp_path / "claims", "locks", "touch", 15, 30)
+    assert other.answer == "True"  # 15 to 20 were had before
+    other.end("kill")
+    assert claims.take(25, 40) and claims.touch(25, 40)
+    assert claims.take(50, 60) and not claims.touch(50, 60)
+    with claims.replacing_table():
+        claims.forget_touched()
+    assert claims.take(10, 40) and not claims.touch(10, 40)
