@@ -18,7 +18,7 @@ set -euo pipefail
 # ---- Edit these, or set them in the environment; an empty one leaves the config's value ---------------------------
 CONFIG=${CONFIG:-configs/relight.yaml}      # the run: which steps, with which options
 STEPS=${STEPS:-all}                         # only these steps, by number or name: STEPS="1 keywords"
-INPUT=${INPUT:-}                            # a folder of images, or a CSV, TSV, JSON, JSONL, Parquet, Arrow, tar
+INPUT=${INPUT:-}                            # a folder of images, or a CSV, TSV, JSON, JSONL, Parquet, Arrow, tar; also s3://, hf://...
 OUTPUT_DIR=${OUTPUT_DIR:-}                  # the run's folder; empty: outputs/<config name>
 LOG_DIR=${LOG_DIR:-}                        # gpu<N>.log and launcher.log, appended; empty: logs, beside this file
 GPU_COUNT=${GPU_COUNT:-}                    # workers to start; auto: one per GPU, or per CPU core where there is none

@@ -7,15 +7,18 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from shared.errors import DatasetError
+from shared.far.addresses import below, is_far
+from shared.far.far_path import AnyPath
+from shared.far.reading import on_disk, parquet_source, read_far, read_part, state_at_hand
 from shared.own_reader import read_photograph
 
 _BATCH_BYTES = 4 << 20  # photographs that are read from a Parquet file at once
 _WINDOW = 4  # batches that stay at hand, because threads take neighbours out of order
 _OPEN_FILES = 4
+_FAR_BUFFER = 8 << 20  # of a Parquet file that is far away so much comes at once, of a column with so much
 _MAPPED_BYTES = 32 << 20  # of an Arrow file that is read through, so much stays in memory
 _UNKNOWN = 2**63  # behind every row, so that the next call begins anew
 _ARROW_END = b"\xff\xff\xff\xff\0\0\0\0"
@@ -36,34 +39,42 @@ def read_member(item: dict) -> bytes:
     if "reader" in member:
         return read_photograph(path, member)
     if "offset" in member:
-        with open(path, "rb", buffering=0) as file:
-            stored = os.pread(file.fileno(), member["size"], member["offset"])
+        stored = _part(path, member["offset"], member["size"])
         if len(stored) != member["size"]:
             raise DatasetError(f"{path} ends before the photograph at byte {member['offset']} does")
         return stored
-    status = os.stat(path)
-    column = _open_column(path, member["column"], status.st_size, status.st_mtime_ns)
+    column = _open_column(path, member["column"], _state(path))
     return _image_bytes(column.value(member["row"]), path, member["row"])
 
 
-def open_parquet(path: Path | str) -> Any:
+def _part(path: str, start: int, size: int) -> bytes:
+    if is_far(path):
+        return read_part(path, start, size)
+    with open(path, "rb", buffering=0) as file:
+        return os.pread(file.fileno(), size, start)
+
+
+def open_parquet(path: AnyPath | str) -> Any:
     """A pyarrow.parquet.ParquetFile that reads pages as they are asked for, not whole row groups."""
     import pyarrow.parquet
 
-    return pyarrow.parquet.ParquetFile(path, memory_map=True, pre_buffer=False, buffer_size=1 << 20)
+    source = parquet_source(path)
+    buffer = 1 << 20 if source is path else _FAR_BUFFER
+    return pyarrow.parquet.ParquetFile(source, memory_map=True, pre_buffer=False, buffer_size=buffer)
 
 
-def open_arrow(path: Path | str) -> tuple[Any, Iterator[Any]]:
+def open_arrow(path: AnyPath | str) -> tuple[Any, Iterator[Any]]:
     """The schema and the batches of a memory-mapped Arrow file, of the stream format or the file format."""
     import pyarrow as pa
 
-    with open(path, "rb") as file:
+    copy = on_disk(path)
+    with open(copy, "rb") as file:
         is_file_format = file.read(6) == b"ARROW1"
     if is_file_format:
-        reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        reader = pa.ipc.open_file(pa.memory_map(str(copy)))
         batches = (reader.get_batch(place) for place in range(reader.num_record_batches))
         return reader.schema, map(_validated, batches)
-    source = pa.memory_map(str(path))
+    source = pa.memory_map(str(copy))
     stream = pa.ipc.open_stream(source)
     return stream.schema, map(_validated, _whole_stream(stream, source, path))
 
@@ -74,7 +85,7 @@ def _validated(batch: Any) -> Any:
     return batch
 
 
-def _whole_stream(stream: Any, source: Any, path: Path | str) -> Iterator[Any]:
+def _whole_stream(stream: Any, source: Any, path: AnyPath | str) -> Iterator[Any]:
     mapped = Mapped(source)
     for batch in stream:
         yield batch
@@ -155,9 +166,16 @@ class _Column:
 
 
 @lru_cache(maxsize=_OPEN_FILES)
-def _open_column(path: str, column: str, size: int, mtime_ns: int) -> _Column:
-    """`size` and `mtime_ns` are there so that a file that was replaced is opened anew."""
+def _open_column(path: str, column: str, state: tuple) -> _Column:
+    """`state` is there so that a file that was replaced is opened anew."""
     return _Column(path, column)
+
+
+def _state(path: str) -> tuple:
+    if is_far(path):
+        return state_at_hand(path)
+    status = os.stat(path)
+    return status.st_size, status.st_mtime_ns
 
 
 def _row_group_starts(path: str) -> list[int]:
@@ -187,9 +205,11 @@ def _image_bytes(value: Any, path: str, row: int) -> bytes:
     if not written:
         raise DatasetError(f"row {row + 1} of {path} has no photograph")
     if "://" in written:
-        raise DatasetError(f"{written} is an address and no path; download the photograph first")
+        return read_far(written)
     folder = os.path.dirname(path)
     if not os.path.isabs(written) and os.path.normpath(written).split("/")[0] == "..":
         raise DatasetError(f"the path {written} leaves the folder {folder}")
+    if is_far(path) and not os.path.isabs(written):
+        return read_far(below(folder, written))
     with open(os.path.join(folder, written), "rb") as file:
         return file.read()

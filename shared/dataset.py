@@ -4,16 +4,22 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from shared.decoding.formats import SUFFIXES
 from shared.errors import DatasetError
+from shared.far.addresses import is_far, objection_to
+from shared.far.far_path import AnyPath, FarPath, names_in
+from shared.far.reading import fetched_ahead
 from shared.files.lookup import find_path, places_of
 from shared.files.table import EncodedRows
-from shared.readers.columnar import read_columnar, saved_splits
+from shared.readers.columnar import read_columnar
+from shared.readers.container_files import CONTAINERS, splits_in
 from shared.readers.encoded import encoded_file
-from shared.readers.folder import folder_digest, has_image_suffix, read_folder
+from shared.readers.far_folder import FarWalk
+from shared.readers.folder import folder_digest, photographs_in, read_folder
 from shared.readers.hub import hub_dataset, is_dataset_name
 from shared.readers.image_columns import image_columns
 from shared.readers.imagefolder import image_folder_metadata, read_image_folder
@@ -23,12 +29,12 @@ from shared.readers.mixed import MixedReader
 from shared.readers.own import read_own
 from shared.readers.row import Fault, RowReader
 from shared.readers.separated import read_list, read_separated
-from shared.readers.split_names import FOLDER_NAMES, split_of_file, split_of_table
+from shared.readers.split_names import split_of_table
 from shared.readers.tars import read_tar
 
 __all__ = ["DatasetError", "IndexedDataset", "Source"]
 
-_READERS: dict[str, Callable[[Path, RowReader], Iterator[dict]]] = {
+_READERS: dict[str, Callable[[AnyPath, RowReader], Iterator[dict]]] = {
     ".csv": lambda path, reader: read_separated(path, ",", reader),
     ".tsv": lambda path, reader: read_separated(path, "\t", reader),
     ".json": read_json_rows,
@@ -39,8 +45,6 @@ _READERS: dict[str, Callable[[Path, RowReader], Iterator[dict]]] = {
     ".arrow": read_columnar,
     ".tar": read_tar,
 }
-# A folder of these is read file by file. img2dataset lays Parquet beside its tars, so tars come first.
-_CONTAINERS = (".tar", ".arrow", ".parquet")
 _COMPRESSED = (".gz", ".tgz", ".bz2", ".xz", ".zst", ".zip")
 
 
@@ -69,12 +73,32 @@ class Source:
     text_key: str | None = None
 
     @property
-    def path(self) -> Path:
+    def path(self) -> AnyPath:
         """Where the input is, of a download its images; raises DatasetError with the places tried."""
+        if self._far_path:
+            return self._far_path
         if self._is_on_the_hub:
             return hub_dataset(self.meta_path, " and no ".join(places_of(self.meta_path, self.config_folder)))
         path = self._found(self.meta_path)
         return (None if self.reader or not path.is_dir() else images_of_download(path)) or path
+
+    @cached_property
+    def _far_path(self) -> FarPath | None:
+        """Of an input far away; listed once."""
+        if not is_far(self.meta_path):
+            return None
+        if self.reader:
+            raise DatasetError(f"reader is {self.reader!r}, which reads files on this machine, and no address")
+        path = FarPath(self.meta_path)
+        suffix = "" if self.meta_path.endswith("/") else path.suffix.lower()
+        reason = objection_to(self.meta_path)
+        if not reason and suffix in CONTAINERS and self.meta_path != str(path):
+            reason = (
+                f"{path} has a query, which files would keep, for its photographs are read later; download it first"
+            )
+        if reason:
+            raise DatasetError(reason)
+        return FarPath(self.meta_path, is_folder=suffix not in (*_READERS, *_COMPRESSED))
 
     @property
     def _is_on_the_hub(self) -> bool:
@@ -98,10 +122,10 @@ class Source:
         path = self.path
         if self.reader or self.shards is not None or self._is_mixed:
             return None
-        names = os.listdir(path) if path.is_dir() else []
+        names = names_in(path) if path.is_dir() else []
         if image_folder_metadata(path, names) or is_img2dataset(path, names):
             return None
-        splits = _splits(path) if path.is_dir() else [({}, [path])]
+        splits = splits_in(path) if path.is_dir() else [({}, [path])]
         if (
             len(splits) != 1
             or (splits[0][0] and not self._is_on_the_hub)
@@ -116,16 +140,18 @@ class Source:
         )
         return None if any(blocks is None for blocks in made) else self._encoded(files, folder, run_folder)
 
-    def _encoded(self, files: list[Path], folder: str, run_folder: str) -> Iterator[EncodedRows]:
+    def _encoded(self, files: list[AnyPath], folder: str, run_folder: str) -> Iterator[EncodedRows]:
         for file in files:
             yield from encoded_file(file, self._reader(file, file.parent, lambda _: None), folder, run_folder) or ()
 
     def digest(self) -> str:
         """Changes when the input changed; reads names, sizes and times, never photographs.
 
-        A folder of photographs is its sorted relative names and nothing else.
+        A folder of photographs is its sorted relative names and nothing else; one far away also what its listing says of each.
         """
         path = self.path
+        if isinstance(path, FarPath):
+            return path.digest()
         if self.reader:
             return _files_digest([path, self._found(self.reader)], Path("/"))
         if not path.is_dir():
@@ -136,22 +162,22 @@ class Source:
             return _digest_of_both(path, [file for _, file in metadata])
         if is_img2dataset(path, names):
             return _digest_of_both(path, sorted(path / name for name in names if (path / name).is_file()))
-        files = [file for _, files in _splits(path) for file in files]
+        files = [file for _, files in splits_in(path) for file in files]
         return _files_digest(files, path) if files else folder_digest(path)
 
-    def _read(self, path: Path, say: Callable[[str], None]) -> Iterator[dict]:
-        if self.shards is not None and not (path.is_dir() and is_img2dataset(path, os.listdir(path))):
+    def _read(self, path: AnyPath, say: Callable[[str], None]) -> Iterator[dict]:
+        if self.shards is not None and not (path.is_dir() and is_img2dataset(path, names_in(path))):
             raise DatasetError(f"shards is {self.shards!r}, and {path} is no download, which has numbered folders")
         if self.reader:
             folder = path if path.is_dir() else path.parent
             return read_own(path, self._found(self.reader), self._reader(path, folder, say))
         if not path.is_dir():
             return self._read_file(path, say)
-        names = os.listdir(path)
+        names = names_in(path)
         metadata = image_folder_metadata(path, names)
         if metadata:
             return read_image_folder(path, metadata, self._reader(path, path, say))
-        splits = [] if is_img2dataset(path, names) else _splits(path)
+        splits = [] if is_img2dataset(path, names) else splits_in(path)
         if len(splits) == 1 and self._is_on_the_hub:
             splits = [({}, files) for _, files in splits]  # all that there is, which the datasets library calls train
         if splits:
@@ -161,27 +187,34 @@ class Source:
             raise DatasetError(
                 f'no column "{columns[1]}" in {path}: it is a folder of photographs, which has one for an item'
             )
+        if isinstance(path, FarPath):
+            return photographs_in(FarWalk(path), say)
         return read_img2dataset(path, self._shards()) if is_img2dataset(path, names) else read_folder(path, say)
 
     def _shards(self) -> frozenset[int] | None:
         return None if self.shards is None else parsed_shards(self.shards)
 
-    def _read_splits(self, splits: list[tuple[dict, list[Path]]], say: Callable[[str], None]) -> Iterator[dict]:
+    def _read_splits(self, splits: list[tuple[dict, list[AnyPath]]], say: Callable[[str], None]) -> Iterator[dict]:
         for split, files in splits:
-            for file in files:
+            for file in fetched_ahead(files):
                 items = self._read_file(file, say)
                 yield from ({**item, **split} for item in items) if split else items
 
-    def _read_file(self, path: Path, say: Callable[[str], None]) -> Iterator[dict]:
+    def _read_file(self, path: AnyPath, say: Callable[[str], None]) -> Iterator[dict]:
         suffix = path.suffix.lower()
         if suffix in _COMPRESSED:
             raise DatasetError(f"{path} is compressed; unpack it first, for photographs are read from inside it")
         if suffix not in _READERS:
             raise DatasetError(f"{path} is of no kind we read: a folder, {', '.join(_READERS)}")
-        folder = self._found(self.meta_folder) if self.meta_folder else path.parent
+        folder = self._folder_of_paths if self.meta_folder else path.parent
         return _READERS[suffix](path, self._reader(path, folder, say))
 
-    def _reader(self, table: Path, folder: Path, say: Callable[[str], None]) -> RowReader:
+    @property
+    def _folder_of_paths(self) -> AnyPath:
+        name = str(self.meta_folder)
+        return FarPath(name, True) if is_far(name) else self._found(name)
+
+    def _reader(self, table: AnyPath, folder: AnyPath, say: Callable[[str], None]) -> RowReader:
         first, *more = image_columns(self.image_key) or (None,)
         others = tuple(name for name in more if name)
         if self._is_mixed:
@@ -199,43 +232,18 @@ class Source:
         return Path(place)
 
 
-def _splits(folder: Path) -> list[tuple[dict, list[Path]]]:
-    """The container files that `folder` is made of, with what items say of their split; none for a folder of photographs."""
-    names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
-    if "dataset_dict.json" in names or {"state.json", "dataset_info.json"} <= set(names):
-        return [({"dataset_split": split} if split else {}, files) for split, files in saved_splits(folder)]
-    for suffix in _CONTAINERS:
-        files = [folder / name for name in names if name.lower().endswith(suffix)]
-        if files and any(map(has_image_suffix, names)):
-            return []  # photographs with a table or an archive beside them, which the walk names
-        if files:
-            return _by_split(files)
-    is_data = (folder / "data").is_dir() and not any(map(has_image_suffix, names))
-    return _by_split(sorted((folder / "data").glob("[!.]*.parquet"))) if is_data else []
-
-
-def _by_split(files: list[Path]) -> list[tuple[dict, list[Path]]]:
-    """train, val and test where the names of the files say so, and then the others."""
-    named = [split_of_file(file.name) for file in files]
-    splits = [split for split in (*FOLDER_NAMES, None) if split in named]
-    return [
-        ({"split": split} if split else {}, [file for file, name in zip(files, named, strict=True) if name == split])
-        for split in splits
-    ]
-
-
-def _digest_of_both(folder: Path, metadata: list[Path]) -> str:
+def _digest_of_both(folder: Path, metadata: Sequence[AnyPath]) -> str:
     """Of the names of the photographs, and of what is said about them."""
     return hashlib.sha256((folder_digest(folder) + _files_digest(metadata, folder)).encode()).hexdigest()
 
 
-def _files_digest(files: list[Path], folder: Path) -> str:
-    statuses = [(os.path.relpath(file, folder), file.stat()) for file in files]
+def _files_digest(files: Sequence[AnyPath], folder: Path) -> str:
+    statuses = [(os.path.relpath(str(file), folder), os.stat(str(file))) for file in files]
     lines = [f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n" for name, status in statuses]
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _at_least_one(items: Iterator[dict], path: Path) -> Iterator[dict]:
+def _at_least_one(items: Iterator[dict], path: AnyPath) -> Iterator[dict]:
     first_fault = ""
     for item in items:
         yield item
@@ -246,7 +254,7 @@ def _at_least_one(items: Iterator[dict], path: Path) -> Iterator[dict]:
     if first_fault:
         raise DatasetError(first_fault)
     if path.is_dir():
-        suffixes = ", ".join([*SUFFIXES, *_CONTAINERS])
+        suffixes = ", ".join([*SUFFIXES, *CONTAINERS])
         raise DatasetError(f"the folder {path} holds no photographs; looked for {suffixes}")
     raise DatasetError(f"there is nothing in {path}")
 

@@ -32,6 +32,10 @@ class DatasetError(KnownError, ValueError):
     status = MISUSE
 
 
+class FarError(DatasetError):
+    """A file that lies far away and cannot be had; the message names it without secrets, with the way out where there is one."""
+
+
 class ImageError(KnownError, ValueError):
     """A photograph that cannot be used; the message names it."""
 

@@ -15,11 +15,14 @@ from PIL import Image
 from shared.containers import read_member
 from shared.decoding.decode import decode
 from shared.decoding.formats import NotOpened
-from shared.errors import DatasetError, ImageError
+from shared.errors import DatasetError, FarError, ImageError
+from shared.far.addresses import is_far, shown_address
+from shared.far.reading import read_far
 
 MOST_OF_WEBP = 16383  # pixels a side
 QUALITY_OF_JPEG = 95
 LONGEST_COMMENT = 65533  # bytes, of a JPEG
+NO_TIME = -1  # of a file that is far away, of which nobody says when it was changed
 
 # What read_bytes() has read on behalf of an item, by the item's place: load() of a step is watched with it.
 files_read: ContextVar[dict | None] = ContextVar("files_read", default=None)
@@ -62,9 +65,11 @@ def read_bytes(source: dict | str | os.PathLike) -> bytes:
     try:
         if isinstance(source, dict) and source.get("image_member"):
             data = read_member(source)
-            time = os.stat(source["image_path"]).st_mtime_ns
+            time = NO_TIME if is_far(source["image_path"]) else os.stat(source["image_path"]).st_mtime_ns
         else:
             data, time = read_with_time(source["image_path"] if isinstance(source, dict) else source)
+    except FarError as error:
+        raise ImageError(str(error)) from None
     except FileNotFoundError:
         raise ImageError(f"{name} does not exist") from None
     except PermissionError:
@@ -94,13 +99,16 @@ def read_file(path: str | os.PathLike) -> bytes:
 
 
 def first_bytes(path: str | os.PathLike, count: int) -> bytes:
+    """Raises OSError, also where the file is far away."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with open(descriptor, "rb") as file:
         return file.read(count) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
 
 
 def read_with_time(path: str | os.PathLike) -> tuple[bytes, int]:
-    """The bytes of a file, and when it was changed last, in ns."""
+    """The bytes of a file, and when it was changed last, in ns. Raises FarError, of a file that is far away."""
+    if is_far(path):
+        return read_far(str(path)), NO_TIME
     # O_NONBLOCK, so that a pipe among the photographs does not hang the worker.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with open(descriptor, "rb") as file:
@@ -113,9 +121,19 @@ def read_with_time(path: str | os.PathLike) -> tuple[bytes, int]:
 def name_of_photograph(source: Any) -> str:
     """How messages name a photograph."""
     if not isinstance(source, dict):
-        return str(Path(source))
-    member = source.get("image_member")
-    return f"{source['key']} in {source['image_path']}" if member else str(source["image_path"])
+        return shown_address(source) if is_far(source) else str(Path(source))
+    member, path = source.get("image_member"), shown_address(str(source["image_path"]))
+    return f"{source['key']} in {path}" if member else path
+
+
+def is_there(path: str | None) -> bool:
+    """Whether a path names a file; one that is far away is believed to be there until it is read."""
+    return bool(path) and (is_far(path) or os.path.isfile(str(path)))
+
+
+def file_name_of(path: str) -> str:
+    """What the file of a photograph is called, also where its path is an address."""
+    return os.path.basename(shown_address(path))
 
 
 @dataclass

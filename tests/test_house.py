@@ -17,7 +17,9 @@ from tests.conftest import ROOT
 ROOMS = """
 errors machine seeding splits forecast
 own_reader clusters
-containers decoding web
+decoding web
+far
+containers
 images models light
 files masks
 captions.engines

@@ -167,6 +167,8 @@ class Merge(Worker):
 
     def reason_to_drop(self, row: dict) -> str:
         """Why a row is no triplet; empty when it is one."""
+        from shared.images import is_there
+
         roles = self.triplets
         assert roles is not None
         instruction = row.get(roles.instruction)
@@ -180,7 +182,7 @@ class Merge(Worker):
             return "of whose light nothing can be said"
         if not self.no_validate or self.copy_images:  # what is not there cannot be copied either
             for name in (roles.input_image, roles.output_image):
-                if not row.get(name) or not Path(row[name]).is_file():
+                if not is_there(row.get(name)):
                     return f"whose {name} is not there"
         return ""
 
@@ -215,11 +217,12 @@ def source_table(step: "Step", split: str) -> str:
 
 def copied(row: dict, columns: dict[str, str], number: int, folder: Path) -> dict:
     """The row with its images copied beside the metadata; an equal copy that is there already is kept."""
+    from shared.images import file_name_of, read_file
+
     places = {}
     for name, subfolder in ((columns["input_image"], "inputs"), (columns["output_image"], "outputs")):
-        source = Path(row[name])
-        target = folder / subfolder / f"{number:06d}{source.suffix}"
-        write_bytes(target, source.read_bytes())
+        target = folder / subfolder / f"{number:06d}{Path(file_name_of(row[name])).suffix}"
+        write_bytes(target, read_file(row[name]))
         places[name] = str(target)
     return row | places
 

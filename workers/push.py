@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
 from shared.exports.declared import ColumnOptions, fields_of, types_of
+from shared.far.addresses import shown_address
 from shared.start import run
 from shared.worker import Worker
 
@@ -135,7 +136,7 @@ class Push(Worker):
     def _command(self, step: "Step") -> str:
         """With which a person pushes the rest."""
         run = step.run
-        variables = {"CONFIG": run.config.path, "INPUT": run.config.meta_path, "OUTPUT_DIR": run.folder}
+        variables = {"CONFIG": run.config.path, "INPUT": shown_address(run.config.meta_path), "OUTPUT_DIR": run.folder}
         options = {"hf_repo": self.hf_repo, "hf_username": self.hf_username, "revision": self.revision}
         usual = type(self)()
         words = [f"{name}={quote(str(value))}" for name, value in variables.items()] + ["./launcher.sh push"]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from shared.dataset import DatasetError
 from shared.errors import RunError
+from shared.far.addresses import shown_address
 from shared.files.small_files import read_json
 from shared.files.states import count_states, item_states
 from shared.files.step_folder import kill_file
@@ -17,7 +18,7 @@ def print_status(run: Run) -> int:
     """Print a line a step and a line a living worker; returns the exit status of the run as it stands."""
     run.check_begun()
     settings = run.input.read_made().get("settings") or {}  # none yet while the input is read
-    print(f"{run.folder}  ({run.config.path} over {settings.get('input', run.config.meta_path)})")
+    print(f"{run.folder}  ({run.config.path} over {settings.get('input', shown_address(run.config.meta_path))})")
     left = failed = complete = 0
     seconds, expected = 0.0, 0  # what is left of steps whose rate is known, and the items that the next step will have
     for step in run.steps:

@@ -3,6 +3,8 @@
 import os
 from functools import lru_cache
 
+from shared.far.addresses import below, is_far
+
 _relative_folder = lru_cache(maxsize=4096)(os.path.relpath)
 
 
@@ -38,5 +40,5 @@ def absolute_paths(row: dict, folder: str) -> dict:
     for field in _named_as_paths(tuple(row)):
         value = row[field]
         if isinstance(value, str) and value[:1] not in ("", os.sep) and "://" not in value:
-            row[field] = os.path.normpath(f"{folder}/{value}")
+            row[field] = below(folder, value) if is_far(folder) else os.path.normpath(f"{folder}/{value}")
     return row

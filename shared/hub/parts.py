@@ -15,7 +15,7 @@ from shared.exports.parquet_file import ParquetFile
 from shared.files.states import OPEN, RECORDED, item_states
 from shared.files.table import Table, name_hash
 from shared.files.table_index import is_among
-from shared.images import read_bytes
+from shared.images import file_name_of, read_bytes
 from shared.run.collect import RecordReader
 from shared.run.run import Step
 
@@ -86,7 +86,7 @@ class Parts:
         with ParquetFile(path, self.schema(self.with_images)) as table:
             for row, source in zip(TableRows(self.fields, self.types, rows, path.parent, None), rows, strict=True):
                 if self.with_images:
-                    row[IMAGE_COLUMN] = {"bytes": read_bytes(source), "path": Path(source["image_path"]).name}
+                    row[IMAGE_COLUMN] = {"bytes": read_bytes(source), "path": file_name_of(source["image_path"])}
                 table.add(row)
         return path
 

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from shared.errors import STOPPED, DiskError, ImageError, WorkerCrash, is_disk_error
+from shared.far.addresses import is_far
 from shared.files.control import SECONDS_BETWEEN_LOOKS, Control
 from shared.files.crashes import Journal, recover, remove_parts, suspects
 from shared.files.record_writer import Outcome, RecordWriter
@@ -25,6 +26,7 @@ from shared.worker import Loaded, Worker
 
 log = logging.getLogger("worker")
 
+FAR_THREADS = 16  # that load photographs which are far away: most of the time they wait for an answer
 SECONDS_AHEAD = 0.25  # how much work is claimed and decoded ahead: enough for the GPU, little to lose or to hold back
 
 
@@ -49,6 +51,8 @@ class Loop:
         with self.claims.reading_table():
             slot = self.claims.take_slot()
             table = Table(self.step.table_path)
+        if self.load_threads and not self.worker.load_threads and len(table) and is_far(table[0].get("image_path")):
+            self.load_threads = max(self.load_threads, FAR_THREADS)
         parts = self.step.parts
         recover(parts, self.claims, self.records, slot)
         to_try_alone, deadly = suspects(self.records)

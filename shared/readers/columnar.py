@@ -3,24 +3,25 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from shared.containers import open_arrow, open_parquet
 from shared.errors import DatasetError
+from shared.far.far_path import AnyPath
+from shared.far.reading import on_disk
 from shared.readers.row import RowReader
 
 _ROWS = 1024  # rows that become Python objects at once
 
 
-def read_columnar(path: Path, reader: RowReader) -> Iterator[dict]:
+def read_columnar(path: AnyPath, reader: RowReader) -> Iterator[dict]:
     """Items of a Parquet file, or of a memory-mapped Arrow file (IPC stream or file format); its photographs are not read."""
     with damage_said(path):
         schema, batches = batches_of(path)
         yield from items_of(schema, batches, reader.for_columns(schema.names), 0)
 
 
-def batches_of(path: Path) -> tuple[Any, Iterator[Any]]:
+def batches_of(path: AnyPath) -> tuple[Any, Iterator[Any]]:
     """The schema of a file, and its rows in batches that leave out what is large; to be used inside damage_said()."""
     if path.suffix.lower() == ".parquet":
         file = open_parquet(path)
@@ -31,7 +32,7 @@ def batches_of(path: Path) -> tuple[Any, Iterator[Any]]:
 
 
 @contextmanager
-def damage_said(path: Path) -> Iterator[None]:
+def damage_said(path: AnyPath) -> Iterator[None]:
     """Whatever is raised while the file is read becomes a DatasetError: of damaged bytes pyarrow may raise anything."""
     try:
         yield
@@ -42,16 +43,16 @@ def damage_said(path: Path) -> Iterator[None]:
         raise DatasetError(f"{path.name} cannot be read as {kind}: {_first_line(error)}") from None
 
 
-def saved_splits(folder: Path) -> list[tuple[str | None, list[Path]]]:
+def saved_splits(folder: AnyPath) -> list[tuple[str | None, list[AnyPath]]]:
     """The Arrow files of a folder that save_to_disk of a Dataset or a DatasetDict wrote, by split.
 
     The split is None for a single Dataset.
     """
     try:
-        if (folder / "dataset_dict.json").exists():
-            splits = json.loads((folder / "dataset_dict.json").read_bytes())["splits"]
+        if (folder / "dataset_dict.json").is_file():
+            splits = json.loads(on_disk(folder / "dataset_dict.json").read_bytes())["splits"]
             return [(split, saved_splits(folder / split)[0][1]) for split in splits]
-        state = json.loads((folder / "state.json").read_bytes())
+        state = json.loads(on_disk(folder / "state.json").read_bytes())
         return [(None, [folder / file["filename"] for file in state["_data_files"]])]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DatasetError(f"the datasets folder {folder} is not whole: {_first_line(error)}") from None

@@ -2,12 +2,12 @@
 than by way of items, and the same bytes."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
 
+from shared.far.far_path import AnyPath
 from shared.files.paths import relative_paths
 from shared.files.table import EncodedRows, encoded_rows
 from shared.readers.columnar import are_plain, batches_of, damage_said, is_binary, items_of
@@ -17,7 +17,7 @@ ROWS_TOGETHER = 8192
 CONTROL = r"[\x00-\x1f]"  # what JSON escapes beside quotes and backslashes
 
 
-def encoded_file(path: Path, reader: RowReader, folder: str, run_folder: str) -> Iterator[EncodedRows] | None:
+def encoded_file(path: AnyPath, reader: RowReader, folder: str, run_folder: str) -> Iterator[EncodedRows] | None:
     """The lines of a file's items, for a table in `folder`; None where its rows are not plain, see are_plain().
 
     Raises DatasetError while it is read.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from shared.decoding.formats import SUFFIXES
 from shared.errors import DatasetError
+from shared.far.far_path import AnyPath
 from shared.files.step_folder import INPUT_FOLDER
 
 MOST_KINDS = 6  # in a sentence
@@ -24,7 +25,11 @@ def read_folder(folder: Path, say: Callable[[str], None] = lambda _: None) -> It
 
     The key is the relative path, suffix included. Afterwards `say` gets what else lies there, and which folders are closed.
     """
-    walk = FolderWalk(folder)
+    yield from photographs_in(FolderWalk(folder), say)
+
+
+def photographs_in(walk: "FolderWalk", say: Callable[[str], None]) -> Iterator[dict]:
+    folder = walk.folder
     for relative in walk.names():
         try:
             relative.encode()
@@ -63,7 +68,7 @@ class FolderWalk:
     a photograph. `kinds`: suffix -> files; `folders`: those passed over by their name; `closed`: those that may not be read.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: AnyPath):
         self.folder = str(folder)
         self.kinds: Counter[str] = Counter()
         self.folders: Counter[str] = Counter()

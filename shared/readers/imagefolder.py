@@ -5,12 +5,13 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import orjson
 
 from shared.errors import DatasetError
+from shared.far.far_path import AnyPath, names_in
+from shared.far.reading import on_disk
 from shared.readers.columnar import read_columnar
 from shared.readers.json_rows import read_json_lines
 from shared.readers.row import RowReader
@@ -20,7 +21,7 @@ from shared.readers.split_names import READ_NAMES
 METADATA_NAMES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 
 
-def image_folder_metadata(folder: Path, names: Collection[str]) -> list[tuple[str | None, Path]]:
+def image_folder_metadata(folder: AnyPath, names: Collection[str]) -> list[tuple[str | None, AnyPath]]:
     """The metadata files of an image folder by split, None for one at the top; none where the folder is no such.
 
     `names` are all that `folder` holds. A metadata file is one that has the column file_name, or one that ends in
@@ -29,16 +30,16 @@ def image_folder_metadata(folder: Path, names: Collection[str]) -> list[tuple[st
     top = _metadata_in(folder, names)
     if top is not None:
         return [(None, top)]
-    tables: list[tuple[str | None, Path]] = []
+    tables: list[tuple[str | None, AnyPath]] = []
     for name, split in READ_NAMES.items():
         if name in names and (folder / name).is_dir():
-            path = _metadata_in(folder / name, os.listdir(folder / name))
+            path = _metadata_in(folder / name, names_in(folder / name))
             if path is not None:
                 tables.append((split, path))
     return tables
 
 
-def read_image_folder(folder: Path, metadata: list[tuple[str | None, Path]], reader: RowReader) -> Iterator[dict]:
+def read_image_folder(folder: AnyPath, metadata: list[tuple[str | None, AnyPath]], reader: RowReader) -> Iterator[dict]:
     """The rows of the metadata, one file after another. A row without a key has the path of its first image for one.
 
     The column of a field `input_image_file_name` is called input_image, that of file_name image.
@@ -56,7 +57,7 @@ class ImageFolderReader(RowReader):
 
     @cached_property
     def _below(self) -> str:
-        return os.path.relpath(self.table.parent, self.folder)
+        return os.path.relpath(str(self.table.parent), self.folder)
 
     def for_columns(self, columns: Collection[str]) -> "RowReader":
         return super().for_columns([_column(name) for name in columns])
@@ -66,7 +67,7 @@ class ImageFolderReader(RowReader):
             _column(name): _path(value, self._below) if _column(name) != name else value for name, value in row.items()
         }
         first = fields.get(self.image_columns[0]) if self.image_columns else None
-        if self.key_column == "key" and isinstance(first, str) and first:
+        if self.key_column == "key" and isinstance(first, str) and first and "://" not in first:
             fields.setdefault("key", os.path.normpath(first))
         return super().item(fields, number, stored, row_in_file)
 
@@ -84,25 +85,25 @@ def _column(name: str) -> str:
     return name.removesuffix("_file_name")
 
 
-def _metadata_in(folder: Path, names: Collection[str]) -> Path | None:
+def _metadata_in(folder: AnyPath, names: Collection[str]) -> AnyPath | None:
     there = [folder / name for name in METADATA_NAMES if name in names and _names_files(folder / name)]
     if len(there) > 1:
         raise DatasetError(f"{folder} has {there[0].name} and {there[1].name}; keep the one that holds")
     return there[0] if there else None
 
 
-def _names_files(path: Path) -> bool:
+def _names_files(path: AnyPath) -> bool:
     return any(_column(name) != name for name in _columns_of(path))
 
 
-def _columns_of(path: Path) -> list[str]:
+def _columns_of(path: AnyPath) -> list[str]:
     """The columns of a table; none where there are none to be seen, for other programs write such files too."""
     try:
         if path.suffix == ".parquet":
             from pyarrow import parquet
 
-            return parquet.read_schema(path).names
-        with open(path, encoding="utf-8-sig", newline="") as file:
+            return parquet.read_schema(on_disk(path)).names
+        with open(on_disk(path), encoding="utf-8-sig", newline="") as file:
             if path.suffix == ".csv":
                 return next(csv.reader(file), [])
             row = orjson.loads(next((line for line in file if line.strip()), "{}"))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from shared.containers import open_parquet
 from shared.errors import DatasetError
+from shared.far.far_path import AnyPath
 from shared.files.equal_keys import DerivedKey
 from shared.readers.folder import FolderWalk, escaped
 from shared.readers.json_rows import parsed
@@ -15,7 +16,7 @@ from shared.readers.plain import carried_fields
 _SHARD = re.compile(r"(\d+)(\.parquet|_stats\.json)")
 
 
-def is_img2dataset(folder: Path, names: Collection[str]) -> bool:
+def is_img2dataset(folder: AnyPath, names: Collection[str]) -> bool:
     """Whether a numbered folder stands beside its metadata; `names` are all that `folder` holds."""
     shards = (match[1] for name in names if (match := _SHARD.fullmatch(name)))
     return any(shard in names and (folder / shard).is_dir() for shard in shards)

@@ -3,21 +3,22 @@
 import json
 from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import orjson
 
 from shared.errors import DatasetError
+from shared.far.far_path import AnyPath
+from shared.far.reading import on_disk
 from shared.readers.mended_json import MendedJson
 from shared.readers.row import RowReader, faulty
 
 
-def read_json_rows(path: Path, reader: RowReader) -> Iterator[dict]:
+def read_json_rows(path: AnyPath, reader: RowReader) -> Iterator[dict]:
     """Items of a JSON file: a list of objects, or {"data": [...]}, larger than memory if need be."""
     import ijson
 
-    with open(path, "rb") as file:
+    with open(on_disk(path), "rb") as file:
         file.seek(3 if file.read(3) == b"\xef\xbb\xbf" else 0)
         start = file.tell()
         first = next((byte for byte in iter(lambda: file.read(1), b"") if not byte.isspace()), b"")
@@ -52,7 +53,7 @@ def with_floats(value: Any) -> Any:
     return float(value) if is_long or isinstance(value, Decimal) else value
 
 
-def read_json_lines(path: Path, reader: RowReader) -> Iterator[dict]:
+def read_json_lines(path: AnyPath, reader: RowReader) -> Iterator[dict]:
     """Items of a file with one JSON object in each line; blank lines are passed over."""
 
     def rows() -> Iterator[tuple[str, Any]]:
@@ -66,7 +67,7 @@ def read_json_lines(path: Path, reader: RowReader) -> Iterator[dict]:
                     row = error
                 yield place, row
 
-    with open(path, "rb") as file:
+    with open(on_disk(path), "rb") as file:
         yield from _items(rows(), reader)
 
 
@@ -110,7 +111,7 @@ def _fields(file: Any) -> Iterator[tuple[str, str]]:
             name = None
 
 
-def _what_it_is(path: Path, fields: dict[str, str]) -> str:
+def _what_it_is(path: AnyPath, fields: dict[str, str]) -> str:
     """A sentence on a JSON object that has no list "data"."""
     lists = [name for name, event in fields.items() if event == "start_array"]
     form = f"{path.name} is an object of {', '.join(map(repr, list(fields)[:6])) or 'nothing'}"

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import DatasetError
+from shared.far.far_path import AnyPath
 from shared.own_reader import is_image, open_reader, read_rows
 from shared.readers.image_columns import image_prefix
 from shared.readers.row import RowReader
 
 
-def read_own(path: Path, file: Path, reader: RowReader) -> Iterator[dict]:
+def read_own(path: AnyPath, file: Path, reader: RowReader) -> Iterator[dict]:
     """Items of the rows that read(path) of `file` gives. Raises DatasetError.
 
     A row holds the path of its photograph in the column of the photographs, or the photograph itself, as bytes or as a PIL

@@ -6,13 +6,14 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import orjson
 
 from shared.containers import read_member
 from shared.errors import DatasetError
+from shared.far.addresses import below, is_far, objection_to, shown_address, without_signature
+from shared.far.far_path import AnyPath
 from shared.files.equal_keys import DerivedKey
 from shared.readers.image_columns import image_prefix
 from shared.readers.plain import carried_fields, is_bytes, plain, well_formed
@@ -38,7 +39,7 @@ class RowReader:
     that of the keys, used where the table has it; `say` gets what was passed over, once all is read.
     """
 
-    table: Path
+    table: AnyPath
     folder: str
     image_key: str | None
     key_column: str | None = "key"
@@ -48,6 +49,10 @@ class RowReader:
     @cached_property
     def _table_folder(self) -> str:
         return str(self.table.parent)
+
+    @cached_property
+    def _is_far(self) -> bool:
+        return is_far(self.folder)
 
     def for_columns(self, columns: Collection[str]) -> "RowReader":
         """The reader of a table of these columns, checked; where `image` is not there, image_path is, as runs write it."""
@@ -100,8 +105,7 @@ class RowReader:
             else:
                 reason = reason or self._unreadable(written, number, column)
                 if not reason:
-                    path = written if os.path.isabs(written) else f"{self.folder}/{os.path.normpath(written)}"
-                    images[f"{prefix}_path"] = path
+                    images[f"{prefix}_path"] = self._path(written)
             names.append(written)
         name = names[0] if names else None
         try:
@@ -122,6 +126,11 @@ class RowReader:
         item["key"] = key
         return item
 
+    def _path(self, written: str) -> str:
+        if os.path.isabs(written) or "://" in written:
+            return written
+        return below(self.folder, written) if self._is_far else f"{self.folder}/{os.path.normpath(written)}"
+
     def _unreadable(self, written: object, number: int, column: str) -> str | None:
         if not isinstance(written, str) or not written:
             return f'row {number} of {self.table.name} has no path in "{column}"'
@@ -130,7 +139,7 @@ class RowReader:
         if "\0" in written:
             return f"the path in row {number} of {self.table.name} has a NUL character"
         if "://" in written:
-            return f"{written} is an address and no path; download the photograph first"
+            return objection_to(written)
         if ".." in written and self.leaves(written):
             return f"the path {written} leaves the folder {self.folder}"
         return None
@@ -153,7 +162,13 @@ class RowReader:
 
 
 def key_of_path(written: str) -> str:
-    """The stem and eight hex digits of the path as written: a/1.jpg and b/1.jpg differ, and rows may move."""
-    stem = well_formed(os.path.splitext(os.path.basename(written))[0])
+    """The stem and eight hex digits of the path as written: a/1.jpg and b/1.jpg differ, and rows may move.
+
+    Of an address that is signed, the digits of what it is without its signature.
+    """
+    name = written
+    if is_far(written):
+        name, written = shown_address(written), without_signature(written)
+    stem = well_formed(os.path.splitext(os.path.basename(name))[0])
     digest = hashlib.sha256(written.encode("utf-8", "surrogatepass")).hexdigest()
     return f"{stem}-{digest[:8]}"

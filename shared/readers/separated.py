@@ -4,9 +4,10 @@ import csv
 import itertools
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from shared.errors import DatasetError
+from shared.far.far_path import AnyPath
+from shared.far.reading import on_disk
 from shared.readers.row import RowReader, faulty
 
 _NUMBERS = re.compile(r"\{(\d+)\.\.(\d+)\}")
@@ -14,7 +15,7 @@ _DELIMITERS = (",", ";", "\t")
 _LONGEST_FIELD = 1 << 28  # bytes; a quote that is never closed would else take in the whole file
 
 
-def read_separated(path: Path, delimiter: str, reader: RowReader) -> Iterator[dict]:
+def read_separated(path: AnyPath, delimiter: str, reader: RowReader) -> Iterator[dict]:
     """Items of a CSV or TSV file (RFC 4180, UTF-8 with or without a byte order mark, a header first).
 
     Where the header has none of the columns that are wanted and would have them with another delimiter (`;`, as
@@ -22,7 +23,7 @@ def read_separated(path: Path, delimiter: str, reader: RowReader) -> Iterator[di
     a faulty() item. Raises DatasetError with the line, for a broken quote, or bytes that are not UTF-8.
     """
     csv.field_size_limit(_LONGEST_FIELD)
-    with open(path, encoding="utf-8-sig", newline="") as file:
+    with open(on_disk(path), encoding="utf-8-sig", newline="") as file:
         lines = csv.reader(file, delimiter=delimiter, strict=True)
         try:
             columns = next((row for row in lines if row), None)
@@ -67,7 +68,7 @@ def named(header: list[str]) -> list[str]:
     return [name.strip() or f"Unnamed: {place}" for place, name in enumerate(header)]
 
 
-def read_list(path: Path, reader: RowReader) -> Iterator[dict]:
+def read_list(path: AnyPath, reader: RowReader) -> Iterator[dict]:
     """Items of a text file with one path in each line, or one text where there are no photographs.
 
     In a text `{0000..0999}` stands for each of these numbers, as bash and WebDataset have it.
@@ -75,7 +76,7 @@ def read_list(path: Path, reader: RowReader) -> Iterator[dict]:
     column = reader.image_key or "text"
     if reader.more_images:
         reader.check_columns([column])
-    with open(path, encoding="utf-8-sig") as file:
+    with open(on_disk(path), encoding="utf-8-sig") as file:
         try:
             rows = (text for line in file if (text := line.rstrip("\n")).strip())
             if reader.image_key is None:

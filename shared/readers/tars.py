@@ -5,10 +5,11 @@ import tarfile
 from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 from shared.errors import DatasetError
+from shared.far.far_path import AnyPath
+from shared.far.reading import on_disk
 from shared.files.equal_keys import DerivedKey
 from shared.readers.folder import escaped, has_image_suffix
 from shared.readers.image_columns import image_prefix
@@ -21,7 +22,7 @@ _MOST_NAMED = 4  # in a sentence
 _MOST_COUNTED = 1000
 
 
-def read_tar(path: Path, reader: RowReader) -> Iterator[dict]:
+def read_tar(path: AnyPath, reader: RowReader) -> Iterator[dict]:
     """Items of an uncompressed tar: neighbours with one name up to its first dot, folders included.
 
     That name is the key. The fields of .json members are merged and a .txt or .caption member becomes "caption". The
@@ -32,7 +33,7 @@ def read_tar(path: Path, reader: RowReader) -> Iterator[dict]:
     Raises DatasetError for a tar that is not whole.
     """
     groups = _Groups(path, reader)
-    with open(path, "rb") as file:
+    with open(on_disk(path), "rb") as file:
         for key, group in groupby(_members(file, path, groups.no_members), key=lambda member: member[0]):
             item = groups.item(file, key, [(extension, member) for _, extension, member in group])
             if item is not None:
@@ -40,7 +41,7 @@ def read_tar(path: Path, reader: RowReader) -> Iterator[dict]:
     groups.say()
 
 
-def _members(file: Any, path: Path, others: Counter[str]) -> Iterator[tuple[str, str, tarfile.TarInfo]]:
+def _members(file: Any, path: AnyPath, others: Counter[str]) -> Iterator[tuple[str, str, tarfile.TarInfo]]:
     """Each member's key, the rest of its name, and the member; what can be none of an item is counted in `others`."""
     try:
         with tarfile.open(fileobj=file, mode="r:") as tar:
@@ -66,7 +67,7 @@ def _members(file: Any, path: Path, others: Counter[str]) -> Iterator[tuple[str,
 class _Groups:
     """Makes an item of each group of members, and counts what it passes over."""
 
-    def __init__(self, path: Path, reader: RowReader):
+    def __init__(self, path: AnyPath, reader: RowReader):
         self.path, self.reader = path, reader
         self.without_image: Counter[str] = Counter()  # the rest of a member's name -> groups
         self.example = ""

@@ -12,7 +12,7 @@ from shared.reporting.funnel import FunnelStage
 from shared.reporting.gallery import FACETS, PICTURE_FIELDS, choose, facets_of, keywords_of, measurements, word_fields
 from shared.reporting.profile import Profile
 from shared.reporting.rejects import Rejects
-from shared.reporting.thumbnails import link_to
+from shared.reporting.thumbnails import link_of
 from shared.run.run import Run
 
 MOST_KEPT = 20_000  # some 500 bytes each
@@ -108,7 +108,7 @@ def links_of(row: dict, run_folder: Path) -> dict[str, str | None]:
     links: dict[str, str | None] = {}
     for label, field in {STRIP: "thumbnail_path", **PICTURE_FIELDS}.items():
         path, member = row.get(field), row.get(field.removesuffix("_path") + "_member")
-        links[label] = link_to(path, run_folder) if isinstance(path, str) and path and not member else None
+        links[label] = link_of(path, run_folder) if isinstance(path, str) and path and not member else None
     if row.get("mask") == "none":
         links["mask"] = None  # all of it is white
     if links["relit"]:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from PIL import Image, ImageChops, ImageFilter
 
 from shared.errors import ImageError
+from shared.far.addresses import is_far, is_web, shown_address
 from shared.images import open_image
 
 PAGE_BYTES = 8_000_000  # what all thumbnails of a page take together, about
@@ -40,12 +41,12 @@ def side_for(images: int) -> int:
     return int(min(max(fitting, SMALLEST), LARGEST_THUMBNAIL))
 
 
-def thumbnail(source: dict | Path, side: int, run_folder: Path) -> Thumbnail | None:
+def thumbnail(source: dict | Path | str, side: int, run_folder: Path) -> Thumbnail | None:
     """A photograph (an item, or a path) made small; None where it cannot be opened."""
     image = small(source, side)
     is_member = isinstance(source, dict) and source.get("image_member")
     path = source["image_path"] if isinstance(source, dict) else source
-    return None if image is None else encoded(image, None if is_member else link_to(path, run_folder))
+    return None if image is None else encoded(image, None if is_member else link_of(path, run_folder))
 
 
 def mask_thumbnail(source: dict, mask_path: str, side: int, run_folder: Path) -> Thumbnail | None:
@@ -62,7 +63,7 @@ def mask_thumbnail(source: dict, mask_path: str, side: int, run_folder: Path) ->
     return encoded(shown, link_to(mask_path, run_folder))
 
 
-def small(source: dict | Path, side: int) -> Image.Image | None:
+def small(source: dict | Path | str, side: int) -> Image.Image | None:
     try:
         return open_image(source, longest_side=side)
     except ImageError:
@@ -74,6 +75,13 @@ def encoded(image: Image.Image, link: str | None) -> Thumbnail:
     image.save(stream, "JPEG", quality=THUMBNAIL_QUALITY, optimize=True)
     uri = "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
     return Thumbnail(uri, image.width, image.height, link)
+
+
+def link_of(path: str | Path, run_folder: Path) -> str | None:
+    """Where a photograph lies; of one far away its own address, where that is one that browsers know."""
+    if is_far(path):
+        return shown_address(str(path)) if is_web(str(path)) else None
+    return link_to(path, run_folder)
 
 
 def link_to(path: str | Path, run_folder: Path) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from shared.errors import ImageError
+from shared.far.addresses import is_far
 from shared.files.part_file import PartFile
 from shared.files.table import Table, name_hash
 from shared.images import place_of, read_bytes
@@ -68,7 +69,9 @@ def files_now(table: Table) -> Iterator[np.ndarray]:
 
 
 def file_at(path: str) -> tuple[int, int]:
-    """Its bytes, and when it was changed last (ns); -1 for both where there is none."""
+    """Its bytes, and when it was changed last (ns); -1 for both where there is none, or it is far away and was not asked for."""
+    if is_far(path):
+        return -1, -1
     try:
         status = os.stat(path)
     except (OSError, ValueError):

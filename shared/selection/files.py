@@ -55,12 +55,12 @@ def copy_photographs(rows: "Table", kept: np.ndarray, folder: Path) -> None:
     """Copy the kept photographs, byte for byte, named by rank; copies of an earlier selection are removed."""
     from shared.errors import ImageError
     from shared.files.small_files import write_bytes
-    from shared.images import read_bytes
+    from shared.images import file_name_of, read_bytes
 
     names = set()
     for position, row in enumerate(rows_at(rows, kept)):
         # A photograph in a tar or a Parquet file has no file name of its own; its key is one.
-        original = Path(row["key"] if row.get("image_member") else row["image_path"])
+        original = Path(row["key"] if row.get("image_member") else file_name_of(row["image_path"]))
         name = file_name(f"{position:06d}_{original.stem}", original.suffix)
         try:
             write_bytes(folder / name, read_bytes(row))

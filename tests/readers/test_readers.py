@@ -132,8 +132,8 @@ def test_the_key_column_is_used_where_the_table_has_it(tmp_path):
         ("..", "the path .. leaves the folder {folder}"),
         ("", 'row 2 of rows.csv has no path in "image_path"'),
         (
-            "https://a.org/x.jpg",
-            "https://a.org/x.jpg is an address and no path; download the photograph first",
+            "ftp://a.org/x.jpg",
+            "ftp://a.org/x.jpg is an address of no kind we read; those begin with s3://, gs://, hf://, https:// or http://",
         ),
     ],
 )

@@ -129,7 +129,7 @@ def test_a_row_without_its_photograph_fails_when_it_is_opened(tmp_path, name, fo
     images = [
         {"bytes": None, "path": "near.png"},
         {"bytes": None, "path": "../far.png"},
-        {"bytes": None, "path": "https://a.org/a.png"},
+        {"bytes": None, "path": "ftp://a.org/a.png"},
         {"bytes": None, "path": None},
     ]
     table = pa.table(
@@ -139,7 +139,7 @@ def test_a_row_without_its_photograph_fails_when_it_is_opened(tmp_path, name, fo
     assert read_member(found[0]) == png(3)
     for row, sentence in [
         (1, "the path ../far.png leaves the folder"),
-        (2, "is an address and no path"),
+        (2, "is an address of no kind we read"),
         (3, f"row 4 of {tmp_path}/{name} has no photograph"),
     ]:
         with pytest.raises(DatasetError, match=sentence):

@@ -115,7 +115,7 @@ def test_a_path_that_leaves_the_folder_or_a_missing_file_fails_alone(project, tm
     paths = {
         "good": "here.jpg", "round": "x/../here.jpg", "absolute": str(folder / "here.jpg"),
         "leaves": "../secret.jpg", "leaves too": "x/../../secret.jpg", "missing": "gone.jpg",
-        "empty": "", "address": "http://127.0.0.1/a.jpg", "nul": "a\0b.jpg",
+        "empty": "", "address": "ftp://127.0.0.1/a.jpg", "nul": "a\0b.jpg",
     }  # fmt: skip
     write_table(project, [["key", "image"], *map(list, paths.items())])
     write_config(project, {"type": "template"})
@@ -127,7 +127,7 @@ def test_a_path_that_leaves_the_folder_or_a_missing_file_fails_alone(project, tm
         "leaves too": f"the path x/../../secret.jpg leaves the folder {folder}",
         "missing": f"{folder}/gone.jpg does not exist",
         "empty": 'row 7 of items.csv has no path in "image"',
-        "address": "http://127.0.0.1/a.jpg is an address and no path; download the photograph first",
+        "address": "ftp://127.0.0.1/a.jpg is an address of no kind we read; those begin with s3://, gs://, hf://, https:// or http://",
         "nul": "the path in row 9 of items.csv has a NUL character",
     }
 
