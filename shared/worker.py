@@ -74,7 +74,10 @@ class Worker:
     batch_size: Annotated[PositiveInt, Field(description="items that go through process() together")] = 1
     max_attempts: Annotated[PositiveInt, Field(description="runs that try an item before its failure is final")] = 3
     load_threads: Annotated[
-        NonNegativeInt, Field(description="threads that decode ahead; 0 is this worker's share of the cores")
+        NonNegativeInt,
+        Field(
+            description="threads that decode ahead; 0 is this worker's share of the cores, and 16 or more for far photographs"
+        ),
     ] = 0
     stall_seconds: Annotated[
         PositiveInt, Field(description="a worker that finishes nothing for so long is started again")

@@ -77,8 +77,10 @@ class FarPath:
 
     def digest(self) -> str:
         """Changes with the names, sizes and tags of the files, or of the file."""
-        said = sorted(self.files.items()) if self.is_dir() else [("", self.state)]
-        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+        digest = hashlib.sha256()
+        for said in sorted(self.files.items()) if self.is_dir() else [("", self.state)]:
+            digest.update(json.dumps(said).encode())
+        return digest.hexdigest()
 
     @property
     def _inside(self) -> str:

@@ -25,23 +25,22 @@ class QuietHandler(WSGIRequestHandler):
 
 
 class S3Server:
-    """`fail[path] = [503, 500]`: so are the next requests for it answered. `asked` counts "GET /bucket/key"."""
+    """`fail["GET /bucket/key"] = [503, 500]`: so are the next requests for it answered. `asked` counts all of them."""
 
     def __init__(self) -> None:
         self.application = DomainDispatcherApplication(create_backend_app)
         self.fail: dict[str, list[int]] = {}
         self.asked: Counter[str] = Counter()
-        self.headers: list[dict] = []
         self.server = make_server("127.0.0.1", 0, self.answer, threaded=True, request_handler=QuietHandler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
         self.thread.start()
 
     def answer(self, environ: dict, start_response: Any) -> Any:
-        path = environ["PATH_INFO"]
-        self.asked[f"{environ['REQUEST_METHOD']} {path}"] += 1
-        if self.fail.get(path):
-            status = self.fail[path].pop(0)
+        request = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO'].rstrip('/')}"
+        self.asked[request] += 1
+        if self.fail.get(request):
+            status = self.fail[request].pop(0)
             body = f"<Error><Code>{CODES[status]}</Code><Message>of the test</Message></Error>"
             return Response(body, status, content_type="application/xml")(environ, start_response)
         return self.application(environ, start_response)
@@ -71,10 +70,9 @@ class Bucket:
     def remove(self, key: str) -> None:
         self.client.delete_object(Bucket=self.name, Key=key)
 
-    def fails(self, key: str, *statuses: int) -> None:
-        self.server.fail[f"/{self.name}/{key}"] = list(statuses)
+    def fails(self, key: str, *statuses: int, methods: tuple[str, ...] = ("HEAD", "GET")) -> None:
+        for method in methods:
+            self.server.fail[f"{method} /{self.name}/{key}"] = list(statuses)
 
     def asked(self, method: str, key: str = "") -> int:
-        return self.server.asked[f"{method} /{self.name}/{key}".rstrip("/")] + (
-            self.server.asked[f"{method} /{self.name}/"] if not key else 0
-        )
+        return self.server.asked[f"{method} /{self.name}/{key}".rstrip("/")]

@@ -14,6 +14,9 @@ from shared.errors import DatasetError, ImageError
 from shared.far import reading
 from shared.far.cache import cache_folder
 from shared.images import open_image, read_bytes
+from shared.reporting.thumbnails import link_of
+from shared.run.sources import file_at
+from shared.triplets.pictures import picture_of
 from tests.readers.reading import items, key
 from tests.web_server import photograph
 
@@ -208,6 +211,21 @@ def test_a_photograph_is_fetched_once_and_anew_when_it_was_replaced(bucket):
         read_bytes(address)
 
 
+def test_trainers_get_the_file_as_it_is_stored(bucket):
+    address = bucket.put("a.jpg", photograph(1))
+    picture = picture_of({"image_path": address})
+    assert (picture.suffix, picture.read()) == (".jpg", photograph(1))
+
+
+def test_a_far_file_is_never_taken_for_one_of_this_disk(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s3:" / "bucket").mkdir(parents=True)
+    (tmp_path / "s3:" / "bucket" / "a.jpg").write_bytes(photograph(1))
+    assert file_at("s3:/bucket/a.jpg") != file_at("s3://bucket/a.jpg") == (-1, -1)
+    assert link_of("s3://bucket/a.jpg", tmp_path) is None
+    assert link_of("https://a.org/a.jpg?sig=x", tmp_path) == "https://a.org/a.jpg"
+
+
 @pytest.mark.parametrize("statuses", [[503], [500, 503], [503] * 4])
 def test_what_passes_is_tried_again(bucket, statuses):
     address = bucket.put("a.jpg", photograph(1))
@@ -218,6 +236,18 @@ def test_what_passes_is_tried_again(bucket, statuses):
     [item] = items(f"{bucket.url}/rows.tar")
     bucket.fails("rows.tar", *statuses)
     assert read_bytes(item) == photograph(2)
+
+
+def test_a_range_of_parquet_is_tried_again_and_its_error_is_a_sentence(bucket):
+    rows = [{"key": f"k{number}", "image": {"bytes": photograph(number)}} for number in range(4)]
+    address = bucket.put("rows.parquet", parquet(rows))
+    bucket.fails("rows.parquet", 503, 500, methods=("GET",))
+    found = items(address)
+    bucket.fails("rows.parquet", 503, 500, methods=("GET",))
+    assert read_bytes(found[2]) == photograph(2)
+    bucket.fails("rows.parquet", *[403] * 9, methods=("GET",))
+    with pytest.raises(DatasetError, match=rf"^{address} may not be read, or is not there: AWS_ACCESS_KEY_ID"):
+        items(address)
 
 
 def test_a_server_that_stays_busy_is_said_to(bucket):
