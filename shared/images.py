@@ -126,7 +126,7 @@ def name_of_photograph(source: Any) -> str:
     return f"{source['key']} in {path}" if member else path
 
 
-def is_there(path: str | None) -> bool:
+def may_be_there(path: str | None) -> bool:
     """Whether a path names a file; one that is far away is believed to be there until it is read."""
     return bool(path) and (is_far(path) or os.path.isfile(str(path)))
 

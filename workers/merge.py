@@ -167,7 +167,7 @@ class Merge(Worker):
 
     def reason_to_drop(self, row: dict) -> str:
         """Why a row is no triplet; empty when it is one."""
-        from shared.images import is_there
+        from shared.images import may_be_there
 
         roles = self.triplets
         assert roles is not None
@@ -182,7 +182,7 @@ class Merge(Worker):
             return "of whose light nothing can be said"
         if not self.no_validate or self.copy_images:  # what is not there cannot be copied either
             for name in (roles.input_image, roles.output_image):
-                if not is_there(row.get(name)):
+                if not may_be_there(row.get(name)):
                     return f"whose {name} is not there"
         return ""
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from shared.files.table import Table
-from shared.images import image_of, is_there
+from shared.images import image_of, may_be_there
 from shared.light.words import COOL, HARD, SOFT, WARM
 from shared.reporting.profile import Profile, count_of
 from shared.reporting.thumbnails import Thumbnail, in_threads, mask_thumbnail, side_for, thumbnail
@@ -63,7 +63,7 @@ def gallery_of(run: Run, table: Table, profile: Profile) -> Gallery:
     chosen = choose(np.array(values), np.array(profile.splits), most_cards(table))
     rows = [table[index] for index in chosen]
     labels = [label for label, field in PICTURE_FIELDS.items() if any(row.get(field) for row in rows)]
-    if "generated" in labels and not any(is_there(row.get("image_path")) for row in rows):
+    if "generated" in labels and not any(may_be_there(row.get("image_path")) for row in rows):
         labels = [label for label in labels if label != "photograph"]  # which only named the images
     words = word_fields(run)
     side = side_for(len(rows) * len(labels))

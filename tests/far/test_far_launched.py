@@ -3,8 +3,8 @@
 import hashlib
 import json
 
+from tests.far.made import table
 from tests.far.s3_server import CREDENTIALS
-from tests.far.test_s3 import table
 from tests.web_server import photograph
 
 

@@ -13,7 +13,7 @@ from shared.dataset import Source
 from shared.errors import DatasetError, ImageError
 from shared.images import name_of_photograph, read_bytes
 from tests.fake_hub import FakeHub
-from tests.far.test_s3 import parquet, table, tar
+from tests.far.made import parquet, table, tar
 from tests.readers.reading import items, key
 from tests.web_server import WebServer, photograph
 
