@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, wait_until
+from tests.relighter.training.beginning import same, weights_of
 
 if find_spec("ray") is None:  # which takes seconds to import
     pytest.skip("uv pip install --group ray", allow_module_level=True)
@@ -94,3 +95,52 @@ def test_an_address_where_no_ray_answers_is_one_sentence(project):
     project.write_config({})
     done = project.run(LAUNCH_WITH="ray", RAY_ADDRESS="127.0.0.1:1")
     assert done.returncode == 1 and "RAY_ADDRESS is 127.0.0.1:1, where no Ray answers" in done.stdout, done.stdout
+
+
+SMALL = (
+    "1.size=32 2.resolution=32 train_batch_size=4 max_train_steps=12 checkpointing_steps=2 validation_steps=0".split()
+)
+
+
+def test_the_default_config_and_a_training_go_on_when_a_machine_is_killed_in_the_middle(head, cluster):
+    """The training on one machine of two, and in the end with the weights of one that nobody has interrupted."""
+    run, first = head.folder / "relight", cluster.add_node(num_cpus=1, num_gpus=1)
+    cluster.add_node(num_cpus=1, num_gpus=1)
+    launcher = head.launch(**head.variables | {"CONFIG": ROOT / "configs" / "relight.yaml", "OUTPUT_DIR": run})
+    wait_until(lambda: any(run.glob("step_2_degrade/records/**/*.json")), 300)
+    cluster.remove_node(first, allow_graceful=False)
+    second = cluster.add_node(num_cpus=1, num_gpus=1)
+    output, _ = launcher.communicate(timeout=600)
+    assert launcher.returncode == 0, output + log_of(head, 0)
+    keys = [
+        json.loads(line)["key"] for line in (run / "step_4_merge_triplets" / "result.jsonl").read_text().splitlines()
+    ]
+    assert len(keys) == len(set(keys)) == 12
+
+    words = ["run", *(word for setting in SMALL for word in ("--set", setting))]
+    variables = head.variables | {
+        "CONFIG": ROOT / "configs" / "train_tiny.yaml",
+        "TEST_CUTDOWN": 30,
+        "STEPS": "1 2",
+        "GPU_COUNT": 1,
+    }
+    through, halted = head.folder / "through", head.folder / "halted"
+    done = head.run(*words, **variables, OUTPUT_DIR=through)
+    assert done.returncode == 0, done.stdout + log_of(head, 0)
+    launcher = head.launch(*words, **variables, OUTPUT_DIR=halted)
+    wait_until((halted / "step_2_train" / "checkpoint-2").exists, 300)
+    busy = json.loads((halted / "step_2_train" / "progress0.json").read_text())["pid"]
+    for node in (second, *cluster.worker_nodes - {second}):
+        if is_below(busy, node.all_processes["raylet"][0].process.pid):
+            cluster.remove_node(node, allow_graceful=False)
+    output, _ = launcher.communicate(timeout=600)
+    assert launcher.returncode == 0, output + log_of(head, 0)
+    assert "is gone, and it is placed again" in log_of(head, 0)
+    assert same(weights_of(through / "step_2_train" / "model"), weights_of(halted / "step_2_train" / "model"))
+
+
+def is_below(pid: int, ancestor: int) -> bool:
+    """Whether a process descends from another."""
+    while pid > 1 and pid != ancestor:
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return pid == ancestor
