@@ -27,6 +27,7 @@ from shared.worker import Loaded, Worker
 log = logging.getLogger("worker")
 
 FAR_THREADS = 16  # that load photographs which are far away: most of the time they wait for an answer
+MOST_READY = 64  # items of the next batch that are loaded before the rate is known
 SECONDS_AHEAD = 0.25  # how much work is claimed and decoded ahead: enough for the GPU, little to lose or to hold back
 
 
@@ -191,7 +192,8 @@ class Loop:
 
     def _room(self, waiting: int) -> int:
         """How many more items to claim, with `waiting` claimed and not given out."""
-        smallest = max(self.worker.batch_size, self.load_threads)
+        batch = self.worker.batch_size
+        smallest = max(batch + min(batch, MOST_READY), self.load_threads)  # the next batch is ready when one is done
         largest = max(64, 4 * smallest)
         return min(max(int(self.progress.rate * SECONDS_AHEAD), smallest), largest) - waiting
 
