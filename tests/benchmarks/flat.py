@@ -1,0 +1,64 @@
+"""Whether an item costs the same among ten thousand and among ten million: python -m tests.benchmarks.flat [items ...]
+
+The template step by the launcher with two workers; of each run the items a second of its workers, the memory of the larger one, and
+what a launch over the finished run takes.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from shared.files.lookup import ROOT
+from tests.benchmarks.coordination import prepare
+from tests.benchmarks.machine import heading, table
+
+WORKERS = 2
+
+
+def measure(items: int, form: str, place: str | None) -> list[str]:
+    with tempfile.TemporaryDirectory(dir=place) as name:
+        folder = Path(name)
+        run = prepare(folder, items, 64)
+        environment = os.environ | {
+            "CONFIG": str(folder / "run.yaml"), "OUTPUT_DIR": str(run.folder), "LOG_DIR": str(folder / "logs"),
+            "PYTHON": sys.executable, "GPU_COUNT": str(WORKERS),
+        }  # fmt: skip
+        words = [ROOT / "launcher.sh", "run", "--set", f"records={form}"]
+        started = time.perf_counter()
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+        whole = time.perf_counter() - started
+        assert done.returncode == 0, done.stdout + done.stderr
+        said = [
+            re.findall(r"ended: .* ([\d.]+)/s", path.read_text())[-1]
+            for path in sorted((folder / "logs").glob("gpu*.log"))
+        ]
+        shown = [json.loads(path.read_text()) for path in run.steps[0].folder.glob("progress*.json")]
+        started = time.perf_counter()
+        subprocess.run(words, env=environment, capture_output=True, check=True)
+        again = time.perf_counter() - started
+        files = sum(1 for path in run.steps[0].folder.rglob("*") if path.is_file())
+    memory = max(one["memory_bytes"] for one in shown) / 1e6
+    rate = sum(map(float, said))
+    return [f"{items:,}", f"{rate:,.0f}", f"{memory:.0f}", f"{whole:.0f}", f"{again:.1f}", f"{files:,}"]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("items", type=int, nargs="*", default=[10_000, 100_000, 1_000_000, 10_000_000])
+    parser.add_argument("--records", choices=["packed", "json"], default="packed")
+    parser.add_argument("--place", help="a folder on the disk to measure; else the temporary one")
+    arguments = parser.parse_args()
+    print(
+        heading(f"The template step, {WORKERS} workers, records {arguments.records}", ["numpy", "orjson"]), flush=True
+    )
+    rows = []
+    for items in arguments.items:
+        rows.append(measure(items, arguments.records, arguments.place))
+        print(rows[-1], file=sys.stderr, flush=True)
+    print(table(["items", "items/s", "worker MB", "whole run s", "launched again s", "files"], rows))
