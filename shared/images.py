@@ -34,9 +34,10 @@ def open_image(
     """Open an item's photograph, or a path, as RGB of 8 bit, upright by its EXIF tag.
 
     An ICC profile is converted to sRGB, transparency is laid over white, 16 bit and floats are scaled to 8 bit, and of an
-    animation the first frame is taken. With `longest_side` the image is made no larger than that, which for a JPEG is done while
-    it is decoded (DCT scaling) and several times quicker. With `shorter_side` it is made smaller by a whole factor, as
-    long as its shorter side stays at least that: for a resize to come, which then costs little and looks the same.
+    animation the first frame is taken. With `longest_side` the image is made no larger than that: a JPEG is decoded at a
+    half, a quarter or an eighth (DCT scaling), several times quicker, as long as twice that is left. With `shorter_side` it is
+    made smaller by a whole factor, as long as its shorter side stays at least that: for a resize to come, which then costs
+    little, and which looks the same where twice its size is left.
     `image.info["full_size"]` is the upright (width, height) as stored. What is wrong in its metadata does not matter.
     Raises ImageError.
     """
