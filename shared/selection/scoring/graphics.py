@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from shared.light.colour import strongest_channel
 from shared.light.enlarge import shrink
 from shared.selection.scoring.entropy import entropy_of_counts
 
@@ -33,7 +34,7 @@ def kind_of_picture(photograph: np.ndarray) -> str:
     if _is_plain(pixels):
         return PLAIN
     neighbours = np.ones((3, 3), np.uint8)
-    ranges = (cv2.dilate(pixels, neighbours) - cv2.erode(pixels, neighbours)).max(-1)
+    ranges = strongest_channel(cv2.dilate(pixels, neighbours) - cv2.erode(pixels, neighbours))
     even = pixels[ranges == 0]
     if len(even) <= _LEAST_EVEN * ranges.size:
         return PHOTOGRAPH
