@@ -8,11 +8,11 @@ from pathlib import Path
 import yaml
 from PIL import Image, ImageEnhance
 
+from shared.files.lookup import ROOT
 from shared.loop.place import Place
 from shared.run.advance import advance
 from shared.run.config import load_config
 from shared.run.run import Run, Step
-from tests.conftest import ROOT
 
 WORDS = ("warm light from the left", "cool light from above", "soft light from the right, low-key mood")
 

@@ -26,8 +26,8 @@ from PIL import Image
 from shared.captions.engines.engine import Message, Question, Sampling
 from shared.captions.engines.vllm import Vllm
 from shared.captions.engines.vllm_requests import messages_of, parameters_of
+from shared.files.lookup import ROOT
 from tests.benchmarks.machine import GpuUse, heading, table
-from tests.conftest import ROOT
 
 WHOLE, OURS = "LLM.chat over the whole list", "the engine's stream"
 PLACES = {"own": "in a process of its own (the default)", "here": "in the worker's process"}

@@ -9,27 +9,20 @@ of both (--threads and --model-threads). Where they share the cores, the limit i
 """
 
 import argparse
-import itertools
 import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image
-
-from shared.files.table import Table
-from shared.loop.loop import Loop
 from shared.loop.overlap import overlapped
-from shared.loop.place import Place
-from shared.run.config import RunConfig, StepConfig, checked
-from shared.run.run import Run
+from shared.run.config import checked
 from shared.worker import Loaded
 from tests.benchmarks.machine import GpuUse, heading, table
-from tests.conftest import ROOT
+from tests.benchmarks.through_loop import limit_of, through_loop, write_photographs
 from tests.tiny_clip import TINY, known_architecture, write_clip
 from workers.filter import Filter
 
@@ -41,19 +34,6 @@ class Round(NamedTuple):
     decoder: float
     step: float
     busy: float
-
-
-def write_photographs(folder: Path, count: int, side: int, suffix: str) -> list[dict]:
-    """The bundled photographs at a longest side of `side`, as `count` items."""
-    paths = []
-    for path in sorted((ROOT / "configs" / "samples").glob("*.jpg")):
-        with Image.open(path) as image:
-            scale = side / max(image.size)
-            image = image.convert("RGB").resize([round(length * scale) for length in image.size])
-            paths.append(folder / f"{path.stem}{suffix}")
-            image.save(paths[-1], quality=92)
-    names = zip(range(count), itertools.cycle(paths), strict=False)
-    return [{"key": f"{number:06d}", "image_path": str(path)} for number, path in names]
 
 
 def make(folder: Path, arguments: argparse.Namespace) -> Filter:
@@ -123,37 +103,33 @@ def busy_seconds(worker: Filter) -> Callable[[], float]:
     return total
 
 
-def step(
-    worker: Filter, items: list[dict], folder: Path, threads: int, busy: Callable[[], float]
-) -> tuple[float, float]:
-    """Photographs a second through the loop, claims and durable records included; the model's share of that time."""
-    (folder / "step_0_preprocess_format").mkdir(parents=True)
-    config = RunConfig(ROOT / "configs" / "relight.yaml", "samples", steps=[StepConfig(1, "filter", "", worker)])
-    run = Run(config, folder)
-    Table.write(run.input.result_path, items, folder)
-    run.steps[0].folder.mkdir()
-    worker.setup = lambda: None  # it is set up; loading the model is not measured
-    arguments = Place(cores=threads, gpu=0, rank=0, world_size=1, parent=None, kill_folder=None)
-    before, started = busy(), time.perf_counter()
-    status = Loop(run.steps[0], arguments).run()
-    seconds = time.perf_counter() - started
-    assert status == 0
-    assert len(list((run.steps[0].folder / "records").iterdir())) == len(items)
-    return len(items) / seconds, (busy() - before) / seconds
+def one_round(
+    worker: Filter, items: list[dict], folder: Path, threads: int, busy: Callable[[], float], seconds: float = 10
+) -> tuple[Round, tuple[float, float]]:
+    """All three in turn, and start and end of the step: claims and durable records included."""
+    model, decoder, before = model_alone(worker, items, seconds), decoder_alone(worker, items, threads), busy()
+    started, ended = through_loop(worker, "filter", items, folder, threads)
+    spent = ended - started
+    return Round(model, decoder, len(items) / spent, (busy() - before) / spent), (started, ended)
 
 
-def main() -> None:
+def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    cores = len(os.sched_getaffinity(0))
     parser.add_argument("--model", default="ViT-B/32", help="tiny, or a name of open_clip's; the weights are random")
     parser.add_argument("--photographs", type=int, default=600)
     parser.add_argument("--side", type=int, default=1024, help="their longest side, in pixels")
     parser.add_argument("--suffix", default=".jpg", help=".jpg or .png")
     parser.add_argument("--batch-size", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="that decode")
-    parser.add_argument("--model-threads", type=int, default=len(os.sched_getaffinity(0)), help="that compute")
+    parser.add_argument("--threads", type=int, default=cores, help="that decode")
+    parser.add_argument("--model-threads", type=int, default=cores, help="that compute")
     parser.add_argument("--rounds", type=int, default=3, help="in each, all three are measured in turn")
     parser.add_argument("--compile", action="store_true")
-    arguments = parser.parse_args()
+    return parser.parse_args(words)
+
+
+def main() -> None:
+    arguments = parse_arguments()
     import torch
 
     torch.set_num_threads(arguments.model_threads)
@@ -163,21 +139,16 @@ def main() -> None:
         items = write_photographs(folder, arguments.photographs, arguments.side, arguments.suffix)
         worker.setup()
         busy = busy_seconds(worker)
-        rounds, spans = [], []
-        for number in range(arguments.rounds):
-            model = model_alone(worker, items)
-            decoder = decoder_alone(worker, items, arguments.threads)
-            started = time.perf_counter()
-            rate, share = step(worker, items, folder / f"run{number}", arguments.threads, busy)
-            spans.append((started, time.perf_counter()))
-            rounds.append(Round(model, decoder, rate, share))
-        sampled = gpu.during(*spans)
-    report(arguments, worker, rounds, sampled)
+        found = [
+            one_round(worker, items, folder / f"run{number}", arguments.threads, busy)
+            for number in range(arguments.rounds)
+        ]
+        sampled = gpu.during(*(span for _, span in found))
+    report(arguments, worker, [one for one, _ in found], sampled)
 
 
 def report(arguments: argparse.Namespace, worker: Filter, rounds: list[Round], sampled: str) -> None:
-    cores = len(os.sched_getaffinity(0))
-    is_apart = worker.rater.is_queued or arguments.threads + arguments.model_threads <= cores
+    is_apart = worker.rater.is_queued or arguments.threads + arguments.model_threads <= len(os.sched_getaffinity(0))
     share = statistics.median(one.busy for one in rounds)
     print(heading(f"CLIP: {arguments.model} of random weights", ("torch", "torchvision", "open_clip_torch")))
     print(
@@ -185,7 +156,7 @@ def report(arguments: argparse.Namespace, worker: Filter, rounds: list[Round], s
         f"{worker.batch_size}, {arguments.threads} threads decode, {arguments.model_threads} compute, {arguments.rounds} rounds"
         f"{', compiled' if arguments.compile else ''}; the model is busy {share:.0%} of the step's time, the GPU {sampled}\n"
     )
-    limits = [min(one[:2]) if is_apart else 1 / (1 / one.model + 1 / one.decoder) for one in rounds]
+    limits = [limit_of(one.model, one.decoder, is_apart) for one in rounds]
     ways = {
         "model alone": [one.model for one in rounds],
         "decoder alone": [one.decoder for one in rounds],

@@ -9,39 +9,20 @@ harmonic sum, 1 / (1 / models + 1 / relighting).
 """
 
 import argparse
-import itertools
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from PIL import Image
-
-from shared.files.table import Table
-from shared.loop.loop import Loop
-from shared.loop.place import Place
-from shared.run.config import RunConfig, StepConfig, checked
-from shared.run.run import Run
+from shared.run.config import checked
 from shared.worker import Loaded
 from tests import large_vision, tiny_vision
-from tests.conftest import ROOT
+from tests.benchmarks.through_loop import limit_of, through_loop, write_photographs
 from workers.degrade import Degrade
 
 ANY_DIFFERENCE = {"least_psnr": 0, "most_psnr": 100, "most_lost": 1, "least_mask": 0, "most_mask": 1}
-
-
-def write_photographs(folder: Path, count: int, side: int) -> list[dict]:
-    """The bundled photographs, their longest side `side` pixels, as `count` items."""
-    paths = []
-    for path in sorted((ROOT / "configs" / "samples").glob("*.jpg")):
-        with Image.open(path) as image:
-            scale = side / max(image.size)
-            image = image.convert("RGB").resize([round(length * scale) for length in image.size])
-            paths.append(folder / path.name)
-            image.save(paths[-1], quality=92)
-    names = zip(range(count), itertools.cycle(paths), strict=False)
-    return [{"key": f"{number:06d}", "image_path": str(path)} for number, path in names]
 
 
 def make(folder: Path, arguments: argparse.Namespace) -> Degrade:
@@ -84,13 +65,8 @@ def relighting_alone(worker: Degrade, ready: list[Loaded], threads: int) -> floa
         return len(sights) / (time.perf_counter() - started)
 
 
-def step(worker: Degrade, items: list[dict], folder: Path, threads: int) -> tuple[float, float]:
-    """Photographs a second through the whole loop, durable files included, and the models' share of that time."""
-    config = RunConfig(ROOT / "configs" / "relight.yaml", "samples", steps=[StepConfig(1, "degrade", "", worker)])
-    run = Run(config, folder)
-    Table.write(run.input.result_path, items, folder)
-    run.steps[0].folder.mkdir()
-    worker.setup = lambda: None  # it is set up; loading the models is not measured
+def count_busy(worker: Degrade) -> list[float]:
+    """From now on add up the seconds in which the models see."""
     see, busy = worker.see, [0.0]
 
     def timed(batch: list[Loaded]) -> list:
@@ -101,16 +77,10 @@ def step(worker: Degrade, items: list[dict], folder: Path, threads: int) -> tupl
             busy[0] += time.perf_counter() - started
 
     worker.see = timed
-    arguments = Place(cores=threads, gpu=0, rank=0, world_size=1, parent=None, kill_folder=None)
-    started = time.perf_counter()
-    status = Loop(run.steps[0], arguments).run()
-    seconds = time.perf_counter() - started
-    assert status == 0
-    assert len(list((run.steps[0].folder / "records").iterdir())) == len(items)
-    return len(items) / seconds, busy[0] / seconds
+    return busy
 
 
-def main() -> None:
+def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     cores = len(os.sched_getaffinity(0))
     parser.add_argument(
@@ -122,22 +92,27 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=1024, help="their longest side, in pixels")
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--threads", type=int, default=cores, help="that relight")
-    arguments = parser.parse_args()
+    return parser.parse_args(words)
+
+
+def main() -> None:
+    arguments = parse_arguments()
     import torch
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         worker = make(folder, arguments)
         items = write_photographs(folder, arguments.photographs, arguments.side)
-        (folder / "run" / "step_0_preprocess_format").mkdir(parents=True)
         worker.setup()
         ready = [Loaded(item, worker.load(item)) for item in items[: worker.batch_size * 2]]
         models = models_alone(worker, ready, seconds=8)
         relighting = relighting_alone(worker, ready, arguments.threads)
-        rate, busy = step(worker, items, folder / "run", arguments.threads)
+        busy = count_busy(worker)
+        started, ended = through_loop(worker, "degrade", items, folder / "run", arguments.threads)
+    rate, share = len(items) / (ended - started), busy[0] / (ended - started)
     has_gpu = torch.cuda.is_available()
-    limit = min(models, relighting) if has_gpu else 1 / (1 / models + 1 / relighting)
-    device = torch.cuda.get_device_name() if has_gpu else f"{cores} cores, no GPU"
+    limit = limit_of(models, relighting, has_gpu)
+    device = torch.cuda.get_device_name() if has_gpu else f"{len(os.sched_getaffinity(0))} cores, no GPU"
     print(
         f"{arguments.size} {arguments.mask} and marigold {arguments.albedo} in batches of {worker.batch_size}, "
         f"{arguments.photographs} photographs of {arguments.side} px, {arguments.threads} threads relight; {device}"
@@ -146,7 +121,7 @@ def main() -> None:
     print(f"{'relighting alone':<28}{relighting:>10.2f} images/s")
     print(f"{'limit of the two':<28}{limit:>10.2f} images/s ({'the smaller' if has_gpu else 'they share the cores'})")
     print(f"{'the step':<28}{rate:>10.2f} images/s {rate / limit:>7.2f} of the limit")
-    print(f"{'the models are busy':<28}{busy:>10.0%} of the time")
+    print(f"{'the models are busy':<28}{share:>10.0%} of the time")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""Where a benchmark was measured and with what, and how busy the GPU was meanwhile."""
+"""Where a benchmark was measured and with what, and what it took meanwhile: time, memory, the GPU."""
 
 import datetime
+import gc
 import importlib.metadata
 import os
 import platform
 import re
+import resource
 import shutil
 import statistics
 import subprocess
@@ -59,6 +61,32 @@ def ask_nvidia_smi(*words: str) -> list[str]:
     if not shutil.which("nvidia-smi"):
         return []
     return subprocess.run(["nvidia-smi", *words], capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def now() -> float:
+    """time.perf_counter() when the GPU has done all that it was given."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def forget_peak() -> None:
+    import torch
+
+    gc.collect()  # a model that nobody needs any more is none of what comes
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak() -> float:
+    """GiB, of the GPU's memory, or of the whole process where there is none."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 class GpuUse:

@@ -4,23 +4,28 @@
     python -m tests.benchmarks.train --size full                  # SD 1.5 at 512 pixels, for a GPU
     python -m tests.benchmarks.train --size full --family sdxl --resolution 1024 --batch-size 4
 
-The plain loop is what diffusers' example trainer does: load_dataset, a transform in the process that trains, latents and words
+The plain loop is what diffusers' example trainer does: photographs are decoded in the process that trains, latents and words
 encoded in every step. The trainer reads ahead in processes of its own; with the latent cache it encodes once.
 It prints a table for tests/benchmarks/results/.
 """
 
 import argparse
+import json
 import os
-import resource
 import statistics
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image
 
 from tests import large_diffusion, tiny_diffusion
-from tests.benchmarks.machine import heading, table
+from tests.benchmarks.machine import forget_peak, heading, now, peak, table
 from tests.training_run import make_step, member, trainer_of, write_config, write_triplets
 
+PLAIN = "plain loop"
 MAKERS = {
     ("tiny", "sd15"): tiny_diffusion.make_stable_diffusion,
     ("tiny", "sdxl"): tiny_diffusion.make_stable_diffusion_xl,
@@ -36,28 +41,43 @@ def main() -> None:
         place = Path(folder)
         model = MAKERS[arguments.size, arguments.family](place / "model")
         triplets = write_triplets(place / "triplets", arguments.triplets, 0, 0, side=arguments.photograph // 2)
-        found: dict[str, list[tuple[float, float, float]]] = {}
+        found: dict[str, list[Trained]] = {}
         for number in range(arguments.rounds):
-            found.setdefault("plain loop", []).append(plain_loop(arguments, model, triplets, place / f"cache{number}"))
-            for name, cached in (("trainer", False), ("trainer, latents cached", True)):
-                found.setdefault(name, []).append(
-                    our_loop(arguments, model, triplets, place / f"{number}{cached}", cached)
-                )
+            for name, loop in loops(arguments, model, triplets, place / f"round{number}").items():
+                found.setdefault(name, []).append(loop())
     title = (
         f"Training {arguments.family}, {arguments.size}, {arguments.resolution} px, batches of {arguments.batch_size}"
     )
     print(heading(title, ["torch", "diffusers", "accelerate"]))
-    plain = [rate for rate, _, _ in found["plain loop"]]
+    plain = [one.rate for one in found[PLAIN]]
     rows = []
     for name, rounds in found.items():
-        ratio = statistics.median(rate / other for (rate, _, _), other in zip(rounds, plain, strict=True))
-        rate, memory, waiting = (statistics.median(values) for values in zip(*rounds, strict=True))
+        ratio = statistics.median(one.rate / other for one, other in zip(rounds, plain, strict=True))
+        rate, memory, waiting = (statistics.median(values) for values in list(zip(*rounds, strict=True))[:3])
         rows.append([name, f"{rate:.2f}", f"{ratio:.2f}", f"{memory:.1f}", f"{100 * waiting:.1f} %"])
     print(table(["", "images/s", "of the plain loop", "peak GiB", "waiting for data"], rows))
 
 
-def our_loop(arguments, model: Path, triplets: Path, output: Path, cached: bool) -> tuple[float, float, float]:
-    """Images a second, peak memory in GiB, share of the time that the step waited for data."""
+class Trained(NamedTuple):
+    """Images a second, peak memory in GiB, share of the time in which the step waited for data, start and end."""
+
+    rate: float
+    memory: float
+    waiting: float
+    span: tuple[float, float]
+
+
+def loops(arguments, model: Path, triplets: Path, place: Path) -> dict[str, Callable[[], Trained]]:
+    """What is compared, each to be run once."""
+    place.mkdir()
+    return {
+        PLAIN: lambda: plain_loop(arguments, model, triplets),
+        "trainer": lambda: our_loop(arguments, model, triplets, place / "trainer", cached=False),
+        "trainer, latents cached": lambda: our_loop(arguments, model, triplets, place / "cached", cached=True),
+    }
+
+
+def our_loop(arguments, model: Path, triplets: Path, output: Path, cached: bool) -> Trained:
     config = write_config(
         output.with_suffix(".yaml"), triplets, family=arguments.family, model_path=str(model), resolution=arguments.resolution,
         batch_size=arguments.batch_size, center_crop=True, cache_latents=cached, use_ema=False, mixed_precision=arguments.precision,
@@ -81,35 +101,31 @@ def our_loop(arguments, model: Path, triplets: Path, output: Path, cached: bool)
         trainer.take_step = take_step
         trainer.run()
         (started, before), (ended, after) = marks
-        return arguments.steps * arguments.batch_size / (ended - started), peak(), (after - before) / (ended - started)
+        seconds = ended - started
+        rate = arguments.steps * arguments.batch_size / seconds
+        return Trained(rate, peak(), (after - before) / seconds, (started, ended))
 
 
-def loader_of(arguments, triplets: Path, cache: Path):
+def loader_of(arguments, triplets: Path):
     """Triplets as that trainer decodes and crops them."""
-    import datasets
     import torch
     from torchvision.transforms import v2
 
-    rows = datasets.load_dataset("json", data_files=str(triplets), split="train", cache_dir=str(cache))
     transform = v2.Compose([
         v2.ToImage(), v2.Resize(arguments.resolution, antialias=True), v2.CenterCrop(arguments.resolution),
         v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.5] * 3, [0.5] * 3),
     ])  # fmt: skip
 
-    def prepare(batch):
-        from PIL import Image
-
-        found = {"text": batch["edit_prompt"]}
+    def collate(rows: list[dict]) -> dict:
+        found = {"text": [row["edit_prompt"] for row in rows]}
         for name, column in (("source", "input_image"), ("target", "edited_image")):
-            found[name] = [transform(Image.open(triplets.parent / path).convert("RGB")) for path in batch[column]]
+            opened = (Image.open(triplets.parent / row[column]).convert("RGB") for row in rows)
+            found[name] = torch.stack([transform(image) for image in opened])
         return found
 
-    def collate(examples):
-        stacked = {name: torch.stack([one[name] for one in examples]) for name in ("source", "target")}
-        return stacked | {"text": [one["text"] for one in examples]}
-
+    rows = [json.loads(line) for line in triplets.read_text().splitlines()]
     return torch.utils.data.DataLoader(
-        rows.with_transform(prepare), batch_size=arguments.batch_size, shuffle=True, collate_fn=collate, drop_last=True
+        rows, batch_size=arguments.batch_size, shuffle=True, collate_fn=collate, drop_last=True
     )
 
 
@@ -134,7 +150,7 @@ def noisy(family, batch: dict, empty: dict, device):
     )  # fmt: skip
 
 
-def plain_loop(arguments, model: Path, triplets: Path, cache: Path) -> tuple[float, float, float]:
+def plain_loop(arguments, model: Path, triplets: Path) -> Trained:
     """The same, of a loop as diffusers' train_instruct_pix2pix.py has it."""
     import torch
 
@@ -145,7 +161,7 @@ def plain_loop(arguments, model: Path, triplets: Path, cache: Path) -> tuple[flo
     dtype = dtype if device.type == "cuda" else torch.float32
     family = find_family(arguments.family)(str(model), arguments.resolution)
     family.load(device, dtype, arguments.gradient_checkpointing)
-    loader = loader_of(arguments, triplets, cache)
+    loader = loader_of(arguments, triplets)
     optimizer = torch.optim.AdamW(family.trained.parameters(), lr=5e-5)
     empty = family.encode_texts([""])
     done, waited, started = 0, 0.0, 0.0
@@ -169,8 +185,9 @@ def plain_loop(arguments, model: Path, triplets: Path, cache: Path) -> tuple[flo
             optimizer.zero_grad()
             loss.item()  # for the progress bar
             done += 1
-    seconds = now() - started
-    return arguments.steps * arguments.batch_size / seconds, peak(), waited / seconds
+    ended = now()
+    seconds = ended - started
+    return Trained(arguments.steps * arguments.batch_size / seconds, peak(), waited / seconds, (started, ended))
 
 
 def share_cores(arguments: argparse.Namespace) -> None:
@@ -185,31 +202,7 @@ def share_cores(arguments: argparse.Namespace) -> None:
         torch.set_num_threads(max(1, cores - arguments.threads))
 
 
-def now() -> float:
-    import torch
-
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter()
-
-
-def forget_peak() -> None:
-    import torch
-
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-
-
-def peak() -> float:
-    """GiB, of the GPU's memory, or of the whole process where there is none."""
-    import torch
-
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**30
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-
-
-def parse_arguments() -> argparse.Namespace:
+def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--family", choices=("sd15", "sdxl"), default="sd15")
     parser.add_argument("--size", choices=("tiny", "full"), default="tiny")
@@ -225,7 +218,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--precision", choices=("no", "fp16", "bf16"), default="bf16", help="on a GPU")
     parser.add_argument("--gradient-checkpointing", action="store_true")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     arguments.resolution = arguments.resolution or (512 if arguments.size == "full" else 64)
     return arguments
 
