@@ -1,5 +1,6 @@
 """Where a benchmark was measured and with what, and what it took meanwhile: time, memory, the GPU."""
 
+import contextlib
 import datetime
 import gc
 import importlib.metadata
@@ -97,8 +98,8 @@ class GpuUse:
         self.process: subprocess.Popen | None = None
 
     def __enter__(self) -> "GpuUse":
-        if shutil.which("nvidia-smi"):
-            visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+        if visible and shutil.which("nvidia-smi"):
             command = ["nvidia-smi", "-i", visible, "-lms", str(MILLISECONDS)]
             command += ["--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
             self.process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE)
@@ -120,4 +121,5 @@ class GpuUse:
     def _read(self) -> None:
         assert self.process and self.process.stdout
         for line in self.process.stdout:
-            self.samples.append((time.perf_counter(), float(line)))
+            with contextlib.suppress(ValueError):  # [N/A], of a part of a GPU
+                self.samples.append((time.perf_counter(), float(line)))

@@ -96,16 +96,17 @@ def test_every_row_is_there_with_its_numbers():
     command = [sys.executable, "-m", "tests.gpu.measure", "--cpu", "--minutes", "8"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    rows = [line.strip("| ").split(" |") for line in done.stdout.splitlines() if line.startswith("| ")][2:]
-    numbers = {row[0].rpartition(": ")[2]: [cell.strip() for cell in row[1:]] for row in rows}
+    lines = [line for line in done.stdout.splitlines() if line.startswith("| ")][2:]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    numbers = {row[0].rpartition(": ")[2]: row[1:] for row in rows}
     steps = ["the filter step", "the degrade step", "the caption step", "trainer", "trainer, latents cached"]
     alone = ["the model alone", "the decoder alone", "relighting alone", "the engine alone", "plain loop"]
     assert set(numbers) == {*steps, *alone}
     assert len(rows) == 11  # of CLIP and of Marigold the model alone
     for name, (rate, ratio, goal, is_met, memory, _) in numbers.items():
-        assert NUMBER.fullmatch(rate) and float(rate) > 0
+        assert float(rate) > 0, name
         if name in steps:
-            assert NUMBER.fullmatch(ratio) and NUMBER.search(goal) and is_met in ("yes", "no") and float(memory) > 0
+            assert min(float(ratio), float(memory)) > 0 and NUMBER.search(goal) and is_met in ("yes", "no"), name
 
 
 @pytest.mark.slow
