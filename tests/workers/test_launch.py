@@ -66,7 +66,7 @@ def call(project, monkeypatch, capsys):
 def test_an_argument_that_a_command_does_not_know_is_misuse(call, command, words):
     status, said = call(command, *words)
     assert status == 2
-    wrong = words[-1] if command in ("stop", "validate") else words[0]
+    wrong = words[-1] if command in ("stop", "unpack", "validate") else words[0]
     assert (
         said
         == f"launcher: error: ./launcher.sh {command}: no argument '{wrong}'; ./launcher.sh {command} --help says what it takes\n"
