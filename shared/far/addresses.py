@@ -13,7 +13,7 @@ IN_A_TEXT = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"<>]+", re.IGNORECASE)
 
 
 def is_far(path: object) -> bool:
-    return isinstance(path, str) and FAR_ADDRESS.match(path) is not None
+    return isinstance(path, str) and "://" in path and FAR_ADDRESS.match(path) is not None
 
 
 def scheme_of(address: str) -> str:

@@ -82,12 +82,15 @@ class RecordReader:
             for row, line in zip(rows, lines, strict=True):
                 try:
                     record = self.records.parsed(row["key"], line)
-                    self.records.check_files(record)
+                    if "files" in record:
+                        self.records.check_files(record)
                 except (ValueError, FileNotFoundError) as error:
                     self.records.forget([row["key"]])
                     self.torn.append((row["key"], str(error)))
                     continue
-                yield row | absolute_paths({name: record[name] for name in record if name not in HIDDEN}, folder)
+                for name in HIDDEN:
+                    record.pop(name, None)
+                yield row | absolute_paths(record, folder)
 
 
 def count_proof(states: np.ndarray, records: Records) -> dict[str, int]:
