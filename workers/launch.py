@@ -166,7 +166,8 @@ def doctor(arguments: argparse.Namespace, run: "Run", variables: Variables) -> i
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))  # so that what a probe has started is ended
-    workers = " ".join(slot.gpus for slot in find_slots(variables, variables.gpus_per_worker))
+    here = Variables({**variables.environ, "LAUNCH_WITH": "local"})  # with Ray too it looks at this machine
+    workers = " ".join(slot.gpus for slot in find_slots(here, here.gpus_per_worker))
     return examine(run, workers, variables.steps, variables.at_most, arguments.quick)
 
 

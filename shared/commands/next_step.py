@@ -50,6 +50,8 @@ def take_stock(arguments: argparse.Namespace, run: Run, variables: Variables, ag
             remove_old_kill_files(run, variables.log_dir())
         chosen = sorted(only, key=lambda step: step.number)
         processes = len(slots) * variables.gpus_per_worker * variables.node_count
+        if variables.launch_with == "ray":
+            processes = variables.gpu_count or 1
         reached = advance(run, say, chosen, frozenset(ids(arguments.begun)), variables.at_most, again, processes)
         saved = save_results(run, say) if reached.is_complete else None
         if reached.is_complete and (reached.collected or not run.report_path.exists()):

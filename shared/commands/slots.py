@@ -23,8 +23,11 @@ def find_slots(
 ) -> list[Slot]:
     """One slot for every `per_worker` GPUs, or a CPU core where there is none, without those `stopped` in this launch.
 
-    A step whose processes work together has one, with all GPUs. Raises ConfigError.
+    A step whose processes work together has one, with all GPUs. Where Ray places them, on whatever there is, these only count
+    them. Raises ConfigError.
     """
+    if variables.launch_with == "ray":
+        return [Slot(id, "", id) for id in range(variables.gpu_count or 1) if id not in stopped]
     names = gpu_names(variables)
     if len(names) % per_worker:
         is_usual = per_worker == variables.gpus_per_worker

@@ -46,3 +46,9 @@ def test_without_a_gpu_each_core_has_one(monkeypatch):
     monkeypatch.setattr(slots.os, "sched_getaffinity", lambda _: {0, 1, 5})
     assert [slot.id for slot in find_slots(Variables({}), 1)] == [0, 1, 2]
     assert [slot.id for slot in find_slots(Variables({"GPU_COUNT": "08"}), 1)] == list(range(8))
+
+
+def test_gpus_that_ray_places_are_not_those_of_this_machine():
+    of_ray = {"LAUNCH_WITH": "ray", "GPUS_PER_WORKER": "3"}
+    assert find_slots(Variables(of_ray), 3) == [Slot(0, "", 0)]
+    assert [slot.id for slot in find_slots(Variables(of_ray | {"GPU_COUNT": "3"}), 3, stopped=[1])] == [0, 2]
