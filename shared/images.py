@@ -18,6 +18,7 @@ from shared.decoding.formats import NotOpened
 from shared.errors import DatasetError, FarError, ImageError
 from shared.far.addresses import is_far, shown_address
 from shared.far.reading import read_far
+from shared.tars.members import member_size, read_member_file
 
 MOST_OF_WEBP = 16383  # pixels a side
 QUALITY_OF_JPEG = 95
@@ -111,7 +112,10 @@ def read_with_time(path: str | os.PathLike) -> tuple[bytes, int]:
     if is_far(path):
         return read_far(str(path)), NO_TIME
     # O_NONBLOCK, so that a pipe among the photographs does not hang the worker.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except NotADirectoryError:
+        return read_member_file(path), NO_TIME
     with open(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -129,7 +133,7 @@ def name_of_photograph(source: Any) -> str:
 
 def may_be_there(path: str | None) -> bool:
     """Whether a path names a file; one that is far away is believed to be there until it is read."""
-    return bool(path) and (is_far(path) or os.path.isfile(str(path)))
+    return bool(path) and (is_far(path) or os.path.isfile(str(path)) or member_size(str(path)) is not None)
 
 
 def file_name_of(path: str) -> str:

@@ -32,6 +32,7 @@ TAKEN_NAMES = (
     "parts",
     "claims",
     "leases",
+    "tars",
     "model",
     "thumbnails",
     "images",
@@ -113,6 +114,11 @@ class Worker:
     aliases: ClassVar[dict[str, str]] = {}  # other spellings of options -> their names
     only_collects: ClassVar[bool] = False  # True: no work per item, the step is its collect()
     runs_together: ClassVar[bool] = False  # True: one process per GPU, all at one work under torchrun; see work()
+
+    @property
+    def in_tars(self) -> bool:
+        """Whether the images that it makes become members of tars; see ImageMaker."""
+        return False
 
     @property
     def has_records(self) -> bool:
@@ -218,3 +224,21 @@ class Worker:
             return
         for start in range(0, len(batch), size):
             yield from self.settle(batch[start : start + size], process)
+
+
+@dataclass(kw_only=True)
+class ImageMaker(Worker):
+    """A Worker that makes images and lets a person choose where they are put."""
+
+    images: Annotated[
+        Literal["files", "tar"],
+        Field(
+            description="a file each, or members of tars of a gibibyte, in the form of WebDataset, with packed records"
+        ),
+    ] = "files"
+
+    speed_options: ClassVar[frozenset[str]] = Worker.speed_options | {"images"}
+
+    @property
+    def in_tars(self) -> bool:
+        return self.images == "tar"

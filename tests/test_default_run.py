@@ -176,3 +176,26 @@ def test_your_own_photographs_in_any_folder(project, tmp_path):
     header = "image_path,lighting_score\n"
     sizes = [len((project.output / "step_1_filter" / f"{split}_images.csv").read_text()) for split in SPLITS]
     assert min(sizes) == len(header)  # an empty split is a file with a header
+
+
+@pytest.mark.slow
+def test_with_its_images_in_tars_and_its_records_packed_it_makes_the_same_dataset(default_run, tmp_path):
+    words = ["run", "--set", "2.images=tar", "--set", "1.records=packed"]
+    done = default_run.look(*words, OUTPUT_DIR=tmp_path / "run", LOG_DIR=tmp_path / "logs")
+    assert done.returncode == 0, done.stdout
+    degraded = tmp_path / "run" / "step_2_degrade"
+    assert [path.name for path in sorted((degraded / "tars").glob("*.tar"))] == ["0-0.tar", "1-0.tar"]
+    assert not list(degraded.glob("data-*")) and not (tmp_path / "run" / "step_1_filter" / "records").exists()
+    made, usual = (run / "step_4_merge_triplets" / "dataset" for run in (tmp_path / "run", default_run.output))
+    names = sorted(str(path.relative_to(usual)) for path in usual.rglob("*") if path.is_file())
+    assert names == sorted(str(path.relative_to(made)) for path in made.rglob("*") if path.is_file())
+    assert all((made / name).read_bytes() == (usual / name).read_bytes() for name in names)
+    for command, words in (("verify", "everything that is recorded is whole"), ("validate", "24 triplets, nothing")):
+        looked = default_run.look(command, OUTPUT_DIR=tmp_path / "run", LOG_DIR=tmp_path / "logs")
+        assert looked.returncode == 0 and words in looked.stdout, looked.stdout
+    tar = degraded / "tars" / "0-0.tar"
+    with open(tar, "r+b") as file:
+        file.seek(tar.stat().st_size // 2)
+        file.write(b"spoiled by somebody")
+    spoiled = default_run.look("verify", OUTPUT_DIR=tmp_path / "run", LOG_DIR=tmp_path / "logs")
+    assert spoiled.returncode == 1 and "is not the one that was written" in spoiled.stdout

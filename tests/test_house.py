@@ -19,7 +19,7 @@ errors machine seeding splits forecast
 own_reader clusters
 decoding web
 far
-containers
+containers tars
 images models light
 files masks
 captions.engines

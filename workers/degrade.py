@@ -15,7 +15,7 @@ from shared.light.degradation.options import Degradation, LightSampling, ShareRa
 from shared.masks.masking import SAM, Masking
 from shared.seeding import item_rng
 from shared.start import run
-from shared.worker import Loaded, Worker
+from shared.worker import ImageMaker, Loaded
 
 if TYPE_CHECKING:
     from shared.files.table import Table
@@ -61,7 +61,7 @@ class Sight(NamedTuple):
 
 
 @dataclass
-class Degrade(Masking, LightModels, Worker):
+class Degrade(Masking, LightModels, ImageMaker):
     """Put each photograph's subject into another light: flatten, relight, cast a shadow, recombine."""
 
     batch_size: Annotated[

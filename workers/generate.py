@@ -18,7 +18,7 @@ from shared.generation.placement import Offload
 from shared.images import ImageFile
 from shared.seeding import item_rng
 from shared.start import run
-from shared.worker import Loaded, Worker
+from shared.worker import ImageMaker, Loaded
 
 if TYPE_CHECKING:
     from shared.forecast import Forecast
@@ -39,7 +39,7 @@ class Commission(NamedTuple):
 
 
 @dataclass(kw_only=True)
-class Generate(Worker):
+class Generate(ImageMaker):
     """Draw what each item's text says, by any text-to-image model of diffusers."""
 
     engine: Annotated[
@@ -100,7 +100,12 @@ class Generate(Worker):
 
     aliases: ClassVar[dict[str, str]] = {"weight": "width", "model": "model_path"}
     from_run: ClassVar[dict[str, str]] = {"prompt_key": "text_key"}
-    speed_options: ClassVar[frozenset[str]] = Worker.speed_options | {"offload", "device", "server_url", "key_variable"}
+    speed_options: ClassVar[frozenset[str]] = ImageMaker.speed_options | {
+        "offload",
+        "device",
+        "server_url",
+        "key_variable",
+    }
 
     @property
     def notes_sources(self) -> bool:

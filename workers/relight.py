@@ -15,7 +15,7 @@ from shared.images import ImageFile
 from shared.seeding import item_rng
 from shared.start import run
 from shared.triplets.roles import Columns
-from shared.worker import Loaded, Worker
+from shared.worker import ImageMaker, Loaded
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -36,7 +36,7 @@ class Wish(NamedTuple):
 
 
 @dataclass
-class Relight(Worker):
+class Relight(ImageMaker):
     """Relight photographs with a trained model."""
 
     model_path: Annotated[

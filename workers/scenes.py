@@ -12,7 +12,7 @@ from shared.images import ImageFile
 from shared.seeding import item_rng
 from shared.splits import SPLITS, assign_by_ratios, split_draw
 from shared.start import run
-from shared.worker import Loaded, Worker
+from shared.worker import ImageMaker, Loaded
 
 if TYPE_CHECKING:
     from shared.files.table import Table
@@ -28,7 +28,7 @@ EVERY_SIDE: tuple[LightSide, ...] = (
 
 
 @dataclass
-class Scenes(Worker):
+class Scenes(ImageMaker):
     """Render each item as a scene of its own: in light from the front, and in light from each side."""
 
     families: Annotated[

@@ -19,7 +19,7 @@ from shared.files.small_files import write_file
 from shared.files.states import FAILED, OPEN, RECORDED, count_states, item_states
 from shared.files.table import Table, name_hash
 from shared.files.table_index import are_among, is_among
-from shared.images import name_of_photograph
+from shared.images import name_of_photograph, read_file
 from shared.run.run import Step
 from shared.run.sources import is_other_file
 
@@ -173,7 +173,7 @@ def torn_file(path: Path, folder: Path, state: int, error: Exception) -> Problem
 def check_images(folder: Path, record: dict) -> None:
     for path, stated in record.get("files", {}).items():
         try:
-            data = (folder / path).read_bytes()
+            data = read_file(folder / path)
         except FileNotFoundError:
             raise ValueError(f"its image {path} is not there") from None
         if len(data) != stated["bytes"] or hashlib.sha256(data).hexdigest() != stated["sha256"]:

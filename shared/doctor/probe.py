@@ -160,6 +160,8 @@ def step_in(folder: Path, run: Run, step: Step, server: Model | None, count: int
     """A step of `count` items in a run of its own. A server is asked once about an item, whatever it answers."""
     worker = copy.copy(step.worker)
     worker.records = "packed" if step.packs(count) else "json"
+    if worker.in_tars:
+        worker.images = "files"
     if server:
         worker.retries, worker.repeat_time = 0, 1
     alone = dataclasses.replace(step.config, worker=worker)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import orjson
@@ -17,9 +17,10 @@ from shared.errors import DownloadError, disk_error
 from shared.files.pack import NO_ROW
 from shared.files.pack_writer import Line, PackWriter
 from shared.files.placer import Placer
-from shared.files.records import ADDED_UP, JSON_OPTIONS, LINE_OPTIONS, Records
+from shared.files.records import ADDED_UP, JSON_OPTIONS, LINE_OPTIONS, TARS, Records
 from shared.files.small_files import write_synced
 from shared.files.table_index import name_hash
+from shared.files.tar_writer import TarWriter, member_name
 from shared.images import ImageFile, Rejected, encode
 
 
@@ -33,6 +34,7 @@ class Outcome:
     row: int = NO_ROW  # of the step's table, where that is known
     parts: list[tuple[Path, Path]] = field(default_factory=list)  # (written beside, final place), images first
     line: bytes = b""  # of a pack, instead of the last part
+    members: list[tuple[str, bytes]] = field(default_factory=list)  # of a tar, instead of the others
     recorded: bool = False
 
 
@@ -40,14 +42,25 @@ class RecordWriter:
     """Writes outcomes in groups: all parts beside and synced, then renamed, then the folders synced.
 
     A group costs about as much as one durable file, so that durability does not cost throughput. With the name of a
-    `packer` records and failures become lines of its files, and only images are parts.
+    `packer` records and failures become lines of its files, and only images are parts; `in_tars` these become members of tars,
+    each with its record beside it.
     """
 
-    def __init__(self, records: Records, parts: Path, fingerprint: str, packer: str = "", threads: int = 8):
+    def __init__(
+        self,
+        records: Records,
+        parts: Path,
+        fingerprint: str,
+        packer: str = "",
+        threads: int = 8,
+        in_tars: bool = False,
+    ):
         self.records, self.parts, self.fingerprint = records, parts, fingerprint
         self.pool = ThreadPoolExecutor(threads, thread_name_prefix="write")
         self.lines = PackWriter(records.packed, packer) if packer else None
         self.failed_lines = PackWriter(records.packed_failures, packer) if packer else None
+        self.tars = TarWriter(records.tars, records.folder, packer, records.named_in) if in_tars else None
+        self._tar = ""
         self._options = LINE_OPTIONS if packer else JSON_OPTIONS
         self.placer = Placer(records.folder, self.pool)
 
@@ -55,9 +68,12 @@ class RecordWriter:
         """Raises DiskError; then none of the group that is not yet in place will ever be."""
         try:
             has_files = not self.lines or any(map(makes_files, outcomes))
+            self._tar = self.tars.current() if self.tars and has_files else ""
             list((self.pool.map if has_files else map)(self._write_parts, range(len(outcomes)), outcomes))
             images = [outcome.parts if outcome.line else outcome.parts[:-1] for outcome in outcomes]
             self.placer.place(chain.from_iterable(images))
+            if self.tars:
+                self.tars.append(chain.from_iterable(outcome.members for outcome in outcomes))
             if self.lines and self.failed_lines:
                 self.lines.append(lines_of(outcome for outcome in outcomes if outcome.recorded))
                 self.failed_lines.append(lines_of(outcome for outcome in outcomes if not outcome.recorded))
@@ -69,9 +85,9 @@ class RecordWriter:
 
     def close(self) -> None:
         self.pool.shutdown()
-        for lines in (self.lines, self.failed_lines):
-            if lines:
-                lines.close()
+        for writer in (self.lines, self.failed_lines, self.tars):
+            if writer:
+                writer.close()
 
     def _write_parts(self, number: int, outcome: Outcome) -> None:
         error: dict | BaseException = outcome.found
@@ -92,8 +108,11 @@ class RecordWriter:
         record: dict[str, Any] = {"key": outcome.key}
         for name, value in fields.items():
             if isinstance(value, ImageFile):
-                images[value.path] = encode(value)
-                record[name] = value.path
+                path = value.path
+                if self._tar:
+                    path = f"{TARS}/{self._tar}/{member_name(outcome.key, name, PurePosixPath(path).suffix)}"
+                images[path] = encode(value)
+                record[name] = path
             else:
                 record[name] = value
         if images:
@@ -111,6 +130,11 @@ class RecordWriter:
     def _write_record(
         self, number: int, outcome: Outcome, images: dict[str, bytes], record: bytes, spare: set[str]
     ) -> None:
+        if images and self._tar:
+            inside = len(f"{TARS}/{self._tar}/")
+            outcome.members = [(path[inside:], data) for path, data in images.items()]
+            outcome.members.append((member_name(outcome.key, "", ".json"), record))
+            images = {}
         for position, (path, data) in enumerate(images.items()):
             part = self.parts / f"{number}-{position}"
             if path in spare:

@@ -18,10 +18,13 @@ from shared.files.pack import Pack
 from shared.files.pack_lookup import Lookup
 from shared.files.pack_writer import remove_lines, rewrite
 from shared.files.table import name_hash
+from shared.files.tar_writer import member_name
+from shared.tars.members import member_hash, member_size
 
 LINE_OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 JSON_OPTIONS = LINE_OPTIONS | orjson.OPT_INDENT_2
 
+TARS = "tars"  # the folder of a step's images where they are members of tars
 ADDED_UP = ("asked", "prompt_tokens", "completion_tokens")  # counts that add up over the tries of an item
 
 
@@ -38,6 +41,7 @@ class Records:
         self.records = folder / name
         self.failures = folder / "failures"
         self.retries = folder / "retries"
+        self.tars = folder / TARS  # of images, where they are no files
         packed = folder / "packed"
         self.packed, self.packed_failures, self.packed_retries = (
             Pack(packed / kind, folder) for kind in ("records", "failures", "retries")
@@ -190,11 +194,25 @@ class Records:
             raise ValueError("it does not name its images as it should") from None
         for path, stated in sizes.items():
             try:
-                size = os.stat(self.folder / path).st_size
+                size: int | None = os.stat(self.folder / path).st_size
+            except NotADirectoryError:
+                size = member_size(self.folder / path)
             except FileNotFoundError:
-                raise ValueError(f"its image {path} is not there") from None
+                size = None
+            if size is None:
+                raise ValueError(f"its image {path} is not there")
             if size != stated:
                 raise ValueError(f"its image {path} has {size} bytes instead of {stated}")
+
+    def named_in(self, tar: str) -> set[int]:
+        """The hashes of the names of the members of a tar of which records tell."""
+        begins, found = f"{TARS}/{tar}/", set()
+        for line in self.packed.each():
+            if begins.encode() in line:
+                record = orjson.loads(line)
+                names = [path.removeprefix(begins) for path in record.get("files", {}) if path.startswith(begins)]
+                found |= set(map(member_hash, [*names, member_name(record["key"], "", ".json")]))
+        return found
 
     def read_failure(self, key: str) -> dict | None:
         name = file_name(key, ".json")

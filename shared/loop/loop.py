@@ -61,7 +61,8 @@ class Loop:
         self.progress = Progress(self.control, self.worker, self.picker)
         self.journal = Journal(parts / str(slot))
         packer = str(slot) if self.step.packs(len(table)) else ""
-        self.writer = RecordWriter(self.records, parts / str(slot), self.step.fingerprint, packer)
+        own = parts / str(slot)
+        self.writer = RecordWriter(self.records, own, self.step.fingerprint, packer, in_tars=self.worker.in_tars)
         try:
             status = self._work(deadly)
         except Exception as error:

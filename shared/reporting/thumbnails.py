@@ -14,6 +14,7 @@ from PIL import Image, ImageChops, ImageFilter
 from shared.errors import ImageError
 from shared.far.addresses import is_far, is_web, shown_address
 from shared.images import open_image
+from shared.tars.members import inside_tar
 
 PAGE_BYTES = 8_000_000  # what all thumbnails of a page take together, about
 BYTES_PER_PIXEL = 0.28  # of a photograph as JPEG and base64
@@ -79,6 +80,8 @@ def encoded(image: Image.Image, link: str | None) -> Thumbnail:
 
 def link_of(path: str | Path, run_folder: Path) -> str | None:
     """Where a photograph lies; of one far away its own address, where that is one that browsers know."""
+    if inside_tar(path):
+        return None  # no browser looks into it
     if is_far(path):
         return shown_address(str(path)) if is_web(str(path)) else None
     return link_to(path, run_folder)

@@ -125,7 +125,7 @@ class Step(StepFolder):
     def packs(self, items: int) -> bool:
         """Whether the records of a step of so many items become lines of packs. Those that are there are read in either form."""
         form = self.worker.records
-        return form == "packed" or (form == "auto" and items >= PACKED_FROM)
+        return form == "packed" or self.worker.in_tars or (form == "auto" and items >= PACKED_FROM)
 
     def changes(self) -> list[str]:
         """How the settings differ from those that made what is there, in words; empty when they do not, or nothing is."""

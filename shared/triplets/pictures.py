@@ -12,7 +12,6 @@ from PIL import Image, ImageCms
 from shared.decoding.formats import MAX_PIXELS
 from shared.decoding.orientation import ORIENTATION, orientation_of
 from shared.decoding.stripped import png_chunks
-from shared.far.addresses import is_far
 from shared.files.small_files import write_synced
 from shared.files.whole_folder import is_same_file
 from shared.images import open_image, read_bytes, read_file
@@ -59,7 +58,7 @@ def picture_of(source: dict) -> StoredPicture:
     open_image shows, which is what the steps before have seen. A turned photograph (EXIF) stays: loaders turn it.
     Raises ImageError.
     """
-    is_member = bool(source.get("image_member")) or is_far(source["image_path"])
+    is_member = bool(source.get("image_member")) or not os.path.isfile(source["image_path"])
     data = read_bytes(source) if is_member else b""
     # What a plain reader stumbles over, open_image shows, or tells what is wrong with it.
     with contextlib.suppress(Exception):
