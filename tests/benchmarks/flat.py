@@ -1,30 +1,62 @@
 """Whether an item costs the same among ten thousand and among ten million: python -m tests.benchmarks.flat [items ...]
 
-The template step by the launcher with two workers; of each run the items a second of its workers, the memory of the larger one, and
-what a launch over the finished run takes.
+The template step, or with --step filter the filter over tars of small photographs, by the launcher with two workers; of each run
+the items a second of its workers, the memory of the larger one, and what a launch over the finished run takes.
 """
 
 import argparse
+import io
 import json
 import os
 import re
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from shared.files.lookup import ROOT
+from shared.run.config import load_config
+from shared.run.run import Run
 from tests.benchmarks.coordination import prepare
 from tests.benchmarks.machine import heading, table
 
 WORKERS = 2
+IN_A_TAR = 1000
+FILTERING = """
+meta_path: {folder}/tars
+steps:
+  - type: filter
+    config: {{method: photometric, num_images: 1000}}
+"""
 
 
-def measure(items: int, form: str, place: str | None) -> list[str]:
+def prepare_tars(folder: Path, items: int) -> Run:
+    """The filter step over tars of a thousand small photographs each, no two alike."""
+    dice = np.random.default_rng(0)
+    (folder / "tars").mkdir()
+    for first in range(0, items, IN_A_TAR):
+        with tarfile.open(folder / "tars" / f"{first // IN_A_TAR:06d}.tar", "w") as tar:
+            for number in range(first, min(items, first + IN_A_TAR)):
+                stream = io.BytesIO()
+                rough = dice.integers(0, 256, (6, 8, 3), np.uint8)
+                Image.fromarray(rough).resize((64, 48), Image.Resampling.BICUBIC).save(stream, "JPEG")
+                member = tarfile.TarInfo(f"{number:08d}.jpg")
+                member.size = stream.tell()
+                stream.seek(0)
+                tar.addfile(member, stream)
+    (folder / "run.yaml").write_text(FILTERING.format(folder=folder))
+    return Run(load_config(folder / "run.yaml"), folder / "out")
+
+
+def measure(items: int, step: str, form: str, place: str | None) -> list[str]:
     with tempfile.TemporaryDirectory(dir=place) as name:
         folder = Path(name)
-        run = prepare(folder, items, 64)
+        run = prepare(folder, items, 64) if step == "template" else prepare_tars(folder, items)
         environment = os.environ | {
             "CONFIG": str(folder / "run.yaml"), "OUTPUT_DIR": str(run.folder), "LOG_DIR": str(folder / "logs"),
             "PYTHON": sys.executable, "GPU_COUNT": str(WORKERS),
@@ -51,14 +83,16 @@ def measure(items: int, form: str, place: str | None) -> list[str]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("items", type=int, nargs="*", default=[10_000, 100_000, 1_000_000, 10_000_000])
+    parser.add_argument("--step", choices=["template", "filter"], default="template")
     parser.add_argument("--records", choices=["packed", "json"], default="packed")
     parser.add_argument("--place", help="a folder on the disk to measure; else the temporary one")
     arguments = parser.parse_args()
     print(
-        heading(f"The template step, {WORKERS} workers, records {arguments.records}", ["numpy", "orjson"]), flush=True
+        heading(f"The {arguments.step} step, {WORKERS} workers, records {arguments.records}", ["numpy", "orjson"]),
+        flush=True,
     )
     rows = []
     for items in arguments.items:
-        rows.append(measure(items, arguments.records, arguments.place))
+        rows.append(measure(items, arguments.step, arguments.records, arguments.place))
         print(rows[-1], file=sys.stderr, flush=True)
     print(table(["items", "items/s", "worker MB", "whole run s", "launched again s", "files"], rows))

@@ -49,17 +49,17 @@ class Engine:
         return 1 - self.busy / (self.last - self.first)
 
 
-def work(folder: Path, run: Run, decoding: float, rank: int, workers: int, threads: int, answers) -> None:
+def work(run: Run, decoding: float, form: str, rank: int, workers: int, threads: int, answers) -> None:
     logging.disable()
     step = Run(run.config, run.folder).steps[0]
     engine = Engine(decoding)
     step.worker.load, step.worker.process = engine.load, engine.process
-    step.worker.load_threads = threads
+    step.worker.load_threads, step.worker.records = threads, form
     Loop(step, Place(gpu=rank, rank=rank, world_size=workers)).run()
     answers.put(engine.stood_still())
 
 
-def measure(items: int, workers: int, decoding: float) -> list[float]:
+def measure(items: int, workers: int, decoding: float, form: str) -> list[float]:
     """The share of each worker. As many decoding threads as keep up with the engine, and one more."""
     threads = int(decoding / SERVICE) + 2
     with tempfile.TemporaryDirectory() as name:
@@ -70,7 +70,7 @@ def measure(items: int, workers: int, decoding: float) -> list[float]:
         context = multiprocessing.get_context("fork")
         answers = context.Queue()
         started = [
-            context.Process(target=work, args=(Path(name), run, decoding, rank, workers, threads, answers))
+            context.Process(target=work, args=(run, decoding, form, rank, workers, threads, answers))
             for rank in range(workers)
         ]
         for one in started:
@@ -78,7 +78,7 @@ def measure(items: int, workers: int, decoding: float) -> list[float]:
         found = [answers.get() for _ in started]
         for one in started:
             one.join()
-        recorded = sum(1 for _ in (run.steps[0].folder / "records").rglob("*.json"))
+        recorded = run.steps[0].records.count()
         assert recorded == items * workers, f"{recorded} records of {items * workers}"
     return found
 
@@ -86,12 +86,14 @@ def measure(items: int, workers: int, decoding: float) -> list[float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("items", nargs="?", type=int, default=1000, help="of each worker")
-    items = parser.parse_args().items
-    print(heading("How long the engine stands still", ["numpy"]))
+    parser.add_argument("--records", choices=["json", "packed"], default="json")
+    arguments = parser.parse_args()
+    items = arguments.items
+    print(heading(f"How long the engine stands still, records {arguments.records}", ["numpy"]))
     print(f"an engine of {SERVICE * 1000:.0f} ms an item, {items} items a worker in batches of {BATCH}")
     for decoding in DECODING:
         for workers in WORKERS:
-            shares = measure(items, workers, decoding)
+            shares = measure(items, workers, decoding, arguments.records)
             print(
                 f"{workers} workers, decoding {decoding * 1000:2.0f} ms: the engine stands still {max(shares):6.2%} of the time "
                 f"at worst, {sum(shares) / len(shares):6.2%} on average",
