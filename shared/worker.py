@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple,
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
 
 from shared.errors import is_disk_error, is_out_of_memory
+from shared.files.step_folder import KEPT_FOLDERS
 from shared.machine import free_gpu_memory
 
 if TYPE_CHECKING:
@@ -25,20 +26,7 @@ def _not_taken(name: str) -> str:
     return name
 
 
-TAKEN_NAMES = (
-    "failures",
-    "retries",
-    "packed",
-    "parts",
-    "claims",
-    "leases",
-    "tars",
-    "model",
-    "thumbnails",
-    "images",
-    "filtered_images",
-    "queries",
-)
+TAKEN_NAMES = (*KEPT_FOLDERS, "tars", "model", "thumbnails", "images", "filtered_images", "queries")
 FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$"), AfterValidator(_not_taken)]
 
 

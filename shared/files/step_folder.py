@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 KILL_FILE = re.compile(r"kill\d+\.txt")
 END_FILE = re.compile(r"end\d+\.txt")
 PROGRESS_FILE = re.compile(r"progress\d+\.json")
+# What a step keeps for itself.
+KEPT_FOLDERS = ("failures", "retries", "packed", "parts", "claims", "leases")
 OWN_FILES = ("step.json", "result.json")
 
 INPUT_FOLDER = "step_0_preprocess_format"  # where the items are as they were read; every run has it

@@ -12,23 +12,12 @@ from shared.files.lookup import made_folder
 from shared.files.part_file import PartFile, sync_folder
 from shared.files.paths import relative_paths
 from shared.files.small_files import read_json, write_json
-from shared.files.step_folder import is_bookkeeping
+from shared.files.step_folder import KEPT_FOLDERS, is_bookkeeping
 from shared.files.table import Table
 from shared.run.run import Run, Step
 
 # What a step keeps for itself; records that a config has given another name, as captions/, are for people.
-INSIDE = {
-    "records",
-    "failures",
-    "retries",
-    "packed",
-    "parts",
-    "claims",
-    "leases",
-    "sources",
-    "recorded.jsonl",
-    "result.jsonl.index",
-}
+INSIDE = {*KEPT_FOLDERS, "records", "sources", "recorded.jsonl", "result.jsonl.index"}
 MOST_NAMED = 3  # of the foreign files, in the sentence about them
 
 

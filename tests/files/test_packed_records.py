@@ -1,8 +1,6 @@
 """Records that are lines of packs keep what files of their own promise: whole or absent, apart from failures, found again."""
 
 import os
-import subprocess
-import sys
 
 import numpy as np
 import orjson
@@ -17,7 +15,7 @@ from shared.files.records import Records
 from shared.files.states import FAILED, OPEN, RECORDED, ItemStates, item_states
 from shared.files.table import Table, name_hash
 from shared.images import ImageFile
-from tests.conftest import ROOT
+from tests.files.killing import killed_at_each
 
 PIXELS = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
 AWKWARD = ["a", "indoor/a.jpg", "../x", "100%", "new\nline", "long" * 100, "a//b", "é", "x.json/y", "x", '"', " "]
@@ -208,49 +206,19 @@ def test_lines_and_files_answer_alike_whatever_happens(tmp_path_factory, events)
     assert answers[0] == answers[1]
 
 
-# Ends the process at the n-th write, sync, rename, open or truncation of two groups of records with images.
-KILL_IN_THE_MIDDLE = """
-import os, signal, sys
-import numpy as np
-from pathlib import Path
-from shared.files.record_writer import Outcome, RecordWriter
-from shared.files.records import Records
-from shared.images import ImageFile
-folder, moments = Path(sys.argv[1]), 0
-def counted(function):
-    def call(*arguments, **more):
-        global moments
-        moments += 1
-        if moments == fatal:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return function(*arguments, **more)
-    return call
-pixels = np.zeros((8, 8, 3), np.uint8)
-for fatal in range(1, 1000):
-    step = folder / str(fatal)
-    child = os.fork()
-    if child:
-        if os.waitpid(child, 0)[1] == 0:
-            print(fatal)
-            break
-        continue
-    parts = step / "parts" / "0"
-    parts.mkdir(parents=True)
-    for name in ("write", "fsync", "fdatasync", "replace", "open", "truncate", "close"):
-        setattr(os, name, counted(getattr(os, name)))
+# Two groups of records with images, and failures.
+WORK = """
+def work(step, parts):
     writer = RecordWriter(Records(step), parts, "f", "0", threads=1)
+    pixels = np.zeros((8, 8, 3), np.uint8)
     for group in ("abc", "de"):
         found = [{"image_path": ImageFile(f"drawn/{key}.png", pixels), "value": key * 100} for key in group]
         writer.write([*map(Outcome, group, found), Outcome("bad " + group, ValueError("no"))])
-    os._exit(0)
 """
 
 
 def test_whenever_the_process_is_killed_a_next_one_ends_with_each_record_once(tmp_path):
-    command = [sys.executable, "-c", KILL_IN_THE_MIDDLE, str(tmp_path)]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    last, seen = int(ended.stdout), set()
+    last, seen = killed_at_each(tmp_path, "write fsync fdatasync replace open truncate close", WORK), set()
     assert last > 30
     for fatal in range(1, last + 1):
         records = Records(tmp_path / str(fatal))

@@ -4,8 +4,6 @@ import errno
 import hashlib
 import io
 import os
-import subprocess
-import sys
 
 import numpy as np
 import orjson
@@ -17,7 +15,7 @@ from shared.files.record_writer import Outcome, RecordWriter
 from shared.files.records import Records
 from shared.files.table import name_hash
 from shared.images import ImageFile, Rejected
-from tests.conftest import ROOT
+from tests.files.killing import killed_at_each
 
 PIXELS = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
 
@@ -98,47 +96,18 @@ def test_every_image_is_renamed_and_its_folder_synced_before_any_record(records,
     assert happened[:6] == parts
 
 
-# Ends the process at the n-th write, sync or rename of a group of records with images.
-KILL_IN_THE_MIDDLE = """
-import os, signal, sys
-import numpy as np
-from pathlib import Path
-from shared.files.record_writer import Outcome, RecordWriter
-from shared.files.records import Records
-from shared.images import ImageFile
-folder, moments = Path(sys.argv[1]), 0
-def counted(function):
-    def call(*arguments, **more):
-        global moments
-        moments += 1
-        if moments == fatal:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return function(*arguments, **more)
-    return call
-pixels = np.zeros((8, 8, 3), np.uint8)
-for fatal in range(1, 1000):
-    step = folder / str(fatal)
-    child = os.fork()
-    if child:
-        if os.waitpid(child, 0)[1] == 0:
-            print(fatal)
-            break
-        continue
-    parts = step / "parts" / "0"
-    parts.mkdir(parents=True)
-    os.write, os.fsync, os.replace, os.open = map(counted, (os.write, os.fsync, os.replace, os.open))
+# A group of records with images, and a failure.
+WORK = """
+def work(step, parts):
     writer = RecordWriter(Records(step), parts, "f", threads=1)
+    pixels = np.zeros((8, 8, 3), np.uint8)
     found = [{"image_path": ImageFile(f"drawn/{key}.png", pixels), "value": key * 100} for key in "abc"]
     writer.write([*map(Outcome, "abc", found), Outcome("bad", ValueError("no"))])
-    os._exit(0)
 """
 
 
 def test_whenever_the_process_is_killed_each_record_is_whole_with_its_image_or_absent(tmp_path):
-    command = [sys.executable, "-c", KILL_IN_THE_MIDDLE, str(tmp_path)]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    last, seen = int(ended.stdout), set()
+    last, seen = killed_at_each(tmp_path, "write fsync replace open", WORK), set()
     assert last > 20
     for fatal in range(1, last + 1):
         records = Records(tmp_path / str(fatal))

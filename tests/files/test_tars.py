@@ -1,8 +1,6 @@
 """Images that are members of tars: read like files, in the form of WebDataset, whole or absent however their writer ended."""
 
 import io
-import subprocess
-import sys
 import tarfile
 
 import numpy as np
@@ -16,7 +14,7 @@ from shared.files.records import Records
 from shared.files.tar_writer import TarWriter
 from shared.images import ImageFile, may_be_there, open_image, read_bytes
 from shared.tars.members import index_of_tar, inside_tar, member_size
-from tests.conftest import ROOT
+from tests.files.killing import killed_at_each
 
 PIXELS = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
 
@@ -103,47 +101,18 @@ def test_what_was_rejected_is_a_file_to_be_looked_at(records, write):
     assert (records.folder / "thumbnails" / "a.png").exists()
 
 
-# Ends the process at the n-th write, sync, open or truncation of two groups of records with images.
-KILL_IN_THE_MIDDLE = """
-import os, signal, sys
-import numpy as np
-from pathlib import Path
-from shared.files.record_writer import Outcome, RecordWriter
-from shared.files.records import Records
-from shared.images import ImageFile
-folder, moments = Path(sys.argv[1]), 0
-def counted(function):
-    def call(*arguments, **more):
-        global moments
-        moments += 1
-        if moments == fatal:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return function(*arguments, **more)
-    return call
-for fatal in range(1, 1000):
-    step = folder / str(fatal)
-    child = os.fork()
-    if child:
-        if os.waitpid(child, 0)[1] == 0:
-            print(fatal)
-            break
-        continue
-    (step / "parts").mkdir(parents=True)
-    for name in ("write", "pwrite", "fsync", "fdatasync", "replace", "open", "close"):
-        setattr(os, name, counted(getattr(os, name)))
-    writer = RecordWriter(Records(step), step / "parts", "f", "0", threads=1, in_tars=True)
+# Two groups of records with images.
+WORK = """
+def work(step, parts):
+    writer = RecordWriter(Records(step), parts, "f", "0", threads=1, in_tars=True)
     for number, group in enumerate(("abc", "de")):
         pixels = np.full((8, 8, 3), number, np.uint8)
         writer.write([Outcome(key, {"image_path": ImageFile("x.png", pixels)}) for key in group])
-    os._exit(0)
 """
 
 
 def test_whenever_the_process_is_killed_a_next_one_ends_with_each_image_once(tmp_path):
-    command = [sys.executable, "-c", KILL_IN_THE_MIDDLE, str(tmp_path)]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    last, seen = int(ended.stdout), set()
+    last, seen = killed_at_each(tmp_path, "write pwrite fsync fdatasync replace open close", WORK), set()
     assert last > 30
     for fatal in range(1, last + 1):
         records = Records(tmp_path / str(fatal))
