@@ -15,7 +15,7 @@ def pytest_xdist_auto_num_workers() -> int:
 LONGEST = (
     "test_slurm.py", "test_caption_runs.py", "test_dataflow.py", "test_train_launched.py", "test_captioners.py", "test_ray.py",
     "test_vllm.py", "test_doctor_cost.py", "test_relight_gpu.py", "test_learning.py", "test_generate.py", "test_recaption.py",
-    "test_degrade_neural_runs.py", "test_text.py", "test_default_run.py", "test_house.py", "test_survival.py", "test_fit.py",
+    "test_degrade_neural_runs.py", "test_measure.py", "test_text.py", "test_default_run.py", "test_house.py", "test_survival.py", "test_fit.py",
 )  # fmt: skip
 
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from shared.errors import RunError
 from shared.files.claims import SLOT_COUNT, Claims
 
 CELL = 64  # items that share one file
@@ -139,9 +138,9 @@ class LeasedClaims:
     replacing_table = reading_table  # both are quick
 
     def check(self) -> None:
-        """Raises RunError where another process may have taken what this one has: it was taken for dead."""
+        """Raises RuntimeError where another process may have taken what this one has: it was taken for dead."""
         if self._is_lost:
-            raise RunError(self._is_lost)
+            raise RuntimeError(self._is_lost)  # the launcher starts it again
 
     def close(self) -> None:
         """Let go of everything."""

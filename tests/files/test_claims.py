@@ -18,7 +18,6 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from shared.files import leases
-from shared.errors import RunError
 from shared.files.claims import TABLE, Claims
 leases.BEAT, leases.LEASE = 0.05, 1.0
 kind, *numbers = sys.argv[3:]
@@ -45,7 +44,7 @@ elif kind == "check":
     while True:
         try:
             claims.check()
-        except RunError as error:
+        except RuntimeError as error:
             print(error, flush=True)
             break
         time.sleep(0.02)
