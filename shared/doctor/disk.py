@@ -14,11 +14,15 @@ from shared.files.lookup import ROOT
 from shared.files.mounts import lock_trouble
 
 WORTH_SAYING = 100 * 2**20  # bytes; less than that is nobody's concern
+MANY_FILES = 200_000
 LEAST = 2**30  # bytes that should be free however little a run writes
 
 
-def check_disk(folder: Path, expected: float | None, leased: bool = False) -> Iterator[Finding]:
-    """`expected` is about how many bytes the run will write; None where that cannot be told. `leased`: claims are files."""
+def check_disk(folder: Path, expected: float | None, leased: bool = False, files: int = 0) -> Iterator[Finding]:
+    """`expected` is about how many bytes the run will write, None where that cannot be told, and `files` how many files.
+
+    `leased`: claims are files.
+    """
     place = existing(folder)
     free = shutil.disk_usage(place).free
     if expected is None:
@@ -29,6 +33,7 @@ def check_disk(folder: Path, expected: float | None, leased: bool = False) -> It
         yield warn(f"{size(free)} free under {place}, which is little: the run writes about {size(expected)}")
     else:
         yield ok(f"{size(free)} free under {place}; the run writes about {size(expected)}")
+    yield from check_files(place, files)
     try:
         with tempfile.TemporaryDirectory(dir=place, prefix=".doctor-") as trial:
             has_locks = locks_work(Path(trial) / "claims")
@@ -52,6 +57,18 @@ def check_disk(folder: Path, expected: float | None, leased: bool = False) -> It
         yield fail(
             f"{place} does not keep upper and lower case apart: keys that differ only in case would share a record"
         )
+
+
+def check_files(place: Path, files: int) -> Iterator[Finding]:
+    """Clusters give a project some hundred thousand files; what a quota leaves of them is not told here."""
+    status = os.statvfs(place)
+    fewer = "`records: packed` and `images: tar` of a step make fewer"
+    if status.f_files and files > status.f_favail:
+        yield fail(
+            f"the run makes about {files:,} files, and {status.f_favail:,} more can be made under {place}; {fewer}"
+        )
+    elif files > MANY_FILES:
+        yield warn(f"the run makes about {files:,} files, which a quota may not allow; {fewer}")
 
 
 def check_room(folder: Path, expected: float, say: Callable[[str], None]) -> Iterator[Finding]:

@@ -114,6 +114,14 @@ class Examination:
             for step, count in self.items_of_steps()
         )
 
+    def expected_files(self) -> int:
+        """About how many files the run makes: records and images, where these are no lines of packs and members of tars."""
+        return sum(
+            count * ((not step.worker.in_tars) * self.forecast(step).images + (not step.packs(count)))
+            for step, count in self.items_of_steps()
+            if step.worker.has_records
+        )
+
     def check_config(self) -> Iterator[Finding]:
         names = (f"{step.number} {step.config.name or step.config.type}" for step in self.steps)
         yield ok(f"{self.run.config.path}: {', '.join(names)}")
@@ -211,9 +219,8 @@ class Examination:
             but = f", without {' and '.join(probe.skipped)}" if probe.skipped else ""
             yield ok(f"the whole run: about {clock(probe.seconds)} from its start{but}, an estimate")
         known = self.sample.items and self.sample.is_whole
-        yield from guarded(
-            "the disk", check_disk, self.run.folder, self.expected_bytes(probe) if known else None, self.run.leased
-        )
+        expected, files = (self.expected_bytes(probe), self.expected_files()) if known else (None, 0)
+        yield from guarded("the disk", check_disk, self.run.folder, expected, self.run.leased, files)
 
     def probe(self, probe: Probe, step: Step, forecast: Forecast, count: int) -> Iterator[Finding]:
         if why := self.hindrances.get(step.number, "") or unlike_others(step):

@@ -275,3 +275,19 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path):
     assert list(check_disk(tmp_path / "run", 0.0))[-1] == Finding(
         "FAIL", f"cannot write under {tmp_path / 'run'}: Not a directory"
     )
+
+
+def test_more_files_than_a_disk_or_a_quota_may_have_are_told(tmp_path, monkeypatch):
+    def said(files: int) -> list[str]:
+        return [f"{one.mark} {one.sentence}" for one in disk.check_files(tmp_path, files)]
+
+    assert said(5) == []
+    assert said(disk.MANY_FILES + 1) == [
+        "warn the run makes about 200,001 files, which a quota may not allow; `records: packed` and `images: tar` of a step make fewer"
+    ]
+
+    class Full:
+        f_files, f_favail = 1000, 4
+
+    monkeypatch.setattr(disk.os, "statvfs", lambda place: Full)
+    assert said(5)[0].startswith(f"FAIL the run makes about 5 files, and 4 more can be made under {tmp_path}; ")
