@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.exports.column_types import ColumnType, Misfits, typed
 from shared.exports.conditions import value_of
-from shared.exports.writers import project, write_csv, write_json_list, write_jsonl
+from shared.exports.writers import project, write_cells, write_json_list, write_jsonl
 from shared.files.part_file import PartFile, sync_folder
 
 ROWS_AT_ONCE = 10_000
@@ -138,7 +138,7 @@ def _by_lines(write: Callable[..., int]) -> Callable[[Path, Mapping[str, str], M
 
 
 FORMATS: dict[str, Callable[[Path, Mapping[str, str], Mapping[str, ColumnType], Rows], int]] = {
-    ".csv": _by_lines(write_csv),
+    ".csv": lambda path, fields, types, rows: write_cells(path, fields, (row.values() for row in rows)),
     ".json": _by_lines(write_json_list),
     ".jsonl": _by_lines(write_jsonl),
     ".parquet": write_parquet,

@@ -20,12 +20,17 @@ def write_csv(path: Path, columns: Mapping[str, str], rows: Iterable[Mapping], r
     With a `run_folder`, a path (a field whose name ends in `_path`) inside it is written relative to the table's folder;
     without one all are absolute, so that the table can be read from anywhere.
     """
+    return write_cells(path, columns, (project(columns, row, path.parent, run_folder).values() for row in rows))
+
+
+def write_cells(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> int:
+    """The same of rows that are the values of the columns, in their order."""
     count = 0
     with whole_file(path) as file:
         writer = csv.writer(UnixLines(file), lineterminator="\r\n")
         writer.writerow(columns)
         for row in rows:
-            writer.writerow(map(cell, project(columns, row, path.parent, run_folder).values()))
+            writer.writerow(map(cell, row))
             count += 1
     return count
 

@@ -144,6 +144,7 @@ def test_doctor_asks_slurm_and_then_a_machine_of_it(login, cluster):
         and "on a machine of the cluster" in done.stdout
     )
     assert "1 template" in done.stdout, done.stdout
+    assert "ok    locks hold between machines, under" in done.stdout, done.stdout  # one held one, another asked
     assert done.returncode == 0, done.stdout
     login.write_config({"type": "template"}, slurm={"partition": "nowhere"}, **samples)
     done = login.run("doctor", **login.variables)
