@@ -12,7 +12,7 @@ import orjson
 from shared.files.json_files import json_files
 from shared.files.leases import AnyClaims
 from shared.files.names import file_name
-from shared.files.pack import Lines, Pack, PackReader, index_of, read_index, whole_lines
+from shared.files.pack import Lines, Pack, PackReader, index_of, read_index, whole_lines, writer_of
 from shared.files.pack_writer import blank_lines, mend
 from shared.files.records import JSON_OPTIONS, Records
 from shared.files.small_files import write_file
@@ -152,7 +152,7 @@ class RecordCheck:
 def half_written(pack: Pack, claims: AnyClaims) -> Iterator[Problem]:
     """The end of a file that a dead worker was writing. A living one's is its own business."""
     for path in pack.files():
-        writer = path.stem.rpartition("-")[0]
+        writer = writer_of(path)
         if writer.isdecimal() and not claims.is_slot_free(int(writer)):
             continue
         entries, end = whole_lines(path, 0, 0)

@@ -69,7 +69,7 @@ class LeasedClaims:
         with self._lock:
             taken: list[str] = []
             for cell in range(start // CELL, (stop - 1) // CELL + 1):
-                if not self._take(f"item-{cell}"):
+                if not self.take_name(f"item-{cell}"):
                     for name in taken:
                         self._release(name)
                     return False
@@ -91,20 +91,20 @@ class LeasedClaims:
     def take_slot(self) -> int:
         """Get the first slot that no living worker has, and return its number."""
         for slot in range(SLOT_COUNT):
-            if self._take(f"slot-{slot}"):
+            if self.take_name(f"slot-{slot}"):
                 return slot
         raise RuntimeError(f"more than {SLOT_COUNT} workers on one folder")
 
     def take_slot_of_dead(self, slot: int) -> bool:
         """Get a slot that no living worker has, to see to what is left of it."""
-        return self._take(f"slot-{slot}")
+        return self.take_name(f"slot-{slot}")
 
     def release_slot(self, slot: int) -> None:
         self._release(f"slot-{slot}")
 
     def take_only_slot(self) -> bool:
         """Get the first slot if no living worker has any."""
-        return not self.has_living_workers() and self._take("slot-0")
+        return not self.has_living_workers() and self.take_name("slot-0")
 
     def has_living_workers(self) -> bool:
         """True if another process holds a slot. Where one of another machine has died this looks on for LEASE seconds."""
@@ -121,14 +121,10 @@ class LeasedClaims:
                 return False
             time.sleep(BEAT / 10)
 
-    def take_name(self, name: str) -> bool:
-        """Get something else that one process can have at a time."""
-        return self._take(name)
-
     @contextmanager
     def reading_table(self) -> Iterator[None]:
         """Nobody replaces the step's table meanwhile."""
-        while not self._take("table"):
+        while not self.take_name("table"):
             time.sleep(BEAT / 20)
         try:
             yield
@@ -158,7 +154,7 @@ class LeasedClaims:
     def tidy(self) -> None:
         """Remove what the dead have left."""
         for name in self._names(""):
-            if name.startswith(("item-", "slot-", "table")) and self._take(name):
+            if name.startswith(("item-", "slot-", "table")) and self.take_name(name):
                 self._release(name)
         for name in self._names(""):
             beginning, _, owner = name.partition("-")
@@ -179,7 +175,8 @@ class LeasedClaims:
             self._seen[owner] = sign, now
         return now - self._seen[owner][1] > LEASE
 
-    def _take(self, name: str) -> bool:
+    def take_name(self, name: str) -> bool:
+        """Get what one process can have at a time, again where this one has it."""
         with self._lock:
             if self._held[name]:
                 self._held[name] += 1
@@ -219,8 +216,8 @@ class LeasedClaims:
 
     def _take_over(self, name: str, dead: str) -> bool:
         """Put a file of our own in place of a dead owner's. Of several that want to one may: who makes the next token."""
-        number = 0
-        while not self._make(token := f"taking-{name}-of-{dead.rpartition(':')[2]}-{number}"):
+        number, tokens = 0, f"taking-{name}-of-{dead}"
+        while not self._make(token := f"{tokens}-{number}"):
             taker = self._owner_of(token)
             if not taker or not self.is_dead(taker):
                 return False
@@ -236,7 +233,7 @@ class LeasedClaims:
         finally:
             for passed in range(number + 1):
                 with contextlib.suppress(OSError):
-                    os.unlink(self.folder / f"taking-{name}-of-{dead.rpartition(':')[2]}-{passed}")
+                    os.unlink(self.folder / f"{tokens}-{passed}")
 
     def _owner_of(self, name: str) -> str:
         try:

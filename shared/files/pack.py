@@ -1,7 +1,7 @@
 """Many JSON objects in few files: a line each, and beside each file an index of its lines. This is how they are read."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -96,6 +96,16 @@ def lines_of_file(path: Path) -> Iterator[bytes]:
                     yield line
     except FileNotFoundError:
         return
+
+
+def writer_of(path: Path) -> str:
+    """Whose a file is: `<writer>-<number>` is what it is called."""
+    return path.stem.rpartition("-")[0]
+
+
+def last_number(paths: Iterable[Path], writer: str) -> int:
+    """Of the files of one writer; -1 where there is none."""
+    return max((int(path.stem.rpartition("-")[2]) for path in paths if writer_of(path) == writer), default=-1)
 
 
 def index_of(path: Path) -> Path:

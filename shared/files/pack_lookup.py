@@ -43,16 +43,7 @@ class Lookup:
 
     def read(self, key: str) -> bytes | None:
         """The line of a key; None where there is none."""
-        digest = name_hash(key)
-        place = self._place(digest)
-        if place is None:
-            self._update()
-            place = self._place(digest)
-            if place is None:
-                return None
-        file, size, start = place
-        line = os.pread(self._descriptor(file), size, start)
-        return None if line.isspace() else line  # it was removed meanwhile
+        return self.read_many([key])[0]
 
     def read_many(self, keys: Sequence[str]) -> list[bytes | None]:
         """The same of many keys; lines that lie close together, as those of neighbouring rows do, are read at once."""
@@ -72,7 +63,7 @@ class Lookup:
             block = os.pread(self._descriptor(file), last - first, first) if is_close else None
             for start, size, number in wanted:
                 line = block[start - first :][:size] if block else os.pread(self._descriptor(file), size, start)
-                lines[number] = None if line.isspace() else line
+                lines[number] = None if line.isspace() else line  # it was removed meanwhile
         return lines
 
     def _find(self, digests: list[int]) -> list[tuple[int, int, int] | None]:
@@ -89,14 +80,6 @@ class Lookup:
                 os.close(self._open.pop(next(iter(self._open))))
             self._open[file] = os.open(self._files[file], os.O_RDONLY | os.O_CLOEXEC)
         return self._open[file]
-
-    def _place(self, digest: int) -> tuple[int, int, int] | None:
-        if digest in self._recent:
-            return self._recent[digest]
-        place = int(np.searchsorted(self._hashes, np.uint64(digest), "right")) - 1
-        if place < 0 or int(self._hashes[place]) != digest:
-            return None
-        return self._places[place].item()
 
     def _put_in_order(self, new: list[Lines]) -> None:
         hashes, places = [self._hashes], [self._places]

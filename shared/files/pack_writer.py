@@ -7,9 +7,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared.files.pack import LINE_ENTRY, NO_ROW, Lines, Pack, PackReader, index_of, read_index, whole_lines
+from shared.files.pack import (
+    LINE_ENTRY,
+    NO_ROW,
+    Lines,
+    Pack,
+    PackReader,
+    index_of,
+    last_number,
+    read_index,
+    whole_lines,
+)
 from shared.files.part_file import make_folder, sync_folder
-from shared.files.small_files import write_all, write_file
+from shared.files.small_files import write_all, write_at, write_file
 
 LINES_TOGETHER = 4096  # lines that are written together when a pack is written anew
 
@@ -55,8 +65,7 @@ class PackWriter:
     def _open_next(self) -> None:
         """Open the last file of this writer, mended, or a new one where there is none or it is full."""
         if self._number < 0:
-            own = (path.stem.rpartition("-") for path in self.pack.files())
-            self._number = max((int(number) for name, _, number in own if name == self.name), default=-1)
+            self._number = last_number(self.pack.files(), self.name)
         has_room = False
         if self._number >= 0 and self._count < 0 and not self.anew:
             count = mend(self._path())
@@ -127,7 +136,7 @@ def overwrite(path: Path, pieces: Iterable[tuple[int, bytes]]) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         for start, data in pieces:
-            os.pwrite(descriptor, data, start)
+            write_at(descriptor, data, start)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

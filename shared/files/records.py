@@ -14,7 +14,7 @@ import orjson
 
 from shared.files.json_files import json_files, key_inside, name_hashes, read_or_nothing, scan
 from shared.files.names import file_name
-from shared.files.pack import Pack, lines_of_file
+from shared.files.pack import Pack, lines_of_file, writer_of
 from shared.files.pack_lookup import Lookup
 from shared.files.pack_writer import remove_lines, rewrite
 from shared.files.table import name_hash
@@ -207,8 +207,7 @@ class Records:
     def named_in(self, tar: str) -> set[int]:
         """The hashes of the names of the members of a tar of which records tell: lines by the writer of the tar."""
         begins, found = f"{TARS}/{tar}/", set()
-        writer = tar.rpartition("-")[0]
-        own = (path for path in self.packed.files() if path.stem.rpartition("-")[0] == writer)
+        own = (path for path in self.packed.files() if writer_of(path) == writer_of(Path(tar)))
         for line in chain.from_iterable(map(lines_of_file, own)):
             if begins.encode() in line:
                 record = orjson.loads(line)

@@ -49,6 +49,14 @@ def write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
+def write_at(descriptor: int, data: bytes, start: int) -> None:
+    """The same at a place of the file."""
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(descriptor, view, start)
+        view, start = view[written:], start + written
+
+
 def read_json(path: Path) -> dict:
     """A JSON object that the project wrote; empty when it is not there or torn, which only costs making it again."""
     try:

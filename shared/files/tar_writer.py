@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from shared.files.names import file_name
+from shared.files.pack import last_number
 from shared.files.part_file import make_folder, sync_folder
-from shared.files.small_files import write_all, write_file
+from shared.files.small_files import write_all, write_at, write_file
 from shared.tars.members import MEMBER, index_of_tar, member_hash, read_members, scan_members
 
 _BLOCK = tarfile.BLOCKSIZE
@@ -69,9 +70,8 @@ class TarWriter:
     def _open_next(self) -> None:
         is_first = self._number < 0
         self.close()
-        if is_first and self.folder.is_dir():
-            own = (path.stem.rpartition("-") for path in self.folder.glob("*.tar"))
-            self._number = max((int(number) for name, _, number in own if name == self.name), default=-1)
+        if is_first:
+            self._number = last_number(self.folder.glob("*.tar"), self.name)
         self._end = self._mended() if is_first and self._number >= 0 else self.bytes_of_a_file
         if self._end >= self.bytes_of_a_file:
             self._number, self._end = self._number + 1, 0
@@ -100,10 +100,3 @@ class TarWriter:
 
     def _path(self) -> Path:
         return self.folder / f"{self.name}-{self._number}.tar"
-
-
-def write_at(descriptor: int, data: bytes, start: int) -> None:
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(descriptor, view, start)
-        view, start = view[written:], start + written

@@ -10,16 +10,16 @@ import orjson
 import pytest
 
 from shared.commands.unpack import unpack_run
-from shared.commands.verify import NOT_WHOLE, verify_run
+from shared.commands.verify import NOT_WHOLE
 from shared.errors import RunError
 from shared.files.pack import LINE_ENTRY, index_of, lines_of_file
 from shared.files.pack_writer import Line, PackWriter
 from shared.files.table import name_hash
+from tests.commands.test_verify import WHOLE, verify
 from tests.conftest import ROOT
+from tests.files.killing import COUNTED
 from tests.files.test_crashes import end, start
 from tests.run.test_advance import Bench, Upper
-
-WHOLE = ["step 1 (s1): items 6 = 0 missing + 6 recorded + 0 failed", "everything that is recorded is whole"]
 
 
 @pytest.fixture
@@ -34,11 +34,6 @@ def run(bench):
     run = bench.run(Upper(records="packed"))
     bench.complete(run)
     return run
-
-
-def verify(run, repair: bool = False) -> tuple[int, list[str]]:
-    said: list[str] = []
-    return verify_run(run, repair, said.append), [line.replace(f"{run.steps[0].folder}/", "") for line in said]
 
 
 def append(pack, name: str, **record) -> None:
@@ -232,15 +227,7 @@ from pathlib import Path
 from shared.commands.unpack import unpack_step
 from tests.run.test_advance import Bench, Upper
 folder, fatal, moments = Path(sys.argv[1]), int(sys.argv[2]), 0
-def counted(function):
-    def call(*arguments, **more):
-        global moments
-        moments += 1
-        if moments == fatal:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return function(*arguments, **more)
-    return call
-import shared.commands.unpack as unpack
+{counted}import shared.commands.unpack as unpack
 unpack.FILES_TOGETHER, unpack.THREADS = 2, 1
 for name in ("replace", "fsync", "unlink"):
     setattr(os, name, counted(getattr(os, name)))
@@ -250,7 +237,7 @@ unpack_step(Bench(folder).run(Upper(records="packed")).steps[0])
 
 @pytest.mark.parametrize("fatal", [1, 4, 7, 10, 13, 16])
 def test_killed_while_it_unpacks_it_goes_on_and_nothing_is_lost(run, tmp_path, fatal):
-    command = [sys.executable, "-c", KILLED, str(tmp_path), str(fatal)]
+    command = [sys.executable, "-c", KILLED.replace("{counted}", COUNTED), str(tmp_path), str(fatal)]
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == -signal.SIGKILL
     records = run.steps[0].records
     assert all(records.is_recorded(key) and records.read(key)["value"] == key.upper() for key in "abcdef")

@@ -6,14 +6,8 @@ from pathlib import Path
 
 from tests.conftest import ROOT
 
-KILLED = """
-import os, signal, sys
-import numpy as np
-from pathlib import Path
-from shared.files.record_writer import Outcome, RecordWriter
-from shared.files.records import Records
-from shared.images import ImageFile
-folder, names, moments = Path(sys.argv[1]), sys.argv[2].split(), 0
+# Calls are counted in `moments`, and the one of the number `fatal` ends the process.
+COUNTED = """
 def counted(function):
     def call(*arguments, **more):
         global moments
@@ -22,7 +16,17 @@ def counted(function):
             os.kill(os.getpid(), signal.SIGKILL)
         return function(*arguments, **more)
     return call
-{work}
+"""
+
+KILLED = """
+import os, signal, sys
+import numpy as np
+from pathlib import Path
+from shared.files.record_writer import Outcome, RecordWriter
+from shared.files.records import Records
+from shared.images import ImageFile
+folder, names, moments = Path(sys.argv[1]), sys.argv[2].split(), 0
+{counted}{work}
 for fatal in range(1, 1000):
     if child := os.fork():
         if os.waitpid(child, 0)[1] == 0:
@@ -41,7 +45,7 @@ for fatal in range(1, 1000):
 def killed_at_each(folder: Path, calls: str, work: str) -> int:
     """`work` defines work(step, parts), which is killed at the n-th of those `calls` of os in the folder `n`; returns the last
     n, at which it came to its end."""
-    command = [sys.executable, "-c", KILLED.replace("{work}", work), str(folder), calls]
+    command = [sys.executable, "-c", KILLED.replace("{counted}", COUNTED).replace("{work}", work), str(folder), calls]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     return int(ended.stdout)
