@@ -1,7 +1,8 @@
 """Whether an item costs the same among ten thousand and among ten million: python -m tests.benchmarks.flat [items ...]
 
 The template step, or with --step filter the filter over tars of small photographs, by the launcher with two workers; of each run
-the items a second of its workers, the memory of the larger one, and what a launch over the finished run takes.
+the items a second of its workers, the processor time of the whole run an item (which another program disturbs less), the memory
+of the larger worker, and what a launch over the finished run takes.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import io
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 import tarfile
@@ -27,6 +29,7 @@ from tests.benchmarks.machine import heading, table
 
 WORKERS = 2
 IN_A_TAR = 1000
+SMALL = (32, 24)  # width and height in pixels: the less a photograph takes, the more all else weighs
 FILTERING = """
 meta_path: {folder}/tars
 steps:
@@ -44,13 +47,19 @@ def prepare_tars(folder: Path, items: int) -> Run:
             for number in range(first, min(items, first + IN_A_TAR)):
                 stream = io.BytesIO()
                 rough = dice.integers(0, 256, (6, 8, 3), np.uint8)
-                Image.fromarray(rough).resize((64, 48), Image.Resampling.BICUBIC).save(stream, "JPEG")
+                Image.fromarray(rough).resize(SMALL, Image.Resampling.BICUBIC).save(stream, "JPEG")
                 member = tarfile.TarInfo(f"{number:08d}.jpg")
                 member.size = stream.tell()
                 stream.seek(0)
                 tar.addfile(member, stream)
     (folder / "run.yaml").write_text(FILTERING.format(folder=folder))
     return Run(load_config(folder / "run.yaml"), folder / "out")
+
+
+def processor_time() -> float:
+    """Seconds of processor time of all processes that this one has started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def measure(items: int, step: str, form: str, place: str | None) -> list[str]:
@@ -62,9 +71,11 @@ def measure(items: int, step: str, form: str, place: str | None) -> list[str]:
             "PYTHON": sys.executable, "GPU_COUNT": str(WORKERS),
         }  # fmt: skip
         words = [ROOT / "launcher.sh", "run", "--set", f"records={form}"]
+        before = processor_time()
         started = time.perf_counter()
         done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
         whole = time.perf_counter() - started
+        processor = (processor_time() - before) / items
         assert done.returncode == 0, done.stdout + done.stderr
         said = [
             re.findall(r"ended: .* ([\d.]+)/s", path.read_text())[-1]
@@ -77,7 +88,15 @@ def measure(items: int, step: str, form: str, place: str | None) -> list[str]:
         files = sum(1 for path in run.steps[0].folder.rglob("*") if path.is_file())
     memory = max(one["memory_bytes"] for one in shown) / 1e6
     rate = sum(map(float, said))
-    return [f"{items:,}", f"{rate:,.0f}", f"{memory:.0f}", f"{whole:.0f}", f"{again:.1f}", f"{files:,}"]
+    return [
+        f"{items:,}",
+        f"{rate:,.0f}",
+        f"{1e6 * processor:.0f}",
+        f"{memory:.0f}",
+        f"{whole:.0f}",
+        f"{again:.1f}",
+        f"{files:,}",
+    ]
 
 
 if __name__ == "__main__":
@@ -95,4 +114,8 @@ if __name__ == "__main__":
     for items in arguments.items:
         rows.append(measure(items, arguments.step, arguments.records, arguments.place))
         print(rows[-1], file=sys.stderr, flush=True)
-    print(table(["items", "items/s", "worker MB", "whole run s", "launched again s", "files"], rows))
+    print(
+        table(
+            ["items", "items/s", "processor us an item", "worker MB", "whole run s", "launched again s", "files"], rows
+        )
+    )
