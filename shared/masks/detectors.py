@@ -36,6 +36,14 @@ class Sighting(NamedTuple):
     def height(self) -> float:
         return self.bottom - self.top
 
+    def in_whole(self, left: float, top: float, scale: float) -> "Sighting":
+        """The same where the photograph was a crop that begins at `left` and `top` of a whole, enlarged by `scale`."""
+        x, y = (
+            (self.left / scale + left, self.right / scale + left),
+            (self.top / scale + top, self.bottom / scale + top),
+        )
+        return Sighting(x[0], y[0], x[1], y[1], self.score)
+
 
 def find_people(photograph: np.ndarray) -> list[Sighting]:
     """People in a uint8 RGB photograph (HxWx3), from any side, the surest first (BlazePose's detector)."""

@@ -1,4 +1,7 @@
-"""People from any side and at any distance: MediaPipe's selfie segmentation, where its detectors have seen somebody."""
+"""People from any side and at any distance: MediaPipe's selfie segmentation, where its detectors have seen somebody.
+
+Where the segmentation is undecided, colours decide; the outline then follows the edges of the full photograph.
+"""
 
 from typing import NamedTuple
 
@@ -10,6 +13,7 @@ from shared.masks.detectors import Sighting, find_faces, find_people, interprete
 from shared.masks.edges import HAZE, opacity_along_edges
 from shared.masks.instance import Instance
 from shared.masks.packaged import PEOPLE_PACKAGE, network_file
+from shared.masks.undecided import decided
 
 SELFIE_SIDE = 256  # pixels; the network sees a square, as it was trained
 WHOLE_SIDE, CLOSER_SIDE = 512, 1536  # px of the long side: what the outline is drawn on, and what crops are taken from
@@ -43,11 +47,12 @@ def people(photograph: np.ndarray, model: str = "") -> tuple[np.ndarray, float] 
     file, instead of the package's. Raises RunError where there is none.
     """
     views = TwoSizes.of(photograph)
-    seen = seen_in(views.whole)
-    if not seen:
+    likely, seen = look_twice(views, model)
+    found = everybody_in(likely, seen) if seen else None
+    if found is None:
         return None
-    found = everybody_in(look_twice(views, seen, model), seen)
-    return (edged(found, photograph), found.score) if found else None
+    mask = with_a_core(decided(found.values, views.whole), found.values)
+    return edged(Instance(mask, found.score), photograph), found.score
 
 
 def load_networks(model: str = "") -> None:
@@ -74,11 +79,14 @@ def person_around(face: Sighting) -> Sighting:
     )
 
 
-def look_twice(views: TwoSizes, seen: list[Sighting], model: str = "") -> np.ndarray:
-    """How likely each pixel of views.whole (hxw float32, 0..1) is a person's: people who are small are looked at again."""
+def look_twice(views: TwoSizes, model: str = "") -> tuple[np.ndarray, list[Sighting]]:
+    """How likely each pixel of views.whole (hxw float32, 0..1) is a person's, and where detectors see people in it.
+
+    Who is small is looked at again, by the detectors too where these have not seen anybody.
+    """
     import cv2
 
-    likely = likelihood(views.whole, model)
+    likely, seen = likelihood(views.whole, model), seen_in(views.whole)
     height, width = likely.shape
     scale = views.closer.shape[0] / height
     boxes = small_people(likely)
@@ -86,15 +94,19 @@ def look_twice(views: TwoSizes, seen: list[Sighting], model: str = "") -> np.nda
         (max(0, int(one.left)), max(0, int(one.top)), min(width, int(one.right)), min(height, int(one.bottom)))
         for one in seen
     ]
+    unseen = [box for box in boxes if not any(overlap(box, other) for other in inside)]
     boxes += [box for box in inside if is_small(box, likely.shape) and not any(overlap(box, other) for other in boxes)]
     for left, top, right, bottom in boxes[:CROPS]:
         rows, columns = (slice(int(a * scale), int(b * scale)) for a, b in ((top, bottom), (left, right)))
-        closer = likelihood(views.closer[rows, columns], model)
+        crop = views.closer[rows, columns]
+        if (left, top, right, bottom) in unseen:
+            seen += [one.in_whole(left, top, scale) for one in seen_in(crop)]
+        closer = likelihood(crop, model)
         closer = cv2.resize(closer, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
         weight = feather(closer.shape, (left > 0, top > 0, right < width, bottom < height))
         first = likely[top:bottom, left:right]
         likely[top:bottom, left:right] = weight * closer + (1 - weight) * first
-    return likely
+    return likely, seen
 
 
 def likelihood(photograph: np.ndarray, model: str = "") -> np.ndarray:
@@ -181,13 +193,9 @@ def everybody_in(likely: np.ndarray, seen: list[Sighting]) -> Instance | None:
     """
     import cv2
 
-    speck = LEAST_PART * likely.size
-    count, labels = cv2.connectedComponents((likely > HAZE).astype(np.uint8))
-    sure = np.bincount(labels[likely > SURELY], minlength=count) >= speck
-    sure[0] = False  # what is not even haze
-    tidy = np.where(sure[labels], likely, 0).astype(np.float32)
+    tidy = with_a_core(likely, likely)
     count, labels, holes, _ = cv2.connectedComponentsWithStats((tidy <= 0.5).astype(np.uint8))
-    small = holes[:, cv2.CC_STAT_AREA] < speck
+    small = holes[:, cv2.CC_STAT_AREA] < LEAST_PART * likely.size
     small[0] = False  # the people
     tidy[small[labels]] = 1
     count, labels = cv2.connectedComponents((tidy > HAZE).astype(np.uint8))
@@ -198,6 +206,16 @@ def everybody_in(likely: np.ndarray, seen: list[Sighting]) -> Instance | None:
         return None
     firmness = float((tidy > 0.8).sum() / (tidy > 0.2).sum())
     return Instance(tidy, firmness) if firmness >= LEAST_FIRMNESS else None
+
+
+def with_a_core(values: np.ndarray, likely: np.ndarray) -> np.ndarray:
+    """The parts of a mask (hxw float32, 0..1) in which somebody surely is by a likelihood of the same shape."""
+    import cv2
+
+    count, labels = cv2.connectedComponents((values > HAZE).astype(np.uint8))
+    has_core = np.bincount(labels[likely > SURELY], minlength=count) >= LEAST_PART * likely.size
+    has_core[0] = False  # what is not even haze
+    return np.where(has_core[labels], values, 0).astype(np.float32)
 
 
 def inside_of(seen: list[Sighting], shape: tuple[int, ...]) -> np.ndarray:

@@ -25,7 +25,9 @@ from shared.masks.person import (
     people,
     seen_in,
     small_people,
+    with_a_core,
 )
+from shared.masks.undecided import decided
 from shared.run.config import checked
 from shared.worker import Loaded
 from tests.conftest import ROOT
@@ -99,6 +101,40 @@ def test_the_outline_follows_the_edges_of_the_large_photograph():
     assert ((mask > 127) == inside).mean() > 0.985
 
 
+# ---- What the colours decide ----
+
+
+def test_haze_beside_somebody_goes_and_a_pale_arm_becomes_whole():
+    rng = np.random.default_rng(3)
+    inside = blob(300, 400, 200, 150, 80, softness=1) > 0.5
+    inside[140:170, 60:200] = True  # an arm
+    noise = rng.normal(0, 6, (300, 400, 3))
+    photograph = np.uint8(np.clip(np.where(inside[..., None], (150, 80, 70), (90, 120, 60)) + noise, 0, 255))
+    likely = np.maximum(blob(300, 400, 200, 150, 74, softness=30), 0.35 * blob(300, 400, 240, 180, 140))
+    likely[140:170, 60:140] = 0.4
+    values = decided(likely, photograph)
+    assert values.shape == likely.shape and values.dtype == np.float32
+    near_edge = cv2.morphologyEx(inside.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((7, 7))) > 0
+    assert ((values > 0.5) == inside)[~near_edge].mean() > 0.995 > ((likely > 0.5) == inside)[~near_edge].mean()
+    assert values[30, 380] == 0 and values[155, 80] == 1
+    assert np.array_equal(values, decided(likely, photograph))
+
+
+def test_colours_decide_nothing_where_the_network_is_sure_of_all_or_of_nothing():
+    photograph = np.random.default_rng(4).integers(0, 256, (60, 80, 3), np.uint8)
+    sure = (blob(60, 80, 40, 30, 20, softness=1) > 0.5).astype(np.float32)
+    for likely in (np.full((60, 80), 0.5, np.float32), np.ones((60, 80), np.float32), sure[:1, :1]):
+        assert decided(likely, photograph[: likely.shape[0], : likely.shape[1]]) is likely
+
+
+def test_what_the_colours_cut_off_is_left_out():
+    likely = blob(200, 300, 150, 100, 60)
+    values = likely.copy()
+    values[10:30, 10:30] = 1
+    kept = with_a_core(values, likely)
+    assert kept[100, 150] == 1 and kept[:40, :40].max() == 0
+
+
 # ---- The network ----
 
 
@@ -150,25 +186,28 @@ def test_an_astronaut_is_cut_out_and_animals_things_and_landscapes_are_nobody():
             assert found_in(np.asarray(image.convert("RGB"))) is None, name
 
 
-@pytest.mark.parametrize(("who", "side"), [("cameraman.jpg", 300), ("admiral.jpg", 200)])
-def test_who_is_far_away_is_seen_better_by_the_second_look(who, side):
+@pytest.mark.parametrize(("side", "top"), [(200, 650), (160, 840)])
+def test_who_is_far_away_is_seen_better_by_the_second_look(side, top):
     with Image.open(ROOT / "configs" / "samples" / "mountains.jpg") as image:
         scene = np.asarray(image.convert("RGB").resize((1500, 1000)))
-    with Image.open(ROOT / "configs" / "samples" / who) as image:
+    with Image.open(ROOT / "configs" / "samples" / "admiral.jpg") as image:
         man = np.asarray(image.convert("RGB"))
     whole = found_in(man)
     mask, small = (cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA) for picture in (whole, man))
     scene = scene.copy()
-    place = scene[650 : 650 + side, 600 : 600 + side]
+    place = scene[top : top + side, 600 : 600 + side]
     place[:] = np.where(mask[..., None] > 127, small, place)
     truth = np.zeros(scene.shape[:2], bool)
-    truth[650 : 650 + side, 600 : 600 + side] = mask > 127
+    truth[top : top + side, 600 : 600 + side] = mask > 127
     views = TwoSizes.of(scene)
+    assert side == 200 or not seen_in(views.whole)  # who is this small is seen in the crop alone
     shares = []
-    for likely in (likelihood(views.whole), look_twice(views, seen_in(views.whole))):
+    for likely in (likelihood(views.whole), look_twice(views)[0]):
         seen = cv2.resize(likely, scene.shape[1::-1]) > 0.5
         shares.append((seen & truth).sum() / (seen | truth).sum())
     assert shares[1] > max(shares[0] + 0.1, 0.85)
+    found = found_in(scene) > 127
+    assert (found & truth).sum() / (found | truth).sum() > 0.9
 
 
 def test_outside_the_person_the_photograph_stays_bit_for_bit(tmp_path):
