@@ -23,9 +23,14 @@ MARGIN = 0.5  # of a place's longer side, all around it
 FEATHER = 0.12  # of a crop's sides, over which its look goes over into the first one
 LEAST_PART = 0.001  # of the photograph: smaller spots, and holes, are the network's mistakes
 PEOPLES_SHARES = (0.005, 0.95)  # of the photograph: less or more than that is no subject
+FIRM_AND_ALL = 0.8, 0.2  # likelihoods whose areas tell how firm an outline is
 LEAST_FIRMNESS = 0.45  # people have more
 LEAST_SEEN = 0.2  # of a part of the mask that must lie in somebody's box
+FIRM_COMPANY = 0.7  # firmness of a part that no detector has seen, beside one that has been seen
 SHOULDERS, HAIR, HEADS = 2.1, 0.7, 7.5  # of a person, in widths and heights of the face, from its middle and its top
+
+
+Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels
 
 
 class TwoSizes(NamedTuple):
@@ -90,16 +95,19 @@ def look_twice(views: TwoSizes, model: str = "") -> tuple[np.ndarray, list[Sight
     height, width = likely.shape
     scale = views.closer.shape[0] / height
     boxes = small_people(likely)
-    inside = [
+    inside: list[Box] = [
         (max(0, int(one.left)), max(0, int(one.top)), min(width, int(one.right)), min(height, int(one.bottom)))
         for one in seen
     ]
     unseen = [box for box in boxes if not any(overlap(box, other) for other in inside)]
     boxes += [box for box in inside if is_small(box, likely.shape) and not any(overlap(box, other) for other in boxes)]
-    for left, top, right, bottom in boxes[:CROPS]:
+    for box in boxes[:CROPS]:
+        # The first look may have seen no more than a part of somebody whom a detector has seen whole.
+        whole = around([box, *(other for other in inside if overlap(box, other))])
+        left, top, right, bottom = whole if is_small(whole, likely.shape) else box
         rows, columns = (slice(int(a * scale), int(b * scale)) for a, b in ((top, bottom), (left, right)))
         crop = views.closer[rows, columns]
-        if (left, top, right, bottom) in unseen:
+        if box in unseen:
             seen += [one.in_whole(left, top, scale) for one in seen_in(crop)]
         closer = likelihood(crop, model)
         closer = cv2.resize(closer, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
@@ -132,7 +140,7 @@ def likelihood(photograph: np.ndarray, model: str = "") -> np.ndarray:
     return cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def small_people(likely: np.ndarray) -> list[tuple[int, int, int, int]]:
+def small_people(likely: np.ndarray) -> list[Box]:
     """Boxes (left, top, right, bottom) around what may be people that are small in a photograph, the largest first."""
     import cv2
 
@@ -144,30 +152,35 @@ def small_people(likely: np.ndarray) -> list[tuple[int, int, int, int]]:
         for box in boxes:
             near = [other for other in boxes if other != box and overlap(grown(box, likely.shape), other)]
             if near:
-                together = np.array([box, *near])
                 boxes = [other for other in boxes if other != box and other not in near]
-                boxes.append((*together[:, :2].min(0).tolist(), *together[:, 2:].max(0).tolist()))
+                boxes.append(around([box, *near]))
                 break
     found = [grown(box, likely.shape) for box in boxes]
     return sorted((box for box in found if is_small(box, likely.shape)), key=area_of, reverse=True)
 
 
-def is_small(box: tuple[int, int, int, int], shape: tuple[int, ...]) -> bool:
+def around(boxes: list[Box]) -> Box:
+    """The smallest box that holds them all."""
+    left, top, right, bottom = zip(*boxes, strict=True)
+    return min(left), min(top), max(right), max(bottom)
+
+
+def is_small(box: Box, shape: tuple[int, ...]) -> bool:
     """Whether a closer look at this box would show more."""
     return area_of(box) < shape[0] * shape[1] / 2 and min(box[2] - box[0], box[3] - box[1]) >= 16
 
 
-def grown(box: tuple[int, int, int, int], shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+def grown(box: Box, shape: tuple[int, ...]) -> Box:
     left, top, right, bottom = box
     margin = int(MARGIN * max(right - left, bottom - top))
     return max(0, left - margin), max(0, top - margin), min(shape[1], right + margin), min(shape[0], bottom + margin)
 
 
-def overlap(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> bool:
+def overlap(one: Box, other: Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def area_of(box: tuple[int, int, int, int]) -> int:
+def area_of(box: Box) -> int:
     return (box[2] - box[0]) * (box[3] - box[1])
 
 
@@ -201,10 +214,13 @@ def everybody_in(likely: np.ndarray, seen: list[Sighting]) -> Instance | None:
     count, labels = cv2.connectedComponents((tidy > HAZE).astype(np.uint8))
     areas = np.bincount(labels.ravel(), minlength=count)
     is_seen = np.bincount(labels[inside_of(seen, likely.shape)], minlength=count) >= LEAST_SEEN * areas
+    if is_seen[1:].any():  # where there is one there are others, some of whom are seen from behind
+        firm, all_of_it = (np.bincount(labels[tidy > bound], minlength=count) for bound in FIRM_AND_ALL)
+        is_seen |= firm >= FIRM_COMPANY * np.maximum(all_of_it, 1)
     tidy[~is_seen[labels]] = 0
     if not PEOPLES_SHARES[0] <= (tidy > 0.5).mean() <= PEOPLES_SHARES[1]:
         return None
-    firmness = float((tidy > 0.8).sum() / (tidy > 0.2).sum())
+    firmness = float(np.divide(*((tidy > bound).sum() for bound in FIRM_AND_ALL)))
     return Instance(tidy, firmness) if firmness >= LEAST_FIRMNESS else None
 
 

@@ -16,6 +16,7 @@ from shared.masks.instance import Instance
 from shared.masks.packaged import PEOPLE_PACKAGE
 from shared.masks.person import (
     TwoSizes,
+    around,
     edged,
     everybody_in,
     feather,
@@ -54,11 +55,14 @@ def test_a_firm_outline_is_somebody_and_a_vague_one_nobody():
     assert everybody_in(np.ones((200, 300), np.float32), EVERYWHERE) is None  # nobody fills a photograph
 
 
-def test_what_no_detector_has_seen_is_left_out():
-    two = np.maximum(blob(200, 300, 70, 100, 50), blob(200, 300, 230, 100, 50))
-    found = everybody_in(two, [Sighting(180, 40, 290, 160, 0.9)])
+def test_what_no_detector_has_seen_is_left_out_but_for_firm_company():
+    somebody, there = blob(200, 300, 230, 100, 50), [Sighting(180, 40, 290, 160, 0.9)]
+    firm, vague = blob(200, 300, 70, 100, 50), blob(200, 300, 70, 100, 30, softness=45)
+    found = everybody_in(np.maximum(somebody, vague), there)
     assert found.values[100, 230] == 1 and found.values[:, :130].max() == 0
-    assert everybody_in(two, [Sighting(140, 0, 160, 20, 0.9)]) is None
+    found = everybody_in(np.maximum(somebody, firm), there)
+    assert found.values[100, 230] == found.values[100, 70] == 1
+    assert everybody_in(np.maximum(somebody, firm), [Sighting(140, 0, 160, 20, 0.9)]) is None
 
 
 def test_spots_go_holes_are_filled_and_a_window_under_an_arm_stays():
@@ -79,6 +83,10 @@ def test_small_people_are_looked_at_again_those_who_are_close_together():
     assert second[0] < 395 < 445 < second[2] and second[1] < 175 < 225 < second[3]
     assert small_people(blob(300, 500, 250, 150, 140)) == []  # who is large is seen well enough
     assert small_people(np.zeros((300, 500), np.float32)) == []
+
+
+def test_a_box_around_boxes_holds_them_all():
+    assert around([(3, 4, 10, 20), (1, 5, 12, 9)]) == (1, 4, 12, 20)
 
 
 def test_a_crop_goes_over_into_the_rest_but_not_at_the_edge_of_the_photograph():
