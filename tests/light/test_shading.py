@@ -111,6 +111,17 @@ def test_the_colour_of_the_light_is_taken_out():
     assert np.median(np.array(left) / np.array(before)) < 0.6
 
 
+def test_black_before_an_amber_sky_stays_black_and_becomes_no_blue():
+    rng = np.random.default_rng(5)
+    glow = np.exp(-np.hypot(*np.mgrid[-60:60, -120:120]) / 90)[..., None] * (250, 140, 40)
+    ground = rng.integers(2, 8, (120, 240, 1)) + np.array([4, 2, 0])
+    photograph = np.uint8(np.clip(np.concatenate([glow, ground]), 0, 255))
+    flattened = flatten(photograph).image[140:]
+    before = np.maximum(srgb_to_linear(photograph), DARKEST)[140:]
+    assert 0.8 < flattened.mean() / before.mean() < 1.5
+    assert flattened[..., 0].mean() > flattened[..., 2].mean()
+
+
 def test_a_tint_is_what_two_estimates_have_in_common():
     warm, cool = (np.log(rgb_of_cct(kelvin)) for kelvin in (3000, 9000))
     milder = np.log(rgb_of_cct(4500))
