@@ -17,11 +17,12 @@ from shared.files.pack_writer import blank_lines, mend
 from shared.files.records import JSON_OPTIONS, Records
 from shared.files.small_files import write_file
 from shared.files.states import FAILED, OPEN, RECORDED, count_states, item_states
-from shared.files.table import Table, name_hash
+from shared.files.table import Table
 from shared.files.table_index import are_among, is_among
 from shared.images import name_of_photograph, read_file
 from shared.run.run import Step
 from shared.run.sources import is_other_file
+from shared.seeding import name_hash
 
 
 class Problem(NamedTuple):

@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 
 from shared.files.names import file_name
-from shared.files.table import name_hash
+from shared.seeding import name_hash
 
 
 def name_hashes(folder: Path) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import orjson
 
-from shared.files.table_index import name_hash
+from shared.seeding import name_hash
 
 NO_ROW = 0xFFFFFFFF
 # One line: the hash of its key (0: the line was removed), the row of the step's table that it is about, its bytes.

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from shared.files.pack import Lines, Pack, PackReader
-from shared.files.table_index import name_hash
+from shared.seeding import name_hash
 
 FILES_OPEN = 64
 SPREAD = 4  # times what is wanted is read at once, at most

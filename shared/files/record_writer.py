@@ -19,9 +19,9 @@ from shared.files.pack_writer import Line, PackWriter
 from shared.files.placer import Placer
 from shared.files.records import ADDED_UP, JSON_OPTIONS, LINE_OPTIONS, TARS, Records
 from shared.files.small_files import write_synced
-from shared.files.table_index import name_hash
 from shared.files.tar_writer import TarWriter, member_name
 from shared.images import ImageFile, Rejected, encode
+from shared.seeding import name_hash
 
 
 @dataclass

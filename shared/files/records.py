@@ -17,9 +17,9 @@ from shared.files.names import file_name
 from shared.files.pack import Pack, lines_of_file, writer_of
 from shared.files.pack_lookup import Lookup
 from shared.files.pack_writer import remove_lines, rewrite
-from shared.files.table import name_hash
 from shared.files.tar_writer import member_name
-from shared.tars.members import member_hash, member_size
+from shared.seeding import name_hash
+from shared.tars.members import member_size
 
 LINE_OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 JSON_OPTIONS = LINE_OPTIONS | orjson.OPT_INDENT_2
@@ -212,7 +212,7 @@ class Records:
             if begins.encode() in line:
                 record = orjson.loads(line)
                 names = [path.removeprefix(begins) for path in record.get("files", {}) if path.startswith(begins)]
-                found |= set(map(member_hash, [*names, member_name(record["key"], "", ".json")]))
+                found |= set(map(name_hash, [*names, member_name(record["key"], "", ".json")]))
         return found
 
     def read_failure(self, key: str) -> dict | None:

@@ -18,10 +18,10 @@ from shared.errors import DatasetError
 from shared.files.equal_keys import DerivedKey, EqualKeys
 from shared.files.part_file import PartFile, sync_folder
 from shared.files.paths import absolute_paths, relative_paths
-from shared.files.table_index import IndexWriter, TableIndex, name_hash
+from shared.files.table_index import IndexWriter, TableIndex
 from shared.files.table_lines import BLOCK, blocks_of, lines_one_by_one, parsed_row, split_lines
 
-__all__ = ["DatasetError", "Table", "name_hash"]
+__all__ = ["DatasetError", "Table"]
 
 _RELATIVE = re.compile(rb'_path":(?!"/|null)')  # of a field of a row, or of one inside another
 

@@ -8,18 +8,11 @@ from typing import IO
 
 import numpy as np
 
+from shared.seeding import name_digest
+
 _MAGIC = int.from_bytes(b"rowends1", "little")
 _HEADER_WORDS = 5  # magic, size of the table in bytes, rows, digest of the table (two words)
 _WORD = np.dtype("<u8")
-
-
-def name_hash(key: str) -> int:
-    """64 bits of BLAKE2b, few enough to hold for every item; ten million have two alike once in 370,000."""
-    return int.from_bytes(_hash_bytes(key), "little")
-
-
-def _hash_bytes(key: str) -> bytes:
-    return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
 def are_among(hashes: np.ndarray, ordered: np.ndarray) -> np.ndarray:
@@ -78,7 +71,7 @@ class IndexWriter:
     def add(self, block: bytes, lengths: np.ndarray, keys: Sequence[str]) -> None:
         """Take the next lines, the bytes of each (uint64), and their keys."""
         self._file.write((np.cumsum(lengths, dtype=_WORD) + np.uint64(self._size)).tobytes())
-        self._hashes += b"".join(map(_hash_bytes, keys))
+        self._hashes += b"".join(map(name_digest, keys))
         self._content.update(block)
         self._size += len(block)
         self._rows += len(lengths)

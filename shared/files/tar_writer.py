@@ -11,7 +11,8 @@ from shared.files.names import file_name
 from shared.files.pack import last_number
 from shared.files.part_file import make_folder, sync_folder
 from shared.files.small_files import write_all, write_at, write_file
-from shared.tars.members import MEMBER, index_of_tar, member_hash, read_members, scan_members
+from shared.seeding import name_hash
+from shared.tars.members import MEMBER, index_of_tar, read_members, scan_members
 
 _BLOCK = tarfile.BLOCKSIZE
 _END = bytes(2 * _BLOCK)
@@ -49,7 +50,7 @@ class TarWriter:
             header = tarfile.TarInfo(name)
             header.size = len(data)
             block = header.tobuf(tarfile.PAX_FORMAT)
-            entries.append((member_hash(name), end + len(block), len(data)))
+            entries.append((name_hash(name), end + len(block), len(data)))
             padded = block + data + bytes(-len(data) % _BLOCK)
             write_at(self._file, padded, end)
             end += len(padded)

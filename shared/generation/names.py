@@ -8,7 +8,8 @@ import numpy as np
 
 from shared.files.names import file_name
 from shared.files.small_files import write_file
-from shared.files.table import Table, name_hash
+from shared.files.table import Table
+from shared.seeding import name_hash
 
 IMAGE_FOLDER = "generated_images"
 SOURCES = ("image_path", "video_path")

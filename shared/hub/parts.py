@@ -13,11 +13,12 @@ from shared.exports.column_types import ColumnType
 from shared.exports.formats import TableRows
 from shared.exports.parquet_file import ParquetFile
 from shared.files.states import OPEN, RECORDED, item_states
-from shared.files.table import Table, name_hash
+from shared.files.table import Table
 from shared.files.table_index import is_among
 from shared.images import file_name_of, read_bytes
 from shared.run.collect import RecordReader
 from shared.run.run import Step
+from shared.seeding import name_hash
 
 IMAGE_COLUMN = "image"  # the column of the photographs, as the datasets library has them
 

@@ -10,7 +10,7 @@ from shared.light.network import AXES, look, shrink_to_grid
 
 SHADING_SIZE = 384  # the long side at which shading is handed on, in pixels
 MORE_NEUTRAL = 0.03  # share of a picture that is grey already: its light is white, whatever else is seen
-BLACK = 0.004  # linear light at which half of the shading is believed: what is darker is noise, and its colour chance
+NOISE = 0.004  # linear light at which half of the shading is believed: what is darker is noise, and its colour chance
 DOUBT = 0.03  # standard deviation (natural logarithm) of the shading that is seen where there is none
 
 
@@ -62,7 +62,7 @@ def light_in(photograph: np.ndarray) -> SeenLight:
 def share_above_black(photograph: np.ndarray) -> np.ndarray:
     """HxWx1 float32: near 0 where a uint8 RGB photograph (HxWx3) is black, 1 where it can be seen what it shows."""
     light = srgb_to_linear(strongest_channel(photograph))[..., np.newaxis] ** 2
-    return light / (light + np.float32(BLACK**2))
+    return light / (light + np.float32(NOISE**2))
 
 
 def agreed_tint(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -9,7 +9,8 @@ from shared.dataset import IndexedDataset
 from shared.files.leases import AnyClaims
 from shared.files.records import Records
 from shared.files.states import OPEN, ItemStates, count_states
-from shared.files.table import Table, name_hash
+from shared.files.table import Table
+from shared.seeding import name_hash
 
 LOOK_AT_ONCE = 1 << 16  # items of the state array that are searched in one numpy call
 

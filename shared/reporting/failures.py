@@ -6,9 +6,10 @@ from collections import defaultdict
 import numpy as np
 import orjson
 
-from shared.files.table import Table, name_hash
+from shared.files.table import Table
 from shared.reporting.rejects import MOST_READ, MOST_REASONS, Reason, Reject, Rejects
 from shared.run.run import Step
+from shared.seeding import name_hash
 
 QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|“[^”]*”")
 PATH = re.compile(r"(?<![\w.])(?:\.{0,2}/)[^\s:,;]+")

@@ -10,10 +10,11 @@ import numpy as np
 
 from shared.captions.answers import REFUSAL, START
 from shared.captions.asking_options import LintOptions
-from shared.files.table import Table, name_hash
+from shared.files.table import Table
 from shared.reporting.histograms import Spread, spread
 from shared.reporting.rejects import EXAMPLES, Reason, Reject
 from shared.run.run import Run, Step
+from shared.seeding import name_hash
 
 OPENING_WORDS = 4  # of a caption, by which it is told how it begins
 OFTEN = 0.02  # of all captions; an opening of so many is repeated

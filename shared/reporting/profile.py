@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shared.files.table import name_hash
 from shared.light.words import meaning
 from shared.reporting.histograms import Histogram, bars_of, kelvin_histogram
+from shared.seeding import name_hash
 from shared.splits import SPLITS
 
 MOST_PHRASES = 200_000  # different ones that are counted at once; beyond, the rare ones are let go

@@ -11,12 +11,13 @@ from typing import NamedTuple
 import numpy as np
 
 from shared.files.records import Records
-from shared.files.table import Table, name_hash
+from shared.files.table import Table
 from shared.reporting.failures import pattern, rows_by_key
 from shared.reporting.funnel import FunnelStage
 from shared.reporting.profile import count_of
 from shared.reporting.rejects import MOST_READ, Reason, Reject, Rejects
 from shared.run.run import Step
+from shared.seeding import name_hash
 
 
 class Said(NamedTuple):

@@ -12,9 +12,10 @@ import numpy as np
 from shared.errors import ImageError
 from shared.far.addresses import is_far
 from shared.files.part_file import PartFile
-from shared.files.table import Table, name_hash
+from shared.files.table import Table
 from shared.images import place_of, read_bytes
 from shared.run.run import Run
+from shared.seeding import name_hash
 
 FILE_OF_ITEM = np.dtype([("key", "<u8"), ("place", "<u8"), ("bytes", "<i8"), ("time", "<i8")])
 FILES_AT_ONCE = 4096

@@ -3,17 +3,14 @@
 import os
 import tarfile
 from functools import lru_cache
-from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 
+from shared.seeding import name_hash
+
 MEMBER = np.dtype([("hash", "<u8"), ("start", "<u8"), ("bytes", "<u8")])  # of its name; of its content
 _INSIDE = ".tar/"
-
-
-def member_hash(name: str) -> int:
-    return int.from_bytes(blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
 def inside_tar(path: str | os.PathLike) -> tuple[Path, str] | None:
@@ -48,7 +45,7 @@ def _find(path: str | os.PathLike) -> tuple[Path, int, int] | None:
     except OSError:
         return None
     entries = _entries(tar, status.st_size, status.st_mtime_ns)
-    places = np.flatnonzero(entries["hash"] == np.uint64(member_hash(member)))
+    places = np.flatnonzero(entries["hash"] == np.uint64(name_hash(member)))
     if not len(places):
         return None
     return tar, int(entries["start"][places[-1]]), int(entries["bytes"][places[-1]])  # the last of that name counts
@@ -78,5 +75,5 @@ def read_members(tar: Path, size: int) -> np.ndarray:
 def scan_members(tar: Path) -> np.ndarray:
     """The same of a tar whose index is gone."""
     with tarfile.open(tar, "r:") as file:
-        found = [(member_hash(one.name), one.offset_data, one.size) for one in file]
+        found = [(name_hash(one.name), one.offset_data, one.size) for one in file]
     return np.array(found, MEMBER)

@@ -15,12 +15,12 @@ from PIL import Image
 
 from shared.dataset import DatasetError
 from shared.errors import ImageError
-from shared.files.table import name_hash
 from shared.images import image_of, open_image
 from shared.light.alignment import alignment
 from shared.light.fidelity import HIGHEST_PSNR, psnr
 from shared.loop.in_order import in_order
 from shared.loop.progress import clock
+from shared.seeding import name_hash
 from shared.triplets.triplet_sets import IMAGES, TripletSet, find_triplets
 
 FAULTY = 1

@@ -16,7 +16,7 @@ from shared.files.pack import NO_ROW, Pack
 from shared.files.pack_lookup import Lookup
 from shared.files.pack_writer import Line, PackWriter
 from shared.files.part_file import sync_folder
-from shared.files.table import name_hash
+from shared.seeding import name_hash
 from tests.benchmarks.coordination import write_durably
 from tests.benchmarks.machine import heading, table
 

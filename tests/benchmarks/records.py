@@ -21,9 +21,10 @@ import orjson
 
 from shared.files.lookup import ROOT
 from shared.files.pack_writer import Line, PackWriter
-from shared.files.table import Table, name_hash
+from shared.files.table import Table
 from shared.run.config import load_config
 from shared.run.run import Run
+from shared.seeding import name_hash
 from tests.benchmarks.coordination import PHOTOGRAPH, measure_loop, prepare
 from tests.benchmarks.machine import heading
 from tests.benchmarks.record_forms import timed

@@ -14,7 +14,7 @@ from shared.commands.verify import NOT_WHOLE
 from shared.errors import RunError
 from shared.files.pack import LINE_ENTRY, index_of, lines_of_file
 from shared.files.pack_writer import Line, PackWriter
-from shared.files.table import name_hash
+from shared.seeding import name_hash
 from tests.commands.test_verify import WHOLE, verify
 from tests.conftest import ROOT
 from tests.files.killing import COUNTED

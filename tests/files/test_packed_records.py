@@ -13,8 +13,9 @@ from shared.files.pack_writer import mend
 from shared.files.record_writer import Outcome, RecordWriter
 from shared.files.records import Records
 from shared.files.states import FAILED, OPEN, RECORDED, ItemStates, item_states
-from shared.files.table import Table, name_hash
+from shared.files.table import Table
 from shared.images import ImageFile
+from shared.seeding import name_hash
 from tests.files.killing import killed_at_each
 
 PIXELS = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)

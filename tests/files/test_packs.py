@@ -8,7 +8,7 @@ import pytest
 
 from shared.files.pack import LINE_ENTRY, NO_ROW, Pack, PackReader, index_of
 from shared.files.pack_writer import Line, PackWriter, mend, rewrite
-from shared.files.table import name_hash
+from shared.seeding import name_hash
 
 PIXELS = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
 AWKWARD = ["a", "indoor/a.jpg", "../x", "100%", "new\nline", "long" * 100, "a//b", "é", "x.json/y", "x", '"', " "]

@@ -13,8 +13,8 @@ from PIL import Image
 from shared.errors import DiskError, disk_error, is_disk_error
 from shared.files.record_writer import Outcome, RecordWriter
 from shared.files.records import Records
-from shared.files.table import name_hash
 from shared.images import ImageFile, Rejected
+from shared.seeding import name_hash
 from tests.files.killing import killed_at_each
 
 PIXELS = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.errors import DatasetError
-from shared.files.table import Table, name_hash
+from shared.files.table import Table
+from shared.seeding import name_hash
 from tests.conftest import ROOT
 from tests.files.numbered import numbered_rows
 
@@ -126,7 +127,7 @@ def test_two_rows_with_one_key_are_named_and_the_old_table_stays(tmp_path):
 
 
 def test_keys_with_equal_hashes_are_no_duplicates(tmp_path, monkeypatch):
-    monkeypatch.setattr("shared.files.table_index._hash_bytes", lambda key: b"12345678")
+    monkeypatch.setattr("shared.files.table_index.name_digest", lambda key: b"12345678")
     assert list(Table.write(tmp_path / "t", numbered_rows(3), tmp_path)) == numbered_rows(3)
     with pytest.raises(DatasetError, match='rows 2 and 4 of t both have the key "photo-1"'):
         Table.write(tmp_path / "t", [*numbered_rows(3), {"key": "photo-1"}], tmp_path)

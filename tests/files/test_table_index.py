@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.files.table import Table, name_hash
+from shared.files.table import Table
+from shared.seeding import name_hash
 from tests.files.numbered import numbered_rows
 
 

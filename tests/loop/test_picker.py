@@ -17,8 +17,9 @@ from shared.files.pack import Pack
 from shared.files.pack_writer import Line, PackWriter
 from shared.files.records import Records
 from shared.files.states import FAILED, OPEN, RECORDED, item_states
-from shared.files.table import Table, name_hash
+from shared.files.table import Table
 from shared.loop.picker import Picker
+from shared.seeding import name_hash
 from tests.conftest import ROOT
 
 
