@@ -29,7 +29,6 @@ LEAST_SEEN = 0.2  # of a part of the mask that must lie in somebody's box
 FIRM_COMPANY = 0.7  # firmness of a part that no detector has seen, beside one that has been seen
 SHOULDERS, HAIR, HEADS = 2.1, 0.7, 7.5  # of a person, in widths and heights of the face, from its middle and its top
 
-
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels
 
 
@@ -57,6 +56,8 @@ def people(photograph: np.ndarray, model: str = "") -> tuple[np.ndarray, float] 
     if found is None:
         return None
     mask = with_a_core(decided(found.values, views.whole), found.values)
+    if (mask > 0.5).mean() < PEOPLES_SHARES[0]:
+        return None
     return edged(Instance(mask, found.score), photograph), found.score
 
 
