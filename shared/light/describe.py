@@ -6,6 +6,8 @@ from typing import Any, Literal
 import numpy as np
 
 from shared.light.azimuth import azimuth_of
+from shared.light.backdrop import NO_BACKDROP, Backdrop, look_behind
+from shared.light.cast import Cast, cast_of
 from shared.light.colour import (
     cct_of_rgb,
     illuminant,
@@ -19,16 +21,20 @@ from shared.light.colour import (
 )
 from shared.light.direction import Direction, contour_of, front_of
 from shared.light.enlarge import shrink
+from shared.light.glance import Glance
+from shared.light.haze import is_hazy
 from shared.light.network import Seen, look, shrink_to_grid
+from shared.light.night import is_night
+from shared.light.quality import Quality, quality_of
 from shared.light.shading import SHADING_SIZE, enlarged
-from shared.light.sky import NO_SKY, Weather, look_up
+from shared.light.sky import NO_SKY, Sky, Weather, look_up
 
 LOW_KEY, HIGH_KEY = 32.0, 74.0  # mean L* below and above which a picture is low or high key
 MIDDLE_GREY = 0.18
 DAYLIGHT_KELVIN = 6500.0
 PORTRAIT = 0.3  # share of the frame that its subject takes
 LEAST_LEAN = 0.15  # from daylight, in the logarithm of kelvin
-LEAST_NEUTRAL = 0.02  # share of a picture
+LEAST_NEUTRAL = 0.05  # share of a picture
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,10 @@ class Light:
     weather: Weather | None = None  # and time of day, as far as a sky tells
     has_sun: bool = False  # in the frame
     is_backlit: bool = False
+    # By the shadows that are seen, or are not; `hardness` is a network's, which knows rendered pictures.
+    quality: Quality | None = None
+    cast: Cast | None = None  # a colour that lies on all of it
+    is_lit_alone: bool = False  # the subject, and nothing behind it, as by a flash
 
     def as_dict(self) -> dict[str, Any]:
         """The values as JSON, rounded to what they are good for."""
@@ -77,22 +87,28 @@ def describe(photograph: np.ndarray, mask: np.ndarray | None = None) -> Light:
     y = luminance(linear)
     dark, bright = np.percentile(y, (2, 98)) + 1 / 4096
     mean_lightness = float(lightness(y).mean())
+    contrast = float(np.log2(bright / dark))
     kelvin = None if is_grey(small) else cct_of_rgb(illuminant(small))
-    # Behind somebody who fills the frame, what is even and blue or white is a wall more often than a sky.
-    sky = look_up(small) if subject is None or subject.mean() < PORTRAIT else NO_SKY
+    glance = Glance.of(small)
+    sky = _sky(small, glance, subject)
+    backdrop = NO_BACKDROP if subject is None else look_behind(glance, glance.shrunk(subject))
     return Light(
         azimuth_degrees=direction.azimuth_degrees,
         direction=direction.word,
         hardness=seen.hardness,
         cct_kelvin=kelvin,
         key="low" if mean_lightness < LOW_KEY else "high" if mean_lightness > HIGH_KEY else "mid",
-        contrast=float(np.log2(bright / dark)),
+        contrast=contrast,
         exposure_ev=float(np.mean(np.log2((y + 1 / 4096) / MIDDLE_GREY))),
         confidence=direction.confidence,
         is_colour_sure=kelvin is not None and is_colour_sure(linear, kelvin, seen),
         weather=sky.weather,
         has_sun=sky.has_sun,
         is_backlit=sky.is_backlit,
+        quality=quality_of(glance, sky, backdrop, contrast),
+        # A blue sky is blue, and a violet one too.
+        cast=cast_of(glance) if sky.weather not in ("clear", "sunset") else None,
+        is_lit_alone=backdrop.is_dark,
     )
 
 
@@ -111,6 +127,19 @@ def is_colour_sure(linear: np.ndarray, kelvin: float, seen: Seen) -> bool:
     mean = np.log(cct_of_rgb(usable.mean(axis=0)) / DAYLIGHT_KELVIN)
     leans = min(told * np.sign(side), mean * np.sign(side)) > LEAST_LEAN
     return bool(leans and neutral_share(usable, light) > LEAST_NEUTRAL)
+
+
+def _sky(small: np.ndarray, glance: Glance, subject: np.ndarray | None) -> Sky:
+    """The sky, and the weather as far as the air and the lights below tell it, too."""
+    # Behind somebody who fills the frame, what is even and blue or white is a wall more often than a sky.
+    if subject is not None and subject.mean() >= PORTRAIT:
+        return NO_SKY
+    sky = look_up(glance)
+    if is_night(small, glance.lightness, sky.is_black):
+        return sky._replace(weather="night")
+    if sky.weather in (None, "overcast") and is_hazy(glance):
+        return sky._replace(weather="hazy")
+    return sky
 
 
 def _direction(small: np.ndarray, grid: np.ndarray, seen: Seen, subject: np.ndarray | None) -> Direction:

@@ -5,11 +5,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from shared.light.colour import weakest_channel
+from shared.light.glance import Glance, steepest_slope
 
-SKY_SIZE = 192  # the long side at which it is looked at, in pixels
 SMOOTH = 2.5  # steps of CIELAB per pixel; what changes faster is no sky
 MOST_BEFORE_SUN = 30.0  # lightness of what stands before a sun: a camera that shows it shows all else dark
-Weather = Literal["clear", "overcast", "sunset", "dusk"]
+Weather = Literal["clear", "overcast", "hazy", "sunset", "dusk", "night"]
 
 
 class Sky(NamedTuple):
@@ -18,9 +18,11 @@ class Sky(NamedTuple):
     weather: Weather | None
     has_sun: bool  # in the frame
     is_backlit: bool  # what stands before it is dark
+    is_sunlit: bool  # the ground below a clear one: bright, and warmer where it is brighter
+    is_black: bool  # as at night, or as a room without light
 
 
-NO_SKY = Sky(None, False, False)
+NO_SKY = Sky(None, False, False, False, False)
 
 
 class _Region(NamedTuple):
@@ -31,79 +33,122 @@ class _Region(NamedTuple):
     lightness: float
     a: float
     b: float
+    spread: float  # of its lightness, a standard deviation
     below: np.ndarray  # lightness of all else
     is_sky: np.ndarray  # hxw bool
 
+    @property
+    def darkness(self) -> float:
+        """The share of all else that is next to black."""
+        return float((self.below < 15).mean())
 
-def look_up(photograph: np.ndarray) -> Sky:
-    """Look for a sky in a uint8 RGB photograph (HxWx3). Its bounds were chosen on the photographs of tests/photographs.tsv."""
-    small = _small(photograph)
-    lab = _lab(small)
-    region = _region(lab)
+    @property
+    def brightest(self) -> float:
+        """Lightness of a tenth of all else."""
+        return float(np.percentile(self.below, 90))
+
+
+def look_up(glance: Glance) -> Sky:
+    """Look for a sky. The bounds were chosen on the photographs of tests/photographs.tsv."""
+    region = _region(glance.lab)
+    glows = _glows(glance.lab)
     if region is None:
-        return NO_SKY
-    weather = _weather(region)
-    is_dark = float((region.below < 15).mean())
-    is_backlit = region.share > 0.2 and is_dark > 0.5 and region.lightness - float(np.median(region.below)) > 15
-    has_sun = (
-        weather in ("clear", "sunset") and float(np.median(region.below)) < MOST_BEFORE_SUN and _has_sun(small, lab)
-    )
-    return Sky(weather, has_sun, bool(weather is not None and (is_backlit or has_sun)))
+        return NO_SKY._replace(weather="sunset") if glows else NO_SKY
+    weather: Weather | None = "sunset" if glows else _weather(region)
+    middle = float(np.median(region.below))
+    is_above_the_dark = region.share > 0.2 and region.darkness > 0.5 and region.lightness - middle > 15
+    is_backlit = is_above_the_dark and (weather in ("clear", "overcast", "sunset") or _is_bright(region))
+    has_sun = weather in ("clear", "sunset") and middle < MOST_BEFORE_SUN and _has_sun(glance)
+    is_black = 1.5 < region.lightness < 13 and region.reach > 0.88 and region.share > 0.3
+    return Sky(weather, has_sun, is_backlit or has_sun, weather == "clear" and _is_sunlit(glance.lab, region), is_black)
 
 
 def where_sky_is(photograph: np.ndarray) -> np.ndarray | None:
-    """A map (hxw bool, at most SKY_SIZE a side) of the sky of a uint8 RGB photograph (HxWx3); None where none is sure."""
-    region = _region(_lab(_small(photograph)))
+    """A map (hxw bool, at most GLANCE_SIZE a side) of the sky of a uint8 RGB photograph (HxWx3); None where none is sure."""
+    region = _region(Glance.of(photograph).lab)
     return region.is_sky if region is not None and _weather(region) else None
 
 
 def _weather(region: _Region) -> Weather | None:
-    share, reach, lightness, a, b, below, _ = region
-    brightest = float(np.percentile(below, 90))
-    is_dark = float((below < 15).mean())
+    share, reach, lightness, a, b, spread, below, _ = region
     if reach < 0.8 and not (b < -18 and reach > 0.3):
         return None
-    if a > 8 and b > 15 and is_dark > 0.5 and share > 0.1:
+    if a > 8 and b > 15 and region.darkness > 0.5 and share > 0.1:
         return "sunset"
-    if b < -12 and reach > 0.85 and share > 0.3 and (lightness < 45 and brightest < 50):
+    if _is_dusk(region):
         return "dusk"
-    if a > 12 and b < -10 and share > 0.3 and reach > 0.9:
-        return "dusk"  # pink and violet
-    if b < -12 and -14 < a < 10 and lightness > 28 and brightest > 50 and 0.05 < share < 0.85:
+    is_blue = b < -12 and -14 < a < 10 and lightness > 28 and region.brightest > 50 and 0.05 < share < 0.85
+    is_pale_blue = b < -7.5 and -24 < a < 0 and lightness > 80 and region.brightest > 50 and 0.15 < share < 0.85
+    if (is_blue and spread < 22) or (is_pale_blue and reach > 0.88):
         return "clear"
-    if abs(a) < 5 and -12 < b < -0.2 and 74 < lightness < 98 and lightness > brightest and 0.1 < share < 0.6:
-        return "overcast"
-    return None
+    is_grey = abs(a) < 6 and -12 < b < -0.2 and 74 < lightness < 98 and lightness > region.brightest + 4
+    return "overcast" if is_grey and 0.1 < share < 0.6 and region.darkness < 0.5 else None
 
 
-def _lab(small: np.ndarray) -> np.ndarray:
+def _is_dusk(region: _Region) -> bool:
+    """Deep blue, or pink and violet, or blue while all the ground lies in the dark."""
+    share, reach, lightness, a, b, _, below, _ = region
+    if lightness < 8:
+        return False
+    if b < -12 and reach > 0.85 and share > 0.3 and lightness < 45 and region.brightest < 50:
+        return a < 25  # more is a coloured lamp's
+    if 12 < a < 35 and b < -10 and share > 0.3 and reach > 0.9:
+        return True
+    is_dark_below = region.brightest < 45 and float(np.median(below)) < 25
+    return is_dark_below and -25 < b < -8 and a < 5 and reach > 0.9 and share > 0.15
+
+
+def _is_bright(region: _Region) -> bool:
+    """A white sky, whatever the weather."""
+    return region.lightness > 86 and region.reach > 0.9
+
+
+def _is_sunlit(lab: np.ndarray, region: _Region) -> bool:
+    """The sun lights half of the ground, and the blue sky what lies in its shadows."""
+    below = lab[~region.is_sky]
+    quarter, three_quarters = np.percentile(below[:, 0], (25, 75))
+    if region.share > 0.5 or three_quarters < 60:
+        return False
+    lit, shaded = below[below[:, 0] > three_quarters, 2], below[below[:, 0] < quarter, 2]
+    return bool(len(lit) and len(shaded) and np.median(lit) >= np.median(shaded))
+
+
+def _glows(lab: np.ndarray) -> bool:
+    """Whether clouds glow orange beside blue in the upper part, brighter than the ground."""
     import cv2
 
-    return cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    soft = cv2.GaussianBlur(lab, (0, 0), 1.5)
+    smooth = steepest_slope(soft)
+    height = int(0.6 * len(lab))
+    lightness, a, b = (lab[:height, :, plane] for plane in range(3))
+    is_smooth = smooth[:height] < 4
+    orange = is_smooth & (a > 8) & (b > 3) & (lightness > 35)
+    blue = is_smooth & (b < -5) & (lightness > 15)
+    if min(orange.mean(), blue.mean()) < 0.05 or (orange | blue).mean() < 0.3 or smooth[:3].mean() > 1.3:
+        return False
+    ground = lab[2 * len(lab) // 3 :, :, 0]
+    return float(np.median(lightness[orange | blue])) > float(np.median(ground)) + 5
 
 
 def _region(lab: np.ndarray) -> _Region | None:
     import cv2
 
-    slopes = [
-        np.hypot(*(cv2.Sobel(lab[..., plane], cv2.CV_32F, *axis, ksize=3) / 8 for axis in ((1, 0), (0, 1))))
-        for plane in range(3)
-    ]
-    smooth = (np.maximum.reduce(slopes) < SMOOTH).astype(np.uint8)
+    smooth = (steepest_slope(lab) < SMOOTH).astype(np.uint8)
     _, parts = cv2.connectedComponents(cv2.morphologyEx(smooth, cv2.MORPH_OPEN, np.ones((3, 3))), connectivity=4)
     is_sky = np.isin(parts, list(set(parts[:3].ravel()) - {0}))
     share = float(is_sky.mean())
     if not 0.04 < share < 0.95:
         return None
     lightness, a, b = (float(np.median(lab[..., plane][is_sky])) for plane in range(3))
-    return _Region(share, float(is_sky[1].mean()), lightness, a, b, lab[..., 0][~is_sky], is_sky)
+    spread = float(lab[..., 0][is_sky].std())
+    return _Region(share, float(is_sky[1].mean()), lightness, a, b, spread, lab[..., 0][~is_sky], is_sky)
 
 
-def _has_sun(small: np.ndarray, lab: np.ndarray) -> bool:
+def _has_sun(glance: Glance) -> bool:
     """Whether a round, burnt-out spot stands in the upper part, in a glow that falls off around it."""
     import cv2
 
-    burnt = (weakest_channel(small) >= 250).astype(np.uint8)
+    burnt = (weakest_channel(glance.pixels) >= 250).astype(np.uint8)
     count, _, boxes, centres = cv2.connectedComponentsWithStats(burnt)
     height, width = burnt.shape
     rows, columns = np.mgrid[:height, :width]
@@ -111,16 +156,7 @@ def _has_sun(small: np.ndarray, lab: np.ndarray) -> bool:
         if not 0.0008 < area / burnt.size < 0.06 or area < 0.4 * wide * high or max(wide, high) > 3 * min(wide, high):
             continue
         distance = np.hypot(rows - y, columns - x) / np.sqrt(area)
-        near, far = lab[..., 0][(distance > 1) & (distance < 2)], lab[..., 0][(distance > 3) & (distance < 6)]
+        near, far = (glance.lightness[(distance > a) & (distance < b)] for a, b in ((1, 2), (3, 6)))
         if y < 0.75 * height and near.size and far.size and near.mean() > far.mean() + 12:
             return True
     return False
-
-
-def _small(photograph: np.ndarray) -> np.ndarray:
-    import cv2
-
-    height, width = photograph.shape[:2]
-    scale = SKY_SIZE / max(height, width)
-    size = (max(8, round(width * scale)), max(8, round(height * scale)))
-    return cv2.resize(photograph, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)

@@ -6,7 +6,6 @@ import numpy as np
 
 from shared.light.describe import Light
 
-HARD, SOFT = 0.9, 0.08  # hardness from which and up to which a quality is claimed
 WARM, COOL = 4300.0, 8000.0  # kelvin below and above which a colour is claimed
 FLAT, STRONG = 3.5, 9.0  # stops of contrast below and above which it is named
 
@@ -26,13 +25,16 @@ HARDNESS_WORDS = {"hard": ("hard", "crisp", "sharp-edged"), "soft": ("soft", "ge
 COLOUR_WORDS = {
     "warm": ("warm", "warm-toned", "golden"),
     "cool": ("cool", "cool-toned", "bluish"),
+    "neon": ("neon-coloured", "many-coloured", "neon"),
     "grey": ("monochrome", "black-and-white", "colourless"),  # of the picture: its light's colour is not known
 }
 WEATHER_WORDS = {
-    "clear": ("clear daylight, blue sky", "blue sky, clear daylight", "daylight, clear blue sky"),
+    "clear": ("daylight, blue sky", "blue sky, daylight", "daylight, clear sky"),
     "overcast": ("daylight, overcast sky", "overcast, cloudy daylight", "daylight, white sky"),
+    "hazy": ("light in haze", "misty, veiled light", "light through mist"),
     "sunset": ("glow of sunset", "golden hour light", "evening sky glow"),
     "dusk": ("blue hour light", "dusky twilight sky", "light of twilight"),
+    "night": ("lights at night", "night and lamps", "lights after dark"),
 }
 NOUN = ("light", "lighting", "illumination")
 SUN = ("sun in frame", "sun in view")
@@ -46,7 +48,7 @@ MOOD = {
     "high": ("bright airy scene", "high-key look", "light, airy mood"),
 }
 NOTHING = ("plain ambient light", "unremarkable ambient light", "ordinary ambient light")  # when nothing can be said
-SURE_SIDE = 0.85  # confidence from which a direction is named: photographs are stranger than rendered scenes
+SURE_SIDE = 0.96  # confidence from which a direction is named: photographs are stranger than rendered scenes
 CLAUSES = 2  # at most so many beside the light's own, so that a phrase has no more than 15 words
 SHORTEST = 3  # words
 IN_SHORT = "on the scene"  # after a phrase that is shorter
@@ -68,16 +70,14 @@ def keywords(light: Light, rng: np.random.Generator) -> str:
         return options[int(draw[name] * len(options))]
 
     described = []
-    if light.hardness >= HARD:
-        described.append(choose(HARDNESS_WORDS["hard"], "quality"))
-    elif light.hardness <= SOFT:
-        described.append(choose(HARDNESS_WORDS["soft"], "quality"))
+    if light.quality:
+        described.append(choose(HARDNESS_WORDS[light.quality], "quality"))
     if colour := colour_of(light):
         described.append(choose(COLOUR_WORDS[colour], "colour"))
-    has_side = light.direction is not None and light.confidence >= SURE_SIDE
-    first = [" ".join([*described, choose(NOUN, "noun")])] if described or has_side else []
-    if light.direction is not None and has_side:
-        first[0] += " " + choose(FROM_A_SIDE[light.direction], "side")
+    side = side_of(light)
+    first = [" ".join([*described, choose(NOUN, "noun")])] if described or side else []
+    if side:
+        first[0] += " " + choose(FROM_A_SIDE[side], "side")
 
     contrast = _contrast(light)
     seen = {  # what says most of the light comes first
@@ -93,10 +93,19 @@ def keywords(light: Light, rng: np.random.Generator) -> str:
     return phrase if len(phrase.split()) >= SHORTEST else f"{phrase} {IN_SHORT}"
 
 
+def side_of(light: Light) -> str | None:
+    """The name in FROM_A_SIDE of where the light comes from; None where it is not sure."""
+    if light.is_lit_alone:
+        return "front"
+    return light.direction if light.confidence >= SURE_SIDE else None
+
+
 def colour_of(light: Light) -> str | None:
     """The name of the light's colour in COLOUR_WORDS; None where it is not told, or neutral."""
     if light.cct_kelvin is None:
         return "grey"
+    if light.cast:
+        return "cool" if light.cast == "blue" else light.cast
     if not light.is_colour_sure:
         return None
     return "warm" if light.cct_kelvin < WARM else "cool" if light.cct_kelvin > COOL else None

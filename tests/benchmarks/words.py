@@ -19,29 +19,28 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from shared.files.lookup import ROOT
 from shared.images import open_image
 from shared.light.describe import Light, describe
-from shared.light.words import HARD, SOFT, SURE_SIDE, colour_of, keywords, meaning
+from shared.light.words import colour_of, keywords, meaning, side_of
 from shared.masks.person import people
 
 TRUE_OF = {  # what a claim may be by the labels
-    "clear": {"blue"}, "overcast": {"overcast", "hazy"}, "sunset": {"sunset", "golden"}, "dusk": {"dusk", "bluehour", "night", "sunset"},
+    "clear": {"blue"}, "overcast": {"overcast", "hazy"}, "hazy": {"hazy"}, "night": {"night"}, "sunset": {"sunset", "golden"}, "dusk": {"dusk", "bluehour", "night", "sunset"},
     "sun": {"sun"}, "backlit": {"backlit", "silhouette"}, "hard": {"hard", "sunlight"}, "soft": {"soft", "overcast"},
-    "warm": {"warm", "golden", "sunset"}, "cool": {"cool", "bluehour", "dusk"}, "grey": {"grey"}, "low": {"low", "night"}, "high": {"high"},
+    "warm": {"warm", "golden", "sunset"}, "cool": {"cool", "bluehour", "dusk"}, "grey": {"grey"}, "neon": {"mixed", "lamp", "lamps"}, "low": {"low", "night"}, "high": {"high"},
     "front": {"front", "flash"},
     **{side: {side.replace(" ", "_"), *side.split()} for side in (
         "left", "right", "above", "below", "upper left", "upper right", "lower left", "lower right")},
     "above": {"above", "top"},
 }  # fmt: skip
 KINDS = {
-    "time and weather": {"clear", "overcast", "sunset", "dusk"}, "source": {"sun", "backlit"}, "hardness": {"hard", "soft"},
-    "colour": {"warm", "cool", "grey"}, "key": {"low", "high"},
+    "time and weather": {"clear", "overcast", "hazy", "sunset", "dusk", "night"}, "source": {"sun", "backlit"}, "hardness": {"hard", "soft"},
+    "colour": {"warm", "cool", "neon", "grey"}, "key": {"low", "high"},
 }  # fmt: skip
 
 
 def claims_of(light: Light) -> list[str]:
     """What keywords() says of a light, but for its contrast."""
     said = [light.weather, "sun" if light.has_sun else None, "backlit" if light.is_backlit else None, colour_of(light)]
-    said.append("hard" if light.hardness >= HARD else "soft" if light.hardness <= SOFT else None)
-    said.append(light.direction if light.confidence >= SURE_SIDE else None)
+    said += [light.quality, side_of(light)]
     said.append(light.key if light.key != "mid" else None)
     return [claim for claim in said if claim]
 

@@ -1,0 +1,29 @@
+"""A light whose colour lies on all of a picture, or is one that only a lamp has."""
+
+from typing import Literal
+
+import numpy as np
+
+from shared.light.glance import Glance
+
+# b of CIELAB in the middle of a bluish picture, and in the yellowest twentieth of it.
+BLUISH, LEAST_BLUISH = -11.0, 8.0
+DIM, VIOLET = 42.0, 0.05  # mean lightness under coloured lamps, and the share of violet in it
+Cast = Literal["blue", "neon"]
+
+
+def cast_of(glance: Glance) -> Cast | None:
+    """`blue`: not even a twentieth of what is lit is yellow. `neon`: it is dim, and some of it violet.
+
+    Things have all colours, and a cast takes some away; violet is what daylight has least of. Bounds chosen on the
+    photographs of tests/photographs.tsv. The opposite, a picture of which nothing is blue, tells no warm light: wood
+    and skin are warm in every light.
+    """
+    lightness, a, b = (glance.lab[..., plane] for plane in range(3))
+    if lightness.mean() < DIM and ((a > 20) & (b < -5) & (lightness > 20)).mean() > VIOLET:
+        return "neon"
+    lit = b[(lightness > 12) & (lightness < 97)]
+    if len(lit) < 200:
+        return None
+    middle, yellowest = np.percentile(lit, (50, 95))
+    return "blue" if middle < BLUISH and yellowest < LEAST_BLUISH else None

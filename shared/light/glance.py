@@ -1,0 +1,48 @@
+"""A photograph as it is looked at for its sky, its haze, its colours and what stands behind its subject."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+GLANCE_SIZE = 192  # the long side, in pixels
+
+
+class Glance(NamedTuple):
+    """A photograph of which the long side has GLANCE_SIZE pixels."""
+
+    pixels: np.ndarray  # hxwx3 uint8 RGB
+    lab: np.ndarray  # hxwx3 float32 CIELAB: lightness 0..100, a and b
+
+    @classmethod
+    def of(cls, photograph: np.ndarray) -> "Glance":
+        """Of a uint8 RGB photograph (HxWx3)."""
+        import cv2
+
+        height, width = photograph.shape[:2]
+        scale = GLANCE_SIZE / max(height, width)
+        size = (max(8, round(width * scale)), max(8, round(height * scale)))
+        small = cv2.resize(photograph, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        return cls(small, cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB))
+
+    @property
+    def lightness(self) -> np.ndarray:
+        """hxw float32, 0..100."""
+        return self.lab[..., 0]
+
+    def shrunk(self, mask: np.ndarray) -> np.ndarray:
+        """A mask (HxW bool) of the photograph, as hxw bool."""
+        import cv2
+
+        height, width = self.lab.shape[:2]
+        return cv2.resize(mask.astype(np.uint8) * 255, (width, height), interpolation=cv2.INTER_AREA) > 127
+
+
+def steepest_slope(lab: np.ndarray) -> np.ndarray:
+    """How fast CIELAB (hxwx3) changes at most, in steps per pixel, hxw float32."""
+    import cv2
+
+    slopes = [
+        np.hypot(*(cv2.Sobel(lab[..., plane], cv2.CV_32F, *axis, ksize=3) / 8 for axis in ((1, 0), (0, 1))))
+        for plane in range(3)
+    ]
+    return np.maximum.reduce(slopes)
