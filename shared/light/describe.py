@@ -23,8 +23,8 @@ from shared.light.direction import Direction, contour_of, front_of
 from shared.light.enlarge import shrink
 from shared.light.glance import Glance
 from shared.light.haze import is_hazy
+from shared.light.lamps import has_lamps, is_night
 from shared.light.network import Seen, look, shrink_to_grid
-from shared.light.night import is_night
 from shared.light.quality import Quality, quality_of
 from shared.light.shading import SHADING_SIZE, enlarged
 from shared.light.sky import NO_SKY, Sky, Weather, look_up
@@ -58,6 +58,7 @@ class Light:
     # By the shadows that are seen, or are not; `hardness` is a network's, which knows rendered pictures.
     quality: Quality | None = None
     cast: Cast | None = None  # a colour that lies on all of it
+    has_lamps: bool = False  # warm ones, in a blue evening
     is_lit_alone: bool = False  # the subject, and nothing behind it, as by a flash
 
     def as_dict(self) -> dict[str, Any]:
@@ -106,8 +107,8 @@ def describe(photograph: np.ndarray, mask: np.ndarray | None = None) -> Light:
         has_sun=sky.has_sun,
         is_backlit=sky.is_backlit,
         quality=quality_of(glance, sky, backdrop, contrast),
-        # A blue sky is blue, and a violet one too.
-        cast=cast_of(glance) if sky.weather not in ("clear", "sunset") else None,
+        cast=_cast(glance, sky),
+        has_lamps=(subject is None or subject.mean() < PORTRAIT) and has_lamps(glance),
         is_lit_alone=backdrop.is_dark,
     )
 
@@ -140,6 +141,12 @@ def _sky(small: np.ndarray, glance: Glance, subject: np.ndarray | None) -> Sky:
     if sky.weather in (None, "overcast") and is_hazy(glance):
         return sky._replace(weather="hazy")
     return sky
+
+
+def _cast(glance: Glance, sky: Sky) -> Cast | None:
+    """A cast that does not come from the sky alone, which may be blue or violet."""
+    cast = cast_of(glance) if sky.weather not in ("clear", "sunset") else None
+    return None if cast == "neon" and sky.weather == "dusk" else cast
 
 
 def _direction(small: np.ndarray, grid: np.ndarray, seen: Seen, subject: np.ndarray | None) -> Direction:

@@ -36,6 +36,7 @@ WEATHER_WORDS = {
     "dusk": ("blue hour light", "dusky twilight sky", "light of twilight"),
     "night": ("lights at night", "night and lamps", "lights after dark"),
 }
+LAMPS = ("warm lamps lit", "glowing lamps", "lamps aglow")
 NOUN = ("light", "lighting", "illumination")
 SUN = ("sun in frame", "sun in view")
 AGAINST_THE_LIGHT = ("backlit", "against the light", "lit from behind")
@@ -63,7 +64,7 @@ def keywords(light: Light, rng: np.random.Generator) -> str:
     same phrase with left and right exchanged. What was not told with confidence is left out.
     """
     # Every choice is drawn every time: a clause that is left out must not change the words of the next.
-    names = ("quality", "colour", "noun", "side", "weather", "sun", "against", "contrast", "mood", "order", "nothing")
+    names = ("quality", "colour", "noun", "side", "weather", "sun", "against", "contrast", "mood", "order", "nothing", "lamps")
     draw = {name: rng.random() for name in names}
 
     def choose(options: tuple[str, ...], name: str) -> str:
@@ -82,6 +83,7 @@ def keywords(light: Light, rng: np.random.Generator) -> str:
     contrast = _contrast(light)
     seen = {  # what says most of the light comes first
         "sun": SUN if light.has_sun else (),
+        "lamps": LAMPS if light.has_lamps else (),
         "weather": WEATHER_WORDS[light.weather] if light.weather else (),
         "against": AGAINST_THE_LIGHT if light.is_backlit else (),
         "mood": MOOD.get(light.key, ()),
@@ -126,6 +128,7 @@ def meaning(phrase: str) -> str:
 _WAYS = [
     NOUN,
     SUN,
+    LAMPS,
     AGAINST_THE_LIGHT,
     NOTHING,
     *(
