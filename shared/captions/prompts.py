@@ -26,15 +26,11 @@ def read_prompt(prompt: str) -> str:
 
 def hint(light: dict) -> str:
     """What was measured in the pixels (the `light` of an item), for a model that sees the photograph too."""
-    from shared.light.words import HARD, SOFT
-
     said = []
     if light.get("direction") and (light.get("confidence") or 0) >= 0.5:
         said.append(f"the main light comes from the {light['direction']} of the picture")
-    hardness = light.get("hardness")
-    if hardness is not None:
-        quality = "hard" if hardness >= HARD else "soft" if hardness <= SOFT else "neither hard nor soft"
-        said.append(f"its shadows are {quality}")
+    if light.get("shadows"):
+        said.append(f"its shadows are {light['shadows']}")
     if light.get("cct_kelvin"):
         said.append(f"its colour is about {light['cct_kelvin']:.0f} K")
     if light.get("key"):

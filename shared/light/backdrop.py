@@ -7,9 +7,9 @@ import numpy as np
 from shared.light.glance import Glance
 
 LEAST_BACKDROP = 0.1  # share of the picture
-EVEN, BRIGHT = 8.0, 40.0  # spread and mean of its lightness, 0..100
-NEARLY_EVEN, BRIGHTER = 16.0, 65.0
-BLACK, LIT = 9.0, 60.0  # lightness of half of what is behind, and of a tenth of the subject
+EVEN, LIGHT_GREY = 8.0, 40.0  # spread and mean of its lightness, 0..100
+NEARLY_EVEN, NEARLY_WHITE = 16.0, 65.0
+UNLIT, LIT = 9.0, 60.0  # lightness of half of what is behind, and of a tenth of the subject
 MOST_ONE_SIDED = 18.0  # steps of lightness between the subject's halves
 
 
@@ -29,8 +29,8 @@ def look_behind(glance: Glance, subject: np.ndarray) -> Backdrop:
     if not subject.any() or len(behind) < LEAST_BACKDROP * subject.size:
         return NO_BACKDROP
     mean, spread = float(behind.mean()), float(behind.std())
-    is_even = (spread < EVEN and mean > BRIGHT) or (spread < NEARLY_EVEN and mean > BRIGHTER)
-    is_dark = float(np.median(behind)) < BLACK and _is_lit_all_over(glance.lightness, subject)
+    is_even = (spread < EVEN and mean > LIGHT_GREY) or (spread < NEARLY_EVEN and mean > NEARLY_WHITE)
+    is_dark = float(np.median(behind)) < UNLIT and _is_lit_all_over(glance.lightness, subject)
     return Backdrop(is_even, is_dark)
 
 

@@ -6,8 +6,7 @@ from typing import Any, Literal
 import numpy as np
 
 from shared.light.azimuth import azimuth_of
-from shared.light.backdrop import NO_BACKDROP, Backdrop, look_behind
-from shared.light.cast import Cast, cast_of
+from shared.light.backdrop import NO_BACKDROP, look_behind
 from shared.light.colour import (
     cct_of_rgb,
     illuminant,
@@ -25,9 +24,10 @@ from shared.light.glance import Glance
 from shared.light.haze import is_hazy
 from shared.light.lamps import has_lamps, is_night
 from shared.light.network import Seen, look, shrink_to_grid
-from shared.light.quality import Quality, quality_of
 from shared.light.shading import SHADING_SIZE, enlarged
+from shared.light.shadows import Shadows, shadows_of
 from shared.light.sky import NO_SKY, Sky, Weather, look_up
+from shared.light.tinge import Tinge, tinge_of
 
 LOW_KEY, HIGH_KEY = 32.0, 74.0  # mean L* below and above which a picture is low or high key
 MIDDLE_GREY = 0.18
@@ -56,8 +56,8 @@ class Light:
     has_sun: bool = False  # in the frame
     is_backlit: bool = False
     # By the shadows that are seen, or are not; `hardness` is a network's, which knows rendered pictures.
-    quality: Quality | None = None
-    cast: Cast | None = None  # a colour that lies on all of it
+    shadows: Shadows | None = None
+    tinge: Tinge | None = None  # a colour that lies on all of it
     has_lamps: bool = False  # warm ones, in a blue evening
     is_lit_alone: bool = False  # the subject, and nothing behind it, as by a flash
 
@@ -106,9 +106,9 @@ def describe(photograph: np.ndarray, mask: np.ndarray | None = None) -> Light:
         weather=sky.weather,
         has_sun=sky.has_sun,
         is_backlit=sky.is_backlit,
-        quality=quality_of(glance, sky, backdrop, contrast),
-        cast=_cast(glance, sky),
-        has_lamps=(subject is None or subject.mean() < PORTRAIT) and has_lamps(glance),
+        shadows=shadows_of(glance, sky, backdrop, contrast),
+        tinge=_tinge(glance, sky),
+        has_lamps=not _is_portrait(subject) and has_lamps(glance),
         is_lit_alone=backdrop.is_dark,
     )
 
@@ -133,7 +133,7 @@ def is_colour_sure(linear: np.ndarray, kelvin: float, seen: Seen) -> bool:
 def _sky(small: np.ndarray, glance: Glance, subject: np.ndarray | None) -> Sky:
     """The sky, and the weather as far as the air and the lights below tell it, too."""
     # Behind somebody who fills the frame, what is even and blue or white is a wall more often than a sky.
-    if subject is not None and subject.mean() >= PORTRAIT:
+    if _is_portrait(subject):
         return NO_SKY
     sky = look_up(glance)
     if is_night(small, glance.lightness, sky.is_black):
@@ -143,10 +143,14 @@ def _sky(small: np.ndarray, glance: Glance, subject: np.ndarray | None) -> Sky:
     return sky
 
 
-def _cast(glance: Glance, sky: Sky) -> Cast | None:
-    """A cast that does not come from the sky alone, which may be blue or violet."""
-    cast = cast_of(glance) if sky.weather not in ("clear", "sunset") else None
-    return None if cast == "neon" and sky.weather == "dusk" else cast
+def _is_portrait(subject: np.ndarray | None) -> bool:
+    return subject is not None and float(subject.mean()) >= PORTRAIT
+
+
+def _tinge(glance: Glance, sky: Sky) -> Tinge | None:
+    """A tinge that does not come from the sky alone, which may be blue or violet."""
+    tinge = tinge_of(glance) if sky.weather not in ("clear", "sunset") else None
+    return None if tinge == "neon" and sky.weather == "dusk" else tinge
 
 
 def _direction(small: np.ndarray, grid: np.ndarray, seen: Seen, subject: np.ndarray | None) -> Direction:

@@ -5,9 +5,9 @@ import numpy as np
 from shared.light.colour import weakest_channel
 from shared.light.glance import Glance
 
-PATCH = 7  # pixels
+NEIGHBOURHOOD = 7  # pixels
 # Of the dark channel: of air there is the more the further away things are, which is the higher in the picture.
-BRIGHT, VEILED, STEP = 0.65, 0.25, 0.08
+AIRY, VEILED, LESS_AIR = 0.65, 0.25, 0.08
 MOST_DETAIL = 11.0  # steps of lightness per pixel, in all but a twentieth of the picture
 
 
@@ -19,9 +19,9 @@ def is_hazy(glance: Glance) -> bool:
     """
     import cv2
 
-    dark = cv2.erode(weakest_channel(glance.pixels), np.ones((PATCH, PATCH), np.uint8))
+    dark = cv2.erode(weakest_channel(glance.pixels), np.ones((NEIGHBOURHOOD, NEIGHBOURHOOD), np.uint8))
     far, middle, near = (float(np.median(third)) / 255 for third in np.array_split(dark, 3))
-    if not (far > BRIGHT and middle > VEILED and far > middle + STEP and middle > near + STEP):
+    if not (far > AIRY and middle > VEILED and far > middle + LESS_AIR and middle > near + LESS_AIR):
         return False
     slope = np.hypot(*(cv2.Sobel(glance.lightness, cv2.CV_32F, *axis, ksize=3) / 8 for axis in ((1, 0), (0, 1))))
     return bool(np.percentile(slope, 95) < MOST_DETAIL)

@@ -8,10 +8,10 @@ from shared.light.colour import strongest_channel
 from shared.light.glance import Glance
 
 DARK = 36.0  # mean lightness above which no night is looked for
-POINT, ROOM = 9, 31  # pixels: what is smaller is a point, and how far its surroundings reach
+POINT_SIDE, AROUND = 9, 31  # pixels: what is smaller is a point, and how far its surroundings reach
 SOME, MANY, MANY_FAINT = 20, 100, 90  # points
 MOST_WARM = 20.0  # b of CIELAB: what shines through leaves before a low sun is warmer, and as many
-DIM = 35.0  # lightness of half of a blue evening's picture
+DUSKY = 35.0  # lightness of half of a blue evening's picture
 WARM_SHARE, BLUE_SHARE = (0.008, 0.2), 0.2  # of the picture
 BRIGHT_LAMP = 83.0  # lightness of a fifth of what is warm in it
 
@@ -30,7 +30,7 @@ def has_lamps(glance: Glance) -> bool:
     warm = (lightness > 65) & (b > 18) & (a > -3)
     blue = (lightness > 3) & (lightness < 60) & (b < -4)
     least, most = WARM_SHARE
-    if not (least < warm.mean() < most and blue.mean() > BLUE_SHARE and np.median(lightness) < DIM):
+    if not (least < warm.mean() < most and blue.mean() > BLUE_SHARE and np.median(lightness) < DUSKY):
         return False
     return bool(np.percentile(lightness[warm], 80) > BRIGHT_LAMP)
 
@@ -52,12 +52,12 @@ def points_of(photograph: np.ndarray) -> Points:
     import cv2
 
     level = strongest_channel(photograph)
-    above = cv2.subtract(level, cv2.morphologyEx(level, cv2.MORPH_OPEN, np.ones((POINT, POINT), np.uint8)))
-    around = cv2.blur(cv2.cvtColor(photograph, cv2.COLOR_RGB2GRAY), (ROOM, ROOM))
+    above = cv2.subtract(level, cv2.morphologyEx(level, cv2.MORPH_OPEN, np.ones((POINT_SIDE, POINT_SIDE), np.uint8)))
+    around = cv2.blur(cv2.cvtColor(photograph, cv2.COLOR_RGB2GRAY), (AROUND, AROUND))
     bright = (above > 90) & (level >= 200) & (around < 85)
     faint = (above > 60) & (level >= 120) & (around < 50)
     counts = [cv2.connectedComponents(found.astype(np.uint8))[0] - 1 for found in (bright, faint)]
     if not counts[0]:
-        return Points(*counts, 0.0)
+        return Points(counts[0], counts[1], 0.0)
     colours = cv2.cvtColor(photograph[bright][np.newaxis].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-    return Points(*counts, float(np.median(colours[..., 2])))
+    return Points(counts[0], counts[1], float(np.median(colours[..., 2])))

@@ -70,7 +70,7 @@ def where_sky_is(photograph: np.ndarray) -> np.ndarray | None:
 
 
 def _weather(region: _Region) -> Weather | None:
-    share, reach, lightness, a, b, spread, below, _ = region
+    share, reach, lightness, a, b, spread, _, _ = region
     if reach < 0.8 and not (b < -18 and reach > 0.3):
         return None
     if a > 8 and b > 15 and region.darkness > 0.5 and share > 0.1:

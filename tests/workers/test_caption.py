@@ -45,6 +45,7 @@ def test_a_record_has_the_phrase_and_the_values_behind_it(item):
     assert set(found["light"]) == {
         "azimuth_degrees", "direction", "hardness", "cct_kelvin", "key", "contrast", "exposure_ev", "confidence",
         "is_colour_sure", "weather", "has_sun", "is_backlit",
+        "shadows", "tinge", "has_lamps", "is_lit_alone",
     }  # fmt: skip
 
 
@@ -54,7 +55,10 @@ def test_the_photograph_is_looked_at_and_not_the_degraded_image(item):
 
 
 def test_a_mirrored_photograph_gets_mirrored_words(item, tmp_path):
-    mask = render("subject", 4, 300).mask
+    scene = render("subject", 10, 300)
+    Image.fromarray(scene.image).save(tmp_path / "a.png")
+    Image.fromarray(scene.image[:, ::-1]).save(tmp_path / "mirrored.png")
+    mask = scene.mask
     Image.fromarray(mask).save(tmp_path / "mask.png")
     Image.fromarray(mask[:, ::-1]).save(tmp_path / "mirrored_mask.png")
     straight = caption(worker(), {**item, "mask_path": str(tmp_path / "mask.png")})

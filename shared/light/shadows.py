@@ -14,10 +14,10 @@ SHADOWLESS, COLOURLESS = 3.4, 30.0
 PALE_SHARE = 0.38  # of a picture that is as smooth as a sky, bright and pale; a cut-out's white paper is brighter
 PALE_LIGHTNESS = (80.0, 98.5)
 PALE_CHROMA = 12.0
-Quality = Literal["hard", "soft"]
+Shadows = Literal["hard", "soft"]
 
 
-def quality_of(glance: Glance, sky: Sky, backdrop: Backdrop, contrast: float) -> Quality | None:
+def shadows_of(glance: Glance, sky: Sky, backdrop: Backdrop, contrast: float) -> Shadows | None:
     """Hard where the sun lights the ground; soft where what would show a shadow has none.
 
     `contrast`: of the picture, in stops. The bounds were chosen on the photographs of tests/photographs.tsv.
