@@ -79,7 +79,8 @@ def _weather(region: _Region) -> Weather | None:
         return "dusk"
     is_blue = b < -12 and -14 < a < 10 and lightness > 28 and region.brightest > 50 and 0.05 < share < 0.85
     is_pale_blue = b < -7.5 and -24 < a < 0 and lightness > 80 and region.brightest > 50 and 0.15 < share < 0.85
-    if (is_blue and spread < 22) or (is_pale_blue and reach > 0.88):
+    is_by_day = region.darkness < 0.4
+    if is_by_day and ((is_blue and spread < 22) or (is_pale_blue and reach > 0.88)):
         return "clear"
     is_grey = abs(a) < 6 and -12 < b < -0.2 and 74 < lightness < 98 and lightness > region.brightest + 4
     return "overcast" if is_grey and 0.1 < share < 0.6 and region.darkness < 0.5 else None

@@ -8,6 +8,7 @@ from shared.light.glance import Glance
 
 # b of CIELAB in the middle of a bluish picture, and in the yellowest twentieth of it.
 BLUISH, LEAST_BLUISH = -11.0, 8.0
+NEARLY_BLUE = -2.0  # b of its brightest tenth: what is white in it is so in white light
 MOST_RED = 20.0  # a of CIELAB: more is violet
 LAMPLIT, VIOLET = 42.0, 0.05  # mean lightness under coloured lamps, and the share of violet in it
 Tinge = Literal["blue", "neon"]
@@ -27,5 +28,6 @@ def tinge_of(glance: Glance) -> Tinge | None:
     if len(lit) < 200:
         return None
     middle, yellowest = np.percentile(lit, (50, 95))
-    is_blue = middle < BLUISH and yellowest < LEAST_BLUISH and np.median(a) < MOST_RED
+    brightest = float(np.median(b[lightness >= np.percentile(lightness, 90)]))
+    is_blue = middle < BLUISH and yellowest < LEAST_BLUISH and brightest < NEARLY_BLUE and np.median(a) < MOST_RED
     return "blue" if is_blue else None

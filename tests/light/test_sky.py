@@ -30,6 +30,7 @@ def scene(upper, lower, ground=(110, 95, 70), horizon=0.45, noise=22, size=(200,
         ((110, 150, 165), (190, 205, 215), (14, 14, 16), "dusk"),  # pale, over a ground that lies in the dark
         ((110, 150, 165), (190, 205, 215), (120, 115, 100), None),
         ((150, 205, 225), (200, 228, 238), (130, 122, 108), "clear"),  # pale blue
+        ((60, 110, 190), (150, 190, 230), (14, 14, 16), None),  # blue, and the ground black but for lamps
         ((150, 60, 230), (150, 60, 230), (12, 10, 20), None),  # a coloured lamp's wall
         ((220, 205, 180), (225, 210, 185), (90, 85, 75), None),  # a wall
     ],

@@ -29,6 +29,12 @@ def test_a_light_that_lies_on_all_of_a_picture_has_a_tinge(picture, tinge):
     assert tinge_of(Glance.of(np.ascontiguousarray(picture[:, ::-1]))) == tinge
 
 
+def test_a_blue_thing_on_white_is_in_white_light():
+    picture = np.full((192, 192, 3), (70, 100, 170), np.uint8)
+    picture[:40] = (238, 238, 238)
+    assert tinge_of(Glance.of(picture)) is None
+
+
 def test_one_yellow_thing_among_blue_ones_speaks_against_a_blue_light():
     blue = np.full((192, 192, 3), (70, 100, 170), np.uint8)
     assert tinge_of(Glance.of(blue)) == "blue"
