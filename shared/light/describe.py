@@ -27,7 +27,7 @@ from shared.light.network import Seen, look, shrink_to_grid
 from shared.light.shading import SHADING_SIZE, enlarged
 from shared.light.shadows import Shadows, shadows_of
 from shared.light.sky import NO_SKY, Sky, Weather, look_up
-from shared.light.tinge import Tinge, tinge_of
+from shared.light.tinge import Tinge, is_amber, tinge_of
 
 LOW_KEY, HIGH_KEY = 32.0, 74.0  # mean L* below and above which a picture is low or high key
 MIDDLE_GREY = 0.18
@@ -107,7 +107,7 @@ def describe(photograph: np.ndarray, mask: np.ndarray | None = None) -> Light:
         has_sun=sky.has_sun,
         is_backlit=sky.is_backlit,
         shadows=shadows_of(glance, sky, backdrop, contrast),
-        tinge=_tinge(glance, sky),
+        tinge=_tinge(glance, sky, seen, subject),
         has_lamps=not _is_portrait(subject) and has_lamps(glance),
         is_lit_alone=backdrop.is_dark,
     )
@@ -147,10 +147,14 @@ def _is_portrait(subject: np.ndarray | None) -> bool:
     return subject is not None and float(subject.mean()) >= PORTRAIT
 
 
-def _tinge(glance: Glance, sky: Sky) -> Tinge | None:
-    """A tinge that does not come from the sky alone, which may be blue or violet."""
+def _tinge(glance: Glance, sky: Sky, seen: Seen, subject: np.ndarray | None) -> Tinge | None:
+    """A tinge that does not come from the sky alone, which may be blue or violet, nor from skin."""
     tinge = tinge_of(glance) if sky.weather not in ("clear", "sunset") else None
-    return None if tinge == "neon" and sky.weather == "dusk" else tinge
+    if tinge == "neon" and sky.weather == "dusk":
+        return None
+    if tinge or sky.weather or _is_portrait(subject):
+        return tinge
+    return "amber" if is_amber(glance, cct_of_rgb(np.exp(seen.log_tint))) else None
 
 
 def _direction(small: np.ndarray, grid: np.ndarray, seen: Seen, subject: np.ndarray | None) -> Direction:

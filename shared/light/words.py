@@ -28,6 +28,7 @@ COLOUR_WORDS = {
     "neon": ("neon-coloured", "many-coloured", "neon"),
     "grey": ("monochrome", "black-and-white", "colourless"),  # of the picture: its light's colour is not known
 }
+COLOUR_OF_TINGE = {"amber": "warm", "blue": "cool", "neon": "neon"}
 WEATHER_WORDS = {
     "clear": ("daylight, blue sky", "blue sky, daylight", "daylight, clear sky"),
     "overcast": ("daylight, overcast sky", "overcast, cloudy daylight", "daylight, white sky"),
@@ -107,7 +108,7 @@ def colour_of(light: Light) -> str | None:
     if light.cct_kelvin is None:
         return "grey"
     if light.tinge:
-        return "cool" if light.tinge == "blue" else light.tinge
+        return COLOUR_OF_TINGE[light.tinge]
     if not light.is_colour_sure:
         return None
     return "warm" if light.cct_kelvin < WARM else "cool" if light.cct_kelvin > COOL else None

@@ -62,10 +62,10 @@ def main() -> None:
     if arguments.packages != "all":
         is_other = arguments.packages == "others"
         rows = [row for row in rows if row["package"].startswith(("npm ", "pypi ")) == is_other]
-    right: Counter[str] = Counter()
+    right: Counter[str] = Counter()  # of claims
     made: Counter[str] = Counter()
     meanings: Counter[str] = Counter()
-    seen = with_claims = 0
+    with_claims = 0
     for number, row in enumerate(rows):
         path = next((folder / row["path"] for folder in arguments.folders if (folder / row["path"]).is_file()), None)
         if path is None:
@@ -78,24 +78,30 @@ def main() -> None:
         phrase = keywords(light, np.random.default_rng(number))
         wrong = [claim for claim in claims if not TRUE_OF[claim] & true]
         print(f"{Path(row['path']).name:<42}{phrase:<80}{'WRONG: ' + ', '.join(wrong) if wrong else ''}")
-        seen += 1
         with_claims += any(kind_of(claim) != "key" for claim in claims)
         meanings[meaning(phrase)] += 1
-        made.update(map(kind_of, claims))
-        right.update(kind_of(claim) for claim in claims if claim not in wrong)
+        made.update(claims)
+        right.update(claim for claim in claims if claim not in wrong)
+    seen = meanings.total()
     print(
         f"\n{seen} photographs of the half to {arguments.half}; with a claim beside key and contrast: {with_claims / seen:.0%}"
     )
-    for kind in (*KINDS, "direction"):
-        print(
-            f"   {kind:<18}{right[kind]:>4} of {made[kind]:>3} right"
-            + (f"{right[kind] / made[kind]:>6.0%}" if made[kind] else "")
-        )
-    print(
-        f"   all claims        {right.total():>4} of {made.total():>3} right{right.total() / max(1, made.total()):>6.0%}"
-    )
+    print_table(right, made)
     bits = -sum(count / seen * math.log2(count / seen) for count in meanings.values())
     print(f"   entropy of meanings: {bits:.2f} bits")
+
+
+def print_table(right: Counter[str], made: Counter[str]) -> None:
+    """How many claims of each kind, and of all, were right."""
+    for kind in (*KINDS, "direction"):
+        of_kind = sorted(claim for claim in made if kind_of(claim) == kind)
+        print_line(kind, sum(right[claim] for claim in of_kind), sum(made[claim] for claim in of_kind))
+        print("      " + ", ".join(f"{claim} {right[claim]} of {made[claim]}" for claim in of_kind))
+    print_line("all claims", right.total(), made.total())
+
+
+def print_line(name: str, right: int, made: int) -> None:
+    print(f"   {name:<18}{right:>4} of {made:>3} right" + (f"{right / made:>6.0%}" if made else ""))
 
 
 if __name__ == "__main__":

@@ -112,6 +112,7 @@ def test_a_mirrored_photograph_gets_the_mirrored_phrase(direction, mirrored):
         ({"shadows": "soft", "contrast": 10.0}, "soft|gentle|diffused", "hard|crisp|sharp"),
         ({"shadows": None, "hardness": 0.99, "contrast": 10.0}, "light|illumination", "hard|crisp|sharp|soft|diffused"),
         ({"tinge": "blue"}, "cool|bluish", "warm|golden"),
+        ({"tinge": "amber", "is_colour_sure": False}, "warm|golden", "cool|bluish"),
         ({"tinge": "neon"}, "neon|many-coloured", "warm|golden|cool|bluish"),
         ({"is_lit_alone": True}, "from the (front|camera)", "left|behind"),
         ({"key": "high", "exposure_ev": 1.0}, "bright|high-key|light, airy", "dark moody|low-key|dim"),
@@ -153,11 +154,11 @@ def test_every_wording_of_a_light_has_one_meaning_and_no_two_lights_have_the_sam
 
 @pytest.mark.parametrize("weather", [None, "clear", "overcast", "hazy", "sunset", "dusk", "night"])
 def test_every_wording_of_what_is_seen_has_one_meaning(weather):
-    nothing_else = replace(LIGHT, direction=None, key="mid", contrast=5.0, weather=weather)
+    nothing_else = replace(LIGHT, direction=None, key="mid", contrast=5.0, weather=weather, is_colour_sure=False)
     lights = [
         replace(nothing_else, shadows=shadows, tinge=tinge, has_lamps=has_lamps, is_lit_alone=is_lit_alone)
         for shadows in ("soft", None)
-        for tinge in ("blue", "neon", None)
+        for tinge in ("amber", "blue", "neon", None)
         for has_lamps in (True, False)
         for is_lit_alone in (True, False)
     ]
