@@ -12,6 +12,7 @@ class Glance(NamedTuple):
 
     pixels: np.ndarray  # hxwx3 uint8 RGB
     lab: np.ndarray  # hxwx3 float32 CIELAB: lightness 0..100, a and b
+    slope: np.ndarray  # hxw float32, see steepest_slope()
 
     @classmethod
     def of(cls, photograph: np.ndarray) -> "Glance":
@@ -22,7 +23,8 @@ class Glance(NamedTuple):
         scale = GLANCE_SIZE / max(height, width)
         size = (max(8, round(width * scale)), max(8, round(height * scale)))
         small = cv2.resize(photograph, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-        return cls(small, cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB))
+        lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+        return cls(small, lab, steepest_slope(lab))
 
     @property
     def lightness(self) -> np.ndarray:

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 
 from shared.light.backdrop import Backdrop
-from shared.light.glance import Glance, steepest_slope
+from shared.light.glance import Glance
 from shared.light.sky import SMOOTH, Sky
 
 # Stops of contrast, and mean chroma of CIELAB, below which nothing lies in a shadow and nothing is so coloured that it
@@ -35,5 +35,5 @@ def shadows_of(glance: Glance, sky: Sky, backdrop: Backdrop, contrast: float) ->
 def _is_on_pale_ground(glance: Glance, chroma: np.ndarray) -> bool:
     """Whether much of a picture is a bright wall, table or backdrop without a shadow on it."""
     darkest, brightest = PALE_LIGHTNESS
-    pale = (steepest_slope(glance.lab) < SMOOTH) & (glance.lightness > darkest) & (chroma < PALE_CHROMA)
+    pale = (glance.slope < SMOOTH) & (glance.lightness > darkest) & (chroma < PALE_CHROMA)
     return bool(pale.mean() > PALE_SHARE and np.median(glance.lightness[pale]) < brightest)

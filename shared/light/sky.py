@@ -50,7 +50,7 @@ class _Region(NamedTuple):
 
 def look_up(glance: Glance) -> Sky:
     """Look for a sky. The bounds were chosen on the photographs of tests/photographs.tsv."""
-    region = _region(glance.lab)
+    region = _region(glance)
     glows = _glows(glance.lab)
     if region is None:
         return NO_SKY._replace(weather="sunset") if glows else NO_SKY
@@ -65,7 +65,7 @@ def look_up(glance: Glance) -> Sky:
 
 def where_sky_is(photograph: np.ndarray) -> np.ndarray | None:
     """A map (hxw bool, at most GLANCE_SIZE a side) of the sky of a uint8 RGB photograph (HxWx3); None where none is sure."""
-    region = _region(Glance.of(photograph).lab)
+    region = _region(Glance.of(photograph))
     return region.is_sky if region is not None and _weather(region) else None
 
 
@@ -118,23 +118,24 @@ def _glows(lab: np.ndarray) -> bool:
     """Whether clouds glow orange beside blue in the upper part, brighter than the ground."""
     import cv2
 
-    soft = cv2.GaussianBlur(lab, (0, 0), 1.5)
-    smooth = steepest_slope(soft)
     height = int(0.6 * len(lab))
     lightness, a, b = (lab[:height, :, plane] for plane in range(3))
-    is_smooth = smooth[:height] < 4
-    orange = is_smooth & (a > 8) & (b > 3) & (lightness > 35)
-    blue = is_smooth & (b < -5) & (lightness > 15)
+    orange, blue = (a > 8) & (b > 3) & (lightness > 35), (b < -5) & (lightness > 15)
+    if min(orange.mean(), blue.mean()) < 0.05:
+        return False
+    smooth = steepest_slope(cv2.GaussianBlur(lab, (0, 0), 1.5))
+    orange, blue = (found & (smooth[:height] < 4) for found in (orange, blue))
     if min(orange.mean(), blue.mean()) < 0.05 or (orange | blue).mean() < 0.3 or smooth[:3].mean() > 1.3:
         return False
     ground = lab[2 * len(lab) // 3 :, :, 0]
     return float(np.median(lightness[orange | blue])) > float(np.median(ground)) + 5
 
 
-def _region(lab: np.ndarray) -> _Region | None:
+def _region(glance: Glance) -> _Region | None:
     import cv2
 
-    smooth = (steepest_slope(lab) < SMOOTH).astype(np.uint8)
+    lab = glance.lab
+    smooth = (glance.slope < SMOOTH).astype(np.uint8)
     _, parts = cv2.connectedComponents(cv2.morphologyEx(smooth, cv2.MORPH_OPEN, np.ones((3, 3))), connectivity=4)
     is_sky = np.isin(parts, list(set(parts[:3].ravel()) - {0}))
     share = float(is_sky.mean())

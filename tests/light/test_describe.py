@@ -150,3 +150,35 @@ def test_of_a_black_and_white_picture_no_colour_of_light_is_told():
     assert describe(data.astronaut()).cct_kelvin is not None
     warm = np.clip(grey * np.array([1.1, 1.0, 0.8]), 0, 255).astype(np.uint8)  # a print in warm light
     assert describe(warm).cct_kelvin < 5500
+
+
+def test_a_mirrored_photograph_has_the_same_weather_shadows_tinge_and_lamps():
+    import cv2
+
+    from tests.test_default_run import SAMPLES
+
+    told = set()
+    for path in sorted(SAMPLES.glob("*.jpg")):
+        picture = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+        straight, mirrored = (
+            {
+                name: getattr(light, name)
+                for name in ("weather", "shadows", "tinge", "has_lamps", "is_backlit", "has_sun")
+            }
+            for light in map(describe, (picture, np.ascontiguousarray(picture[:, ::-1])))
+        )
+        assert straight == mirrored, path.name
+        told |= {value for value in straight.values() if value}
+    assert {"clear", "dusk"} <= told
+
+
+def test_somebody_before_the_dark_is_lit_alone_and_a_bright_backdrop_is_soft_light():
+    picture, mask = np.full((300, 300, 3), 4, np.uint8), np.zeros((300, 300), np.uint8)
+    mask[60:, 90:210] = 255
+    picture[mask > 0] = 170
+    light = describe(picture, mask)
+    assert (light.is_lit_alone, light.shadows) == (True, None)
+    picture[mask == 0] = 225
+    picture[60:180, 90:210] = 30  # hair and clothes
+    light = describe(picture, mask)
+    assert (light.is_lit_alone, light.shadows) == (False, "soft")
