@@ -22,12 +22,12 @@ from shared.light.direction import Direction, contour_of, front_of
 from shared.light.enlarge import shrink
 from shared.light.glance import Glance
 from shared.light.haze import is_hazy
-from shared.light.lamps import has_lamps, is_night
+from shared.light.lamps import is_night
 from shared.light.network import Seen, look, shrink_to_grid
 from shared.light.shading import SHADING_SIZE, enlarged
 from shared.light.shadows import Shadows, shadows_of
 from shared.light.sky import NO_SKY, Sky, Weather, look_up
-from shared.light.tinge import Tinge, is_amber, tinge_of
+from shared.light.tinge import Tinge, tinge_of
 
 LOW_KEY, HIGH_KEY = 32.0, 74.0  # mean L* below and above which a picture is low or high key
 MIDDLE_GREY = 0.18
@@ -58,7 +58,6 @@ class Light:
     # By the shadows that are seen, or are not; `hardness` is a network's, which knows rendered pictures.
     shadows: Shadows | None = None
     tinge: Tinge | None = None  # a colour that lies on all of it
-    has_lamps: bool = False  # warm ones, in a blue evening
     is_lit_alone: bool = False  # the subject, and nothing behind it, as by a flash
 
     def as_dict(self) -> dict[str, Any]:
@@ -107,8 +106,7 @@ def describe(photograph: np.ndarray, mask: np.ndarray | None = None) -> Light:
         has_sun=sky.has_sun,
         is_backlit=sky.is_backlit,
         shadows=shadows_of(glance, sky, backdrop, contrast),
-        tinge=_tinge(glance, sky, seen, subject),
-        has_lamps=not _is_portrait(subject) and has_lamps(glance),
+        tinge=_tinge(glance, sky),
         is_lit_alone=backdrop.is_dark,
     )
 
@@ -147,14 +145,10 @@ def _is_portrait(subject: np.ndarray | None) -> bool:
     return subject is not None and float(subject.mean()) >= PORTRAIT
 
 
-def _tinge(glance: Glance, sky: Sky, seen: Seen, subject: np.ndarray | None) -> Tinge | None:
-    """A tinge that does not come from the sky alone, which may be blue or violet, nor from skin."""
+def _tinge(glance: Glance, sky: Sky) -> Tinge | None:
+    """A tinge that does not come from the sky alone, which may be blue or violet."""
     tinge = tinge_of(glance) if sky.weather not in ("clear", "sunset") else None
-    if tinge == "neon" and sky.weather == "dusk":
-        return None
-    if tinge or sky.weather or _is_portrait(subject):
-        return tinge
-    return "amber" if is_amber(glance, cct_of_rgb(np.exp(seen.log_tint))) else None
+    return None if tinge == "neon" and sky.weather == "dusk" else tinge
 
 
 def _direction(small: np.ndarray, grid: np.ndarray, seen: Seen, subject: np.ndarray | None) -> Direction:

@@ -1,19 +1,15 @@
-"""Lamps: lit windows and lanterns in a blue evening, and the many lights of a night."""
+"""The many lights of a night."""
 
 from typing import NamedTuple
 
 import numpy as np
 
 from shared.light.colour import strongest_channel
-from shared.light.glance import Glance
 
 DARK = 36.0  # mean lightness above which no night is looked for
 POINT_SIDE, AROUND = 9, 31  # pixels: what is smaller is a point, and how far its surroundings reach
 SOME, MANY, MANY_FAINT = 20, 100, 90  # points
 MOST_WARM = 20.0  # b of CIELAB: what shines through leaves before a low sun is warmer, and as many
-DUSKY = 35.0  # lightness of half of a blue evening's picture
-WARM_SHARE, BLUE_SHARE = (0.008, 0.2), 0.2  # of the picture
-BRIGHT_LAMP = 83.0  # lightness of a fifth of what is warm in it
 
 
 class Points(NamedTuple):
@@ -22,17 +18,6 @@ class Points(NamedTuple):
     bright: int  # lamps in a dark place
     faint: int  # stars, or lamps far away, in a black one
     warmth: float  # of the bright ones, the middle of b of CIELAB
-
-
-def has_lamps(glance: Glance) -> bool:
-    """Whether something small is warm and bright while much of the rest is blue and all is dim: no sun does both."""
-    lightness, a, b = (glance.lab[..., plane] for plane in range(3))
-    warm = (lightness > 65) & (b > 18) & (a > -3)
-    blue = (lightness > 3) & (lightness < 60) & (b < -4)
-    least, most = WARM_SHARE
-    if not (least < warm.mean() < most and blue.mean() > BLUE_SHARE and np.median(lightness) < DUSKY):
-        return False
-    return bool(np.percentile(lightness[warm], 80) > BRIGHT_LAMP)
 
 
 def is_night(photograph: np.ndarray, lightness: np.ndarray, has_black_sky: bool) -> bool:

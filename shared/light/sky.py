@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from shared.light.colour import weakest_channel
-from shared.light.glance import Glance, steepest_slope
+from shared.light.glance import Glance
 
 SMOOTH = 2.5  # steps of CIELAB per pixel; what changes faster is no sky
 MOST_BEFORE_SUN = 30.0  # lightness of what stands before a sun: a camera that shows it shows all else dark
@@ -51,10 +51,9 @@ class _Region(NamedTuple):
 def look_up(glance: Glance) -> Sky:
     """Look for a sky. The bounds were chosen on the photographs of tests/photographs.tsv."""
     region = _region(glance)
-    glows = _glows(glance.lab)
     if region is None:
-        return NO_SKY._replace(weather="sunset") if glows else NO_SKY
-    weather: Weather | None = "sunset" if glows else _weather(region)
+        return NO_SKY
+    weather = _weather(region)
     middle = float(np.median(region.below))
     is_above_the_dark = region.share > 0.2 and region.darkness > 0.5 and region.lightness - middle > 15
     is_backlit = is_above_the_dark and (weather in ("clear", "overcast", "sunset") or _is_bright(region))
@@ -112,23 +111,6 @@ def _is_sunlit(lab: np.ndarray, region: _Region) -> bool:
         return False
     lit, shaded = below[below[:, 0] > three_quarters, 2], below[below[:, 0] < quarter, 2]
     return bool(len(lit) and len(shaded) and np.median(lit) >= np.median(shaded))
-
-
-def _glows(lab: np.ndarray) -> bool:
-    """Whether clouds glow orange beside blue in the upper part, brighter than the ground."""
-    import cv2
-
-    height = int(0.6 * len(lab))
-    lightness, a, b = (lab[:height, :, plane] for plane in range(3))
-    orange, blue = (a > 8) & (b > 3) & (lightness > 35), (b < -5) & (lightness > 15)
-    if min(orange.mean(), blue.mean()) < 0.05:
-        return False
-    smooth = steepest_slope(cv2.GaussianBlur(lab, (0, 0), 1.5))
-    orange, blue = (found & (smooth[:height] < 4) for found in (orange, blue))
-    if min(orange.mean(), blue.mean()) < 0.05 or (orange | blue).mean() < 0.3 or smooth[:3].mean() > 1.3:
-        return False
-    ground = lab[2 * len(lab) // 3 :, :, 0]
-    return float(np.median(lightness[orange | blue])) > float(np.median(ground)) + 5
 
 
 def _region(glance: Glance) -> _Region | None:

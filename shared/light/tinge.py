@@ -4,7 +4,6 @@ from typing import Literal
 
 import numpy as np
 
-from shared.light.colour import cct_of_rgb, srgb_to_linear, usable_colours
 from shared.light.glance import Glance
 
 # b of CIELAB in the middle of a bluish picture, and in the yellowest twentieth of it.
@@ -12,12 +11,7 @@ BLUISH, LEAST_BLUISH = -11.0, 8.0
 NEARLY_BLUE = -2.0  # b of its brightest tenth: what is white in it is so in white light
 MOST_RED = 20.0  # a of CIELAB: more is violet
 LAMPLIT, VIOLET = 42.0, 0.05  # mean lightness under coloured lamps, and the share of violet in it
-# Of a picture in warm light: kelvin by the network and by the mean of its colours, at most; b of what is next to grey, which
-# is so much of it; b of its bluest twentieth.
-WARM_NETWORK, WARM_MEAN = 4300.0, 5200.0
-YELLOWISH, GREY_SHARE, LEAST_YELLOW = 5.0, 0.08, -4.0
-NEXT_TO_GREY = 14.0  # chroma of CIELAB
-Tinge = Literal["amber", "blue", "neon"]
+Tinge = Literal["blue", "neon"]
 
 
 def tinge_of(glance: Glance) -> Tinge | None:
@@ -36,20 +30,3 @@ def tinge_of(glance: Glance) -> Tinge | None:
     brightest = float(np.median(b[lightness >= np.percentile(lightness, 90)]))
     is_blue = middle < BLUISH and yellowest < LEAST_BLUISH and brightest < NEARLY_BLUE and np.median(a) < MOST_RED
     return "blue" if is_blue else None
-
-
-def is_amber(glance: Glance, network_kelvin: float) -> bool:
-    """Whether a picture is in warm light: two estimators say so, nothing is blue, and what is next to grey is yellowish.
-
-    That nothing is blue is not enough, for wood, straw and skin are warm in every light. `network_kelvin`: the colour
-    temperature that the network of the optics tells.
-    """
-    lightness, a, b = (glance.lab[..., plane] for plane in range(3))
-    usable = usable_colours(srgb_to_linear(glance.pixels))
-    if len(usable) < 100 or network_kelvin > WARM_NETWORK or cct_of_rgb(usable.mean(axis=0)) > WARM_MEAN:
-        return False
-    lit = b[(lightness > 12) & (lightness < 97)]
-    grey = (np.hypot(a, b) < NEXT_TO_GREY) & (lightness > 30)
-    if grey.mean() < GREY_SHARE or not len(lit):
-        return False
-    return bool(np.median(b[grey]) > YELLOWISH and np.percentile(lit, 5) > LEAST_YELLOW)

@@ -28,7 +28,7 @@ COLOUR_WORDS = {
     "neon": ("neon-coloured", "many-coloured", "neon"),
     "grey": ("monochrome", "black-and-white", "colourless"),  # of the picture: its light's colour is not known
 }
-COLOUR_OF_TINGE = {"amber": "warm", "blue": "cool", "neon": "neon"}
+COLOUR_OF_TINGE = {"blue": "cool", "neon": "neon"}
 WEATHER_WORDS = {
     "clear": ("daylight, blue sky", "blue sky, daylight", "daylight, clear sky"),
     "overcast": ("daylight, overcast sky", "overcast, cloudy daylight", "daylight, white sky"),
@@ -37,7 +37,6 @@ WEATHER_WORDS = {
     "dusk": ("blue hour light", "dusky twilight sky", "light of twilight"),
     "night": ("lights at night", "night and lamps", "lights after dark"),
 }
-LIT_LAMPS = ("warm lamps lit", "glowing lamps", "lamps aglow")
 NOUN = ("light", "lighting", "illumination")
 SUN = ("sun in frame", "sun in view")
 AGAINST_THE_LIGHT = ("backlit", "against the light", "lit from behind")
@@ -52,7 +51,7 @@ MOOD = {
 NOTHING = ("plain ambient light", "unremarkable ambient light", "ordinary ambient light")  # when nothing can be said
 SURE_SIDE = 0.94  # confidence from which a direction is named: photographs are stranger than rendered scenes
 CLAUSES = 2  # at most so many beside the light's own, so that a phrase has no more than 15 words
-DRAWN = "quality colour noun side weather sun against contrast mood order nothing lamps".split()  # of a wording
+DRAWN = "quality colour noun side weather sun against contrast mood order nothing".split()  # of a wording
 SHORTEST = 3  # words
 IN_SHORT = "on the scene"  # after a phrase that is shorter
 
@@ -60,7 +59,7 @@ IN_SHORT = "on the scene"  # after a phrase that is shorter
 def keywords(light: Light, rng: np.random.Generator) -> str:
     """A comma-joined phrase of 3 to 15 words: quality, colour and direction of the light, then two more clauses at most.
 
-    Those are of a sun in the frame, lamps, the sky, what stands against the light, the key and the contrast, in this order.
+    Those are of a sun in the frame, the sky, what stands against the light, the key and the contrast, in this order.
 
     The wording is drawn from `rng`; what is said depends on the light alone, so a mirrored photograph gets the
     same phrase with left and right exchanged. What was not told with confidence is left out.
@@ -84,7 +83,6 @@ def keywords(light: Light, rng: np.random.Generator) -> str:
     contrast = _contrast(light)
     seen = {  # what says most of the light comes first
         "sun": SUN if light.has_sun else (),
-        "lamps": LIT_LAMPS if light.has_lamps else (),
         "weather": WEATHER_WORDS[light.weather] if light.weather else (),
         "against": AGAINST_THE_LIGHT if light.is_backlit else (),
         "mood": MOOD.get(light.key, ()),
@@ -129,7 +127,6 @@ def meaning(phrase: str) -> str:
 _WAYS = [
     NOUN,
     SUN,
-    LIT_LAMPS,
     AGAINST_THE_LIGHT,
     NOTHING,
     *(

@@ -25,7 +25,7 @@ from shared.masks.person import people
 
 TRUE_OF = {  # what a claim may be by the labels
     "clear": {"blue"}, "overcast": {"overcast", "hazy"}, "hazy": {"hazy"}, "night": {"night"}, "sunset": {"sunset", "golden"}, "dusk": {"dusk", "bluehour", "night", "sunset"},
-    "sun": {"sun"}, "lamps": {"lamp", "lamps"}, "backlit": {"backlit", "silhouette"}, "hard": {"hard", "sunlight"}, "soft": {"soft", "overcast"},
+    "sun": {"sun"}, "backlit": {"backlit", "silhouette"}, "hard": {"hard", "sunlight"}, "soft": {"soft", "overcast"},
     "warm": {"warm", "golden", "sunset"}, "cool": {"cool", "bluehour", "dusk"}, "grey": {"grey"}, "neon": {"mixed", "lamp", "lamps"}, "low": {"low", "night"}, "high": {"high"},
     "front": {"front", "flash"},
     **{side: {side.replace(" ", "_"), *side.split()} for side in (
@@ -33,7 +33,7 @@ TRUE_OF = {  # what a claim may be by the labels
     "above": {"above", "top"},
 }  # fmt: skip
 KINDS = {
-    "time and weather": {"clear", "overcast", "hazy", "sunset", "dusk", "night"}, "source": {"sun", "backlit", "lamps"}, "hardness": {"hard", "soft"},
+    "time and weather": {"clear", "overcast", "hazy", "sunset", "dusk", "night"}, "source": {"sun", "backlit"}, "hardness": {"hard", "soft"},
     "colour": {"warm", "cool", "neon", "grey"}, "key": {"low", "high"},
 }  # fmt: skip
 
@@ -41,8 +41,7 @@ KINDS = {
 def claims_of(light: Light) -> list[str]:
     """What keywords() says of a light, but for its contrast."""
     said = [light.weather, "sun" if light.has_sun else None, "backlit" if light.is_backlit else None]
-    said += ["lamps" if light.has_lamps else None, colour_of(light)]
-    said += [light.shadows, side_of(light)]
+    said += [colour_of(light), light.shadows, side_of(light)]
     said.append(light.key if light.key != "mid" else None)
     return [claim for claim in said if claim]
 

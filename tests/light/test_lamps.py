@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from shared.light.glance import Glance
-from shared.light.lamps import has_lamps, is_night, points_of
+from shared.light.lamps import is_night, points_of
 
 
 def lights(count, colour=(255, 250, 235), dark=(8, 9, 12), size=(256, 384)):
@@ -36,23 +36,3 @@ def test_points_of_light_are_counted(count):
 def test_a_night_is_told_by_its_lights(picture, has_black_sky, is_told):
     for seen in (picture, np.ascontiguousarray(picture[:, ::-1])):
         assert is_night(seen, Glance.of(seen).lightness, has_black_sky) == is_told
-
-
-def house(window, evening):
-    picture = np.full((200, 300, 3), evening, np.uint8)
-    picture[90:130, 60:100] = picture[90:130, 150:190] = window
-    return picture
-
-
-@pytest.mark.parametrize(
-    ("window", "evening", "is_told"),
-    [
-        ((255, 225, 150), (25, 35, 60), True),
-        ((255, 225, 150), (45, 40, 30), False),  # a room in which all is warm
-        ((225, 240, 255), (25, 35, 60), False),
-        ((180, 140, 80), (25, 35, 60), False),  # warm, and not a lamp
-        ((255, 225, 150), (120, 140, 175), False),  # by day
-    ],
-)
-def test_lamps_are_warm_and_bright_in_a_blue_evening(window, evening, is_told):
-    assert has_lamps(Glance.of(house(window, evening))) == is_told

@@ -39,18 +39,6 @@ def test_a_sky_tells_the_weather_and_the_time(upper, lower, ground, weather):
     assert look_up(Glance.of(scene(upper, lower, ground))).weather == weather
 
 
-def test_clouds_that_glow_beside_blue_are_a_sunset_and_a_warm_wall_is_none():
-    rows, columns = np.mgrid[:200, :300]
-    ground = scene((60, 80, 130), (60, 80, 130), (20, 22, 28), horizon=0.6, noise=6)
-    sky = (rows < 110)[..., np.newaxis]
-    clouds = (np.sin(columns / 25 + rows / 14) > 0.2)[..., np.newaxis] & sky
-    glowing = cv2.GaussianBlur(np.where(clouds, (235, 150, 95), ground).astype(np.uint8), (0, 0), 8)
-    glowing[110:] = ground[110:]
-    assert look_up(Glance.of(glowing)).weather == "sunset"
-    wall = np.where(sky, (235, 150, 95), scene((60, 80, 130), (60, 80, 130))).astype(np.uint8)
-    assert look_up(Glance.of(wall)).weather is None
-
-
 def test_the_map_of_a_dusk_covers_the_sky_and_not_the_ground():
     picture = scene((110, 150, 165), (190, 205, 215), (14, 14, 16), noise=9)
     found = where_sky_is(picture)

@@ -3,7 +3,7 @@ import pytest
 
 from shared.light.colour import linear_to_srgb
 from shared.light.glance import Glance
-from shared.light.tinge import is_amber, tinge_of
+from shared.light.tinge import tinge_of
 
 
 def things(light, seed=0):
@@ -40,23 +40,3 @@ def test_one_yellow_thing_among_blue_ones_speaks_against_a_blue_light():
     assert tinge_of(Glance.of(blue)) == "blue"
     blue[:30] = (200, 170, 60)
     assert tinge_of(Glance.of(blue)) is None
-
-
-def room(light, wood=(0.45, 0.2, 0.08), seed=0):
-    """Grey walls and brown wood under a light of this linear RGB."""
-    grain = np.random.default_rng(seed).uniform(0.7, 1.0, (24, 36, 1))
-    picture = np.full((24, 36, 3), 0.45) * grain
-    picture[14:] = np.array(wood) * grain[14:]
-    return Glance.of(linear_to_srgb(picture.repeat(8, 0).repeat(8, 1) * np.array(light)))
-
-
-def test_a_room_is_in_warm_light_if_its_greys_are_yellowish_and_the_network_agrees():
-    assert is_amber(room((1.0, 0.85, 0.6)), 3500.0)
-    assert not is_amber(room((1.0, 0.85, 0.6)), 5600.0)
-    assert not is_amber(room((1.0, 1.0, 1.0)), 3500.0)  # wood, and white light
-    assert not is_amber(room((0.7, 0.9, 1.1)), 3500.0)
-
-
-def test_wood_alone_tells_no_warm_light():
-    wood = np.full((96, 144, 3), (150, 100, 60), np.uint8)
-    assert not is_amber(Glance.of(wood), 3500.0)
