@@ -8,6 +8,8 @@ from shared.light.colour import weakest_channel
 from shared.light.glance import Glance
 
 SMOOTH = 2.5  # steps of CIELAB per pixel; what changes faster is no sky
+CLOUDS_REACH = 0.12  # of the picture's height, from the smooth part of a sky
+CLOUDS_SLOPE = 6.0  # as SMOOTH
 MOST_BEFORE_SUN = 30.0  # lightness of what stands before a sun: a camera that shows it shows all else dark
 Weather = Literal["clear", "overcast", "hazy", "sunset", "dusk", "night"]
 
@@ -64,8 +66,30 @@ def look_up(glance: Glance) -> Sky:
 
 def where_sky_is(photograph: np.ndarray) -> np.ndarray | None:
     """A map (hxw bool, at most GLANCE_SIZE a side) of the sky of a uint8 RGB photograph (HxWx3); None where none is sure."""
-    region = _region(Glance.of(photograph))
-    return region.is_sky if region is not None and _weather(region) else None
+    glance = Glance.of(photograph)
+    region = _region(glance)
+    if region is None or not (_weather(region) or _is_blue_above_the_dark(region)):
+        return None
+    return _with_clouds(glance, region)
+
+
+def _is_blue_above_the_dark(region: _Region) -> bool:
+    """A sky of whatever weather: it is bluish, spans the picture, and is much brighter than what is below."""
+    is_bright = region.lightness - float(np.median(region.below)) > 30
+    return is_bright and region.b < -5 and region.reach > 0.9 and region.share > 0.2
+
+
+def _with_clouds(glance: Glance, region: _Region) -> np.ndarray:
+    """The smooth part of a sky (hxw bool), and what hangs together with it near to it and is as bright: clouds, haze, a sun."""
+    import cv2
+
+    reach = 2 * round(CLOUDS_REACH * len(glance.lightness)) + 1
+    near = cv2.dilate(region.is_sky.astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0
+    least = float(np.percentile(glance.lightness[region.is_sky], 5)) - 3
+    may_be = near & (glance.lightness > least) & (glance.slope < CLOUDS_SLOPE)
+    _, parts = cv2.connectedComponents((region.is_sky | may_be).astype(np.uint8), connectivity=4)
+    sky = np.isin(parts, np.unique(parts[region.is_sky])).astype(np.uint8)
+    return cv2.morphologyEx(sky, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8)) > 0
 
 
 def _weather(region: _Region) -> Weather | None:

@@ -46,6 +46,29 @@ def test_the_map_of_a_dusk_covers_the_sky_and_not_the_ground():
     assert found[int(0.55 * len(found)) :].mean() < 0.2
 
 
+def test_the_map_of_a_sky_has_its_clouds_and_no_rocks_and_no_tower():
+    rng = np.random.default_rng(1)
+    picture = scene((60, 110, 190), (150, 190, 230), horizon=0.6)
+    cloud, rock, tower = np.s_[40:62, 60:120], np.s_[90:125, 180:300], np.s_[60:120, 20:30]
+    soft = np.zeros((200, 300), np.float32)
+    soft[cloud] = 1
+    soft = cv2.GaussianBlur(soft, (0, 0), 6)[..., np.newaxis]
+    picture = np.uint8(picture * (1 - soft) + 250 * soft)
+    picture[rock] = np.clip(150 + rng.normal(0, 40, (35, 120, 1)), 0, 255)
+    picture[tower] = 235
+    sky = cv2.resize(where_sky_is(picture).astype(np.uint8), (300, 200), interpolation=cv2.INTER_NEAREST)
+    assert sky[cloud].mean() > 0.95 and sky[rock].mean() < 0.1 and sky[tower].mean() < 0.3
+    assert sky[:80, 130:].mean() > 0.99 and sky[125:].mean() < 0.05
+
+
+def test_a_blue_sky_above_a_dark_ground_is_spared_whatever_its_weather():
+    picture = scene((120, 190, 200), (180, 215, 205), (40, 32, 30), noise=12)
+    assert look_up(Glance.of(picture)).weather is None
+    assert where_sky_is(picture)[:50].mean() > 0.95
+    wall = scene((200, 195, 180), (205, 200, 190), (40, 32, 30), noise=12)
+    assert where_sky_is(wall) is None
+
+
 def test_a_ground_that_the_sun_lights_is_bright_and_warmer_where_it_is_brighter():
     rng = np.random.default_rng(0)
     picture = scene((60, 110, 190), (150, 190, 230))
