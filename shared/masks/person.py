@@ -69,8 +69,13 @@ def load_networks(model: str = "") -> None:
 
 
 def seen_in(photograph: np.ndarray) -> list[Sighting]:
-    """Boxes around people, of the detector of people or around the faces that the other one sees."""
-    return [*find_people(photograph), *map(person_around, find_faces(photograph))]
+    """Boxes around people, of the detector of people or around the faces that the other one sees, at last in a mirror."""
+    seen = [*find_people(photograph), *map(person_around, find_faces(photograph))]
+    if seen:
+        return seen
+    width = photograph.shape[1]
+    faces = find_faces(np.ascontiguousarray(photograph[:, ::-1]))
+    return [person_around(face._replace(left=width - face.right, right=width - face.left)) for face in faces]
 
 
 def person_around(face: Sighting) -> Sighting:

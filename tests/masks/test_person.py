@@ -11,7 +11,7 @@ from shared.doctor.hub import Hub
 from shared.doctor.models import check_model
 from shared.errors import RunError
 from shared.masks import packaged
-from shared.masks.detectors import Sighting
+from shared.masks.detectors import Sighting, find_faces, intersection_over_union
 from shared.masks.instance import Instance
 from shared.masks.packaged import PEOPLE_PACKAGE
 from shared.masks.person import (
@@ -192,6 +192,23 @@ def test_an_astronaut_is_cut_out_and_animals_things_and_landscapes_are_nobody():
     ):
         with Image.open(ROOT / "configs" / "samples" / name) as image:
             assert found_in(np.asarray(image.convert("RGB"))) is None, name
+
+
+def test_who_is_seen_in_the_mirror_alone_is_seen(monkeypatch):
+    astronaut = data.astronaut()
+    straight = seen_in(astronaut)
+    seen_there = []
+
+    def in_the_mirror_alone(photograph):
+        is_mirrored = np.array_equal(photograph, astronaut[:, ::-1])
+        seen_there.append(is_mirrored)
+        return find_faces(photograph) if is_mirrored else []
+
+    monkeypatch.setattr("shared.masks.person.find_people", lambda photograph: [])
+    monkeypatch.setattr("shared.masks.person.find_faces", in_the_mirror_alone)
+    [mirrored] = seen_in(astronaut)
+    assert seen_there == [False, True]
+    assert max(intersection_over_union(mirrored, one) for one in straight) > 0.7
 
 
 @pytest.mark.parametrize(("side", "top"), [(200, 650), (160, 840)])
