@@ -96,7 +96,7 @@ def noting(error: Exception, fields: dict[str, int]) -> Exception:
     return error
 
 
-def exit_status(error: BaseException, folder: Path) -> tuple[int, str]:
+def exit_status(error: BaseException, folder: Path | str) -> tuple[int, str]:
     """How a program that writes under `folder` ends with an error that came through: its status, and the sentence for the person.
 
     CRASHED is what nobody foresaw: the caller shows its traceback.

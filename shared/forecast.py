@@ -1,6 +1,6 @@
 """What a step will need and leave, said without loading anything: for ./launcher.sh doctor."""
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal
 
 
@@ -43,6 +43,7 @@ class Forecast:
 
     models: list[Model] = field(default_factory=list)
     keeps: int | None = None  # at most so many items go on to the next step
+    _: KW_ONLY
     repository: tuple[str, str] | None = None  # on the Hub, with its owner: rows are pushed to it
     images: int = 0  # image files of the photograph's size that an item leaves,
     longest_side: int | None = None  # but none larger than this, in pixels

@@ -13,6 +13,7 @@ from shared.files.step_folder import KEPT_FOLDERS
 from shared.machine import free_gpu_memory
 
 if TYPE_CHECKING:
+    from shared.files.control import Control
     from shared.files.table import Table
     from shared.forecast import Forecast
     from shared.run.run import Step
@@ -45,6 +46,7 @@ class Member(Protocol):
     rank: int
     world_size: int
     cores: int
+    control: "Control"
 
     def stop_requested(self) -> bool:
         """The same answer in all processes, which must all ask."""

@@ -171,9 +171,8 @@ class Filter(Worker):
             if is_path(self.checkpoint):
                 name, tag, option = self.checkpoint, "", "checkpoint"
             models = [Model(name, option, "clip", packages, tag=tag, is_halved=True)]
-        return Forecast(
-            models, min(self.num_images, sum(self.split_counts or (self.num_images,))), int(self.copy_images)
-        )
+        keeps = min(self.num_images, sum(self.split_counts or (self.num_images,)))
+        return Forecast(models, keeps, images=int(self.copy_images))
 
     def setup(self) -> None:
         if self.method == "photometric":
@@ -220,7 +219,8 @@ class Filter(Worker):
         write_json(step.folder / "statistics.json", numbers)
         write_json(step.folder / "selection.json", chosen)
         if len(kept):
-            range_of_scores = "scores {min:.3f} to {max:.3f}, mean {mean:.3f}".format(**numbers)
+            best = scores[kept]
+            range_of_scores = f"scores {best.min():.3f} to {best.max():.3f}, mean {best.mean():.3f}"
             step.tell(f"{len(kept)} of {len(rows)} photographs kept, {range_of_scores}")
         if len(kept) == len(choice.ranking) > 0:
             ways = (

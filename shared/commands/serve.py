@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from importlib.util import find_spec
+from typing import NoReturn
 
 from shared.errors import RunError
 from shared.machine import gpu_use
@@ -12,7 +13,7 @@ from shared.run.run import Run
 POSITIONAL = re.compile(r"\d*\.?\d+")
 
 
-def become_server(run: Run, words: list[str]) -> None:
+def become_server(run: Run, words: list[str]) -> NoReturn:
     """Become vLLM's OpenAI-compatible server; returns only by RunError."""
     if find_spec("vllm") is None:
         raise RunError("vLLM is not installed; install it with: uv pip install -r requirements.txt")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 
-def add_run_arguments(parser: argparse.ArgumentParser, is_required: bool = True) -> None:
+def add_run_arguments(parser: argparse._ActionsContainer, is_required: bool = True) -> None:
     """`--config`, `--input`, `--output-dir` and `--set`, as texts and paths that are not looked at yet."""
     parser.add_argument("--config", type=Path, required=is_required, help="the YAML file of the run")
     parser.add_argument("--input", help="a folder or table, over the config's meta_path")

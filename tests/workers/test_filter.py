@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 
 from shared.errors import ConfigError
 from shared.light.colour import linear_to_srgb, srgb_to_linear
+from shared.run.config import checked
 from shared.selection.ranking import rank
 from shared.selection.scoring.score import Score, rate_light
 from shared.worker import Loaded
@@ -186,6 +187,12 @@ def test_options_leave_out_scores_and_grid(tmp_path, measured):
     folder, _ = collect(tmp_path, measured, draws=True, no_save_scores=True, create_grid=False)
     assert not (folder / "all_scores.csv").exists()
     assert not (folder / "top_images_grid.png").exists()
+
+
+@pytest.mark.parametrize("copies", [False, True])
+def test_the_forecast_counts_the_copies_and_names_no_repository(copies):
+    told = checked(Filter, {"copy_images": copies, "num_images": 7}, "step 1 (filter)").forecast()
+    assert (told.keeps, told.images, told.repository) == (7, int(copies), None)
 
 
 @pytest.mark.slow

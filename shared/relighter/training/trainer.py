@@ -15,7 +15,6 @@ from diffusers.training_utils import EMAModel
 
 from shared.errors import RunError, is_out_of_memory
 from shared.files.whole_folder import WholeFolder
-from shared.loop.together import Together
 from shared.machine import collect_seldom
 from shared.models.device import find_device
 from shared.relighter.families.family import Batch, Family
@@ -29,6 +28,7 @@ from shared.relighter.training.order import Order
 from shared.relighter.training.pace import Pace
 from shared.relighter.training.rows import Chosen
 from shared.relighter.training.validation import Validation
+from shared.worker import Member
 
 log = logging.getLogger("worker")
 
@@ -39,7 +39,7 @@ HOURS_TO_WAIT = 2  # of the others for the first, which validates and saves
 class Trainer:
     """One process's part; `rows` are the triplets to learn, `held_out` those to validate on."""
 
-    def __init__(self, options: TrainOptions, together: Together, rows: Chosen, held_out: Sequence[dict]):
+    def __init__(self, options: TrainOptions, together: Member, rows: Chosen, held_out: Sequence[dict]):
         self.options, self.together, self.rows = options, together, rows
         self.folder = together.folder
         self.checkpoints = Checkpoints(self.folder, options.checkpoints_total_limit)
