@@ -9,6 +9,7 @@ BLUR = 3.0  # px: light changes more slowly than that, drawing faster
 TILES = 4  # in each direction: how their shifts differ is the zoom
 ALIKE = 0.1  # correlation of two drawings that have anything in common
 LEAST_SIDE, FAINT = 32, 1e-3  # px, and the deviation of a drawing: less is none
+LEAST_EXPLAINED = 0.1  # of what they differ in: another light on edges looks like a movement that explains less
 ROUNDS, ENOUGH = 3, 0.05  # measured again after what was found is undone, until it changes by fewer px
 
 
@@ -30,31 +31,36 @@ def alignment(one: np.ndarray, other: np.ndarray) -> Alignment | None:
     Phase correlation of the logarithm of luma less its blur (Kuglin and Hines, 1975; cv2.phaseCorrelate), so that light and
     white balance are no drawing: of the whole for the shift, of tiles for the zoom. Coordinates are from the centre.
     """
-    import cv2
-
     scale = min(1.0, ALIGNED_AT / max(one.shape[:2]))
     first, second = (drawing_of(image, scale) for image in (one, other))
     if min(first.shape) < LEAST_SIDE or min(first.std(), second.std()) < FAINT:
         return None
+    likeness, found = correlation(first, second), Alignment(0.0, 0.0, 1.0)
+    least = likeness + LEAST_EXPLAINED * (1 - likeness)
     (x, y), _ = shift_of(first, second)
-    height, width = first.shape
-    zoom, undone = 1.0, second
-    for _ in range(ROUNDS):
-        undo = np.array(
-            [[1 / zoom, 0, width / 2 - (width / 2 + x) / zoom], [0, 1 / zoom, height / 2 - (height / 2 + y) / zoom]],
-            np.float32,
-        )
-        undone = cv2.warpAffine(second, undo, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    zoom, change = 1.0, np.inf
+    for _ in range(ROUNDS + 1):
+        undone = put_back(second, x, y, zoom)
+        if (after := correlation(first, undone)) > max(least, likeness):  # else what was found explains nothing
+            likeness, found = after, Alignment(float(x / scale), float(y / scale), float(zoom))
+        if change < ENOUGH:
+            break
         more_x, more_y, more_zoom = affine_of(first, undone)
         x, y, zoom = x + zoom * more_x, y + zoom * more_y, zoom * more_zoom
-        if np.hypot(more_x, more_y) + abs(more_zoom - 1) * max(height, width) / 2 < ENOUGH:
-            break
-    as_they_are, after = correlation(first, second), correlation(first, undone)
-    if max(as_they_are, after) < ALIKE:
-        return None
-    if as_they_are >= after:  # what was found explains nothing
-        return Alignment(0.0, 0.0, 1.0)
-    return Alignment(float(x / scale), float(y / scale), float(zoom))
+        change = np.hypot(more_x, more_y) + abs(more_zoom - 1) * max(first.shape) / 2
+    return found if likeness >= ALIKE else None
+
+
+def put_back(image: np.ndarray, x: float, y: float, zoom: float) -> np.ndarray:
+    """An image (HxW float32) without a shift and a zoom about its centre."""
+    import cv2
+
+    height, width = image.shape
+    undo = np.array(
+        [[1 / zoom, 0, width / 2 - (width / 2 + x) / zoom], [0, 1 / zoom, height / 2 - (height / 2 + y) / zoom]],
+        np.float32,
+    )
+    return cv2.warpAffine(image, undo, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
 
 
 def drawing_of(image: np.ndarray, scale: float) -> np.ndarray:
@@ -78,7 +84,7 @@ def shift_of(first: np.ndarray, second: np.ndarray) -> tuple[tuple[float, float]
     import cv2
 
     window = cv2.createHanningWindow(first.shape[::-1], cv2.CV_32F)
-    return cv2.phaseCorrelate(first, second, window)
+    return cv2.phaseCorrelate(first.copy(), second.copy(), window)  # it may put the window into what it is given
 
 
 def affine_of(first: np.ndarray, second: np.ndarray) -> tuple[float, float, float]:

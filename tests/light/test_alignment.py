@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shared.light.alignment import Alignment, alignment
+from shared.light.alignment import Alignment, alignment, shift_of
+from shared.light.scenes.sides import draw_surface
 from tests.conftest import ROOT
 
 SAMPLES = sorted((ROOT / "configs" / "samples").glob("*.jpg"))[:6]
@@ -51,6 +52,29 @@ def test_large_images_are_measured_in_their_own_pixels():
     image = cv2.resize(sample(SAMPLES[0]), None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
     found = alignment(image, moved(image, 12, 0, 1))
     assert found is not None and abs(found.x - 12) < 0.3 and abs(found.pixels - 12) < 0.3
+
+
+@pytest.mark.parametrize("size", [64, 128])
+@pytest.mark.parametrize("family", ["patches", "relief", "solids"])
+def test_small_scenes_lit_from_elsewhere_have_not_moved_and_a_shift_of_them_is_found(family, size):
+    still, shifted = [], []
+    for number in range(4):
+        surface = draw_surface(family, np.random.default_rng(number), size)
+        front, side = surface.lit("front"), surface.lit("upper right")
+        untouched = front.copy(), side.copy()
+        still.append(alignment(front, side))
+        assert (front == untouched[0]).all() and (side == untouched[1]).all()
+        shifted.append(alignment(front, moved(side, 3, -2, 1)))
+    assert np.median([one.pixels for one in still if one]) < 0.1
+    errors = [np.hypot(one.x - 3, one.y + 2) for one in shifted if one]
+    assert len(errors) >= 3 and np.median(errors) < (1 if family == "solids" else 0.5)  # their edges are light, too
+
+
+def test_what_a_shift_is_measured_of_is_left_as_it_is():
+    one, other = (np.random.default_rng(seed).normal(size=(64, 128)).astype(np.float32) for seed in (1, 2))
+    copies = one.copy(), other.copy()
+    shift_of(one, other)
+    assert np.array_equal(one, copies[0]) and np.array_equal(other, copies[1])
 
 
 def test_two_scenes_and_empty_pictures_have_no_alignment():
