@@ -258,7 +258,7 @@ ask_to_stop() {
         [[ $1 == INT ]] || return 0 # a scheduler says TERM as often as it likes
         say "ending the workers now; what they recorded is safe" >&2
         for pid in "${pids[@]}"; do kill -KILL -- "-$pid" 2>/dev/null || true; done
-        return
+        return 0 # without it: the status of what the trap came after, which may be a nap's
     fi
     stop_wanted=yes
     # By a signal and not by a kill file, which a worker of another launcher with the same GPU id might take for its own.

@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import signal
+import subprocess
 import time
 
 import pytest
 
-from tests.conftest import wait_until
+from tests.conftest import ROOT, wait_until
 
 
 @pytest.mark.parametrize(
@@ -88,9 +90,27 @@ def test_a_second_ctrl_c_does_not_wait(project):
     process.send_signal(signal.SIGINT)
     time.sleep(1)
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=20)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == 4, output
     wait_until(lambda: project.processes() == [])
+
+
+@pytest.mark.parametrize("stop_wanted", ["no", "yes"])
+def test_a_ctrl_c_that_comes_with_the_end_of_a_wait_ends_nothing_by_itself(stop_wanted):
+    # A trap that returns without a number has the status of what went before it: of a wait that is over, 142.
+    [function] = re.findall(
+        r"^ask_to_stop\(\) \{\n.*?^\}", (ROOT / "launcher.sh").read_text(), re.MULTILINE | re.DOTALL
+    )
+    script = f"""
+        set -euo pipefail
+        stop_wanted={stop_wanted} pids=()
+        say() {{ echo "$*"; }}
+        {function}
+        trap 'ask_to_stop INT' INT
+        bash -c 'kill -INT $PPID; exit 142' || true
+        echo still here"""
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["still here"]), done.stderr
 
 
 @pytest.mark.slow
