@@ -41,10 +41,11 @@ class Glance(NamedTuple):
 
 def steepest_slope(lab: np.ndarray) -> np.ndarray:
     """How fast CIELAB (hxwx3) changes at most, in steps per pixel, hxw float32."""
+    return np.maximum.reduce([slope_of(lab[..., plane]) for plane in range(3)])
+
+
+def slope_of(plane: np.ndarray) -> np.ndarray:
+    """How fast one plane (hxw) changes, in steps per pixel, hxw float32."""
     import cv2
 
-    slopes = [
-        np.hypot(*(cv2.Sobel(lab[..., plane], cv2.CV_32F, *axis, ksize=3) / 8 for axis in ((1, 0), (0, 1))))
-        for plane in range(3)
-    ]
-    return np.maximum.reduce(slopes)
+    return np.hypot(*(cv2.Sobel(plane, cv2.CV_32F, *axis, ksize=3) / 8 for axis in ((1, 0), (0, 1))))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from shared.light.colour import weakest_channel
-from shared.light.glance import Glance
+from shared.light.glance import Glance, slope_of
 
 NEIGHBOURHOOD = 7  # pixels
 # Of the dark channel: of air there is the more the further away things are, which is the higher in the picture.
@@ -23,5 +23,4 @@ def is_hazy(glance: Glance) -> bool:
     far, middle, near = (float(np.median(third)) / 255 for third in np.array_split(dark, 3))
     if not (far > AIRY and middle > VEILED and far > middle + LESS_AIR and middle > near + LESS_AIR):
         return False
-    slope = np.hypot(*(cv2.Sobel(glance.lightness, cv2.CV_32F, *axis, ksize=3) / 8 for axis in ((1, 0), (0, 1))))
-    return bool(np.percentile(slope, 95) < MOST_DETAIL)
+    return bool(np.percentile(slope_of(glance.lightness), 95) < MOST_DETAIL)

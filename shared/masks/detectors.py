@@ -38,11 +38,8 @@ class Sighting(NamedTuple):
 
     def in_whole(self, left: float, top: float, scale: float) -> "Sighting":
         """The same where the photograph was a crop that begins at `left` and `top` of a whole, enlarged by `scale`."""
-        x, y = (
-            (self.left / scale + left, self.right / scale + left),
-            (self.top / scale + top, self.bottom / scale + top),
-        )
-        return Sighting(x[0], y[0], x[1], y[1], self.score)
+        x, y, right, bottom = (side / scale for side in self[:4])
+        return Sighting(x + left, y + top, right + left, bottom + top, self.score)
 
 
 def find_people(photograph: np.ndarray) -> list[Sighting]:
