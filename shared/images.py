@@ -39,19 +39,20 @@ def open_image(
     half, a quarter or an eighth (DCT scaling), several times quicker, as long as twice that is left. With `shorter_side` it is
     made smaller by a whole factor, as long as its shorter side stays at least that: for a resize to come, which then costs
     little, and which looks the same where twice its size is left.
-    `image.info["full_size"]` is the upright (width, height) as stored. What is wrong in its metadata does not matter.
+    `image.info["full_size"]` is the upright (width, height) as stored, and `image.info["shot"]`, where there is one, what the
+    camera noted (of TIFF and AVIF nothing). What is wrong in the metadata does not matter.
     Raises ImageError.
     """
     data = read_bytes(source)
     try:
-        opened, full_size = decode(data, longest_side, shorter_side)
+        opened, full_size, shot = decode(data, longest_side, shorter_side)
     except NotOpened as reason:
         raise ImageError(f"{name_of_photograph(source)} {reason}") from reason.__cause__
     if longest_side:
         opened.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS)
     elif shorter_side and (factor := min(opened.size) // shorter_side) > 1:
         opened = opened.reduce(factor)
-    opened.info = {"full_size": full_size}
+    opened.info = {"full_size": full_size, **({"shot": shot} if shot else {})}
     return opened
 
 

@@ -106,7 +106,7 @@ class Caption(CaptionOptions):
 
             small = image.copy()
             small.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
-            return hint(describe(np.asarray(small)).as_dict())
+            return hint(describe(np.asarray(small), shot=image.info.get("shot")).as_dict())
         return hint(item["light"])
 
 

@@ -172,7 +172,7 @@ def measure(data: bytes) -> tuple[bytes, str, dict]:
     from shared.decoding.formats import format_of
 
     name = format_of(data)
-    _, (width, height) = decode(data, longest_side=1)  # a smaller decode tells all the same whether it is whole
+    width, height = decode(data, longest_side=1).full_size  # a smaller decode tells all the same whether it is whole
     measured = {
         "width": width, "height": height, "original_width": width, "original_height": height, "exif": exif_of(data),
         "sha256": hashlib.sha256(data).hexdigest(),

@@ -31,6 +31,8 @@ def hint(light: dict) -> str:
         said.append(f"the main light comes from the {light['direction']} of the picture")
     if light.get("shadows"):
         said.append(f"its shadows are {light['shadows']}")
+    if light.get("source"):
+        said.append(f"its source is {light['source']}, by what the camera noted")
     if light.get("cct_kelvin"):
         said.append(f"its colour is about {light['cct_kelvin']:.0f} K")
     if light.get("key"):

@@ -12,10 +12,14 @@ from PIL import Image, UnidentifiedImageError
 from shared.decoding.formats import PLUGINS, NotOpened, check_size, format_of
 from shared.decoding.orientation import SIDEWAYS, orientation_of, upright
 from shared.decoding.profiles import to_srgb
+from shared.decoding.shot import Shot, shot_of
 from shared.decoding.stripped import Stripped, strip
 from shared.decoding.tiff import needs_tifffile, read_tiff
 
 Image.MAX_IMAGE_PIXELS = None  # our bound is checked before anything is decoded
+
+
+UPRIGHT = ("TIFF", "HEIC")  # which Pillow, or its plugin, has turned by itself
 
 
 class Decoded(NamedTuple):
@@ -23,6 +27,7 @@ class Decoded(NamedTuple):
 
     image: Image.Image
     full_size: tuple[int, int]
+    shot: Shot | None = None
 
 
 class AsStored(NamedTuple):
@@ -32,6 +37,7 @@ class AsStored(NamedTuple):
     profile: bytes
     orientation: int
     full_size: tuple[int, int]
+    exif: bytes = b""
 
 
 def decode(data: bytes, longest_side: int | None = None, shorter_side: int | None = None) -> Decoded:
@@ -82,7 +88,8 @@ def decode_tiff(data: bytes) -> Decoded:
 def decode_by_pillow(data: bytes, name: str, longest_side: int | None, shorter_side: int | None) -> Decoded:
     stored = load_by_pillow(data, name, longest_side, shorter_side)
     full_size = stored.full_size[::-1] if stored.orientation in SIDEWAYS else stored.full_size
-    return Decoded(upright(to_rgb(to_srgb(stored.image, stored.profile)), stored.orientation), full_size)
+    image = upright(to_rgb(to_srgb(stored.image, stored.profile)), stored.orientation)
+    return Decoded(image, full_size, shot_of(stored.exif) if stored.exif else None)
 
 
 def load_by_pillow(
@@ -98,10 +105,11 @@ def load_by_pillow(
         image.draft(None, (max(1, image.width // factor), max(1, image.height // factor)))
     image.load()
     profile = stripped.profile or bytes(image.info.get("icc_profile") or b"")
-    orientation = orientation_in(image, stripped, name)
+    exif = exif_in(image, stripped)
+    orientation = 1 if name in UPRIGHT else orientation_of(exif, stripped.xmp)
     if name == "BMP" and image.mode == "RGBA" and image.getchannel("A").getextrema()[1] == 0:
         image = image.convert("RGB")  # the fourth byte of each pixel was never meant
-    return AsStored(image, profile, orientation, full_size)
+    return AsStored(image, profile, orientation, full_size, exif)
 
 
 def factor_of(size: tuple[int, int], longest_side: int | None, shorter_side: int | None) -> int:
@@ -115,12 +123,9 @@ def factor_of(size: tuple[int, int], longest_side: int | None, shorter_side: int
     return min(size) // shorter_side if shorter_side else 1
 
 
-def orientation_in(image: Image.Image, stripped: Stripped, name: str) -> int:
-    """Of a TIFF Pillow has seen to it by itself, of HEIC its plugin."""
-    if name in ("TIFF", "HEIC"):
-        return 1
+def exif_in(image: Image.Image, stripped: Stripped) -> bytes:
     exif = stripped.exif or image.info.get("exif") or b""
-    return orientation_of(exif if isinstance(exif, bytes) else b"", stripped.xmp)
+    return exif if isinstance(exif, bytes) else b""
 
 
 @cache

@@ -1,10 +1,11 @@
-"""Say what light a photograph was taken in: direction, hardness, colour temperature, key, contrast."""
+"""Say what light a photograph was taken in: direction, hardness, colour temperature, key, contrast, source."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 
+from shared.decoding.shot import Shot
 from shared.light.azimuth import azimuth_of
 from shared.light.backdrop import NO_BACKDROP, look_behind
 from shared.light.colour import (
@@ -22,11 +23,12 @@ from shared.light.direction import Direction, contour_of, front_of
 from shared.light.enlarge import shrink
 from shared.light.glance import Glance
 from shared.light.haze import is_hazy
-from shared.light.lamps import is_night
 from shared.light.network import Seen, look, shrink_to_grid
+from shared.light.night import is_night
 from shared.light.shading import SHADING_SIZE, enlarged
 from shared.light.shadows import Shadows, shadows_of
 from shared.light.sky import NO_SKY, Sky, Weather, look_up
+from shared.light.source import LightSource, light_source_of
 from shared.light.tinge import Tinge, tinge_of
 
 LOW_KEY, HIGH_KEY = 32.0, 74.0  # mean L* below and above which a picture is low or high key
@@ -59,6 +61,7 @@ class Light:
     shadows: Shadows | None = None
     tinge: Tinge | None = None  # a colour that lies on all of it
     is_lit_alone: bool = False  # the subject, and nothing behind it, as by a flash
+    source: LightSource | None = None  # as the camera noted it
 
     def as_dict(self) -> dict[str, Any]:
         """The values as JSON, rounded to what they are good for."""
@@ -70,10 +73,10 @@ class Light:
         }
 
 
-def describe(photograph: np.ndarray, mask: np.ndarray | None = None) -> Light:
+def describe(photograph: np.ndarray, mask: np.ndarray | None = None, shot: Shot | None = None) -> Light:
     """Measure the light of a uint8 RGB photograph (HxWx3).
 
-    `mask` (HxW uint8, 0..255) is the subject, whose contour tells light from the camera.
+    `mask` (HxW uint8, 0..255) is the subject, whose contour tells light from the camera; `shot` is what the camera noted.
     """
     small = shrink(photograph, SHADING_SIZE)
     subject = None if mask is None else shrink(mask, SHADING_SIZE) > 127
@@ -90,7 +93,7 @@ def describe(photograph: np.ndarray, mask: np.ndarray | None = None) -> Light:
     contrast = float(np.log2(bright / dark))
     kelvin = None if is_grey(small) else cct_of_rgb(illuminant(small))
     glance = Glance.of(small)
-    sky = _sky(small, glance, subject)
+    sky = _sky(small, glance, subject, shot)
     backdrop = NO_BACKDROP if subject is None else look_behind(glance, glance.shrunk(subject))
     return Light(
         azimuth_degrees=direction.azimuth_degrees,
@@ -108,6 +111,7 @@ def describe(photograph: np.ndarray, mask: np.ndarray | None = None) -> Light:
         shadows=shadows_of(glance, sky, backdrop, contrast),
         tinge=_tinge(glance, sky),
         is_lit_alone=backdrop.is_dark,
+        source=light_source_of(shot, sky.weather),
     )
 
 
@@ -128,13 +132,14 @@ def is_colour_sure(linear: np.ndarray, kelvin: float, seen: Seen) -> bool:
     return bool(leans and neutral_share(usable, light) > LEAST_NEUTRAL)
 
 
-def _sky(small: np.ndarray, glance: Glance, subject: np.ndarray | None) -> Sky:
+def _sky(small: np.ndarray, glance: Glance, subject: np.ndarray | None, shot: Shot | None) -> Sky:
     """The sky, and the weather as far as the air and the lights below tell it, too."""
     # Behind somebody who fills the frame, what is even and blue or white is a wall more often than a sky.
     if _is_portrait(subject):
         return NO_SKY
     sky = look_up(glance)
-    if is_night(small, glance.lightness, sky.is_black):
+    is_black = sky.is_black and not (shot and shot.has_flash)  # which leaves all that is far away black
+    if is_night(small, glance.lightness, is_black):
         return sky._replace(weather="night")
     if sky.weather in (None, "overcast") and is_hazy(glance):
         return sky._replace(weather="hazy")

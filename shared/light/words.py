@@ -38,6 +38,10 @@ WEATHER_WORDS = {
     "night": ("lights at night", "night and lamps", "lights after dark"),
 }
 NOUN = ("light", "lighting", "illumination")
+SOURCE_WORDS = {
+    "flash": ("flash light", "flash lighting", "light of a flash"),
+    "daylight": ("daylight", "natural daylight", "light of day"),
+}
 SUN = ("sun in frame", "sun in view")
 AGAINST_THE_LIGHT = ("backlit", "against the light", "lit from behind")
 CONTRAST = {
@@ -57,7 +61,7 @@ IN_SHORT = "on the scene"  # after a phrase that is shorter
 
 
 def keywords(light: Light, rng: np.random.Generator) -> str:
-    """A comma-joined phrase of 3 to 15 words: quality, colour and direction of the light, then two more clauses at most.
+    """A comma-joined phrase of 3 to 15 words: quality, colour, source and direction of the light, then two more clauses at most.
 
     Those are of a sun in the frame, the sky, what stands against the light, the key and the contrast, in this order.
 
@@ -76,7 +80,8 @@ def keywords(light: Light, rng: np.random.Generator) -> str:
     if colour := colour_of(light):
         described.append(choose(COLOUR_WORDS[colour], "colour"))
     side = side_of(light)
-    first = [" ".join([*described, choose(NOUN, "noun")])] if described or side else []
+    noun = choose(SOURCE_WORDS[light.source] if light.source else NOUN, "noun")
+    first = [" ".join([*described, noun])] if described or side or light.source else []
     if side:
         first[0] += " " + choose(FROM_A_SIDE[side], "side")
 
@@ -131,7 +136,7 @@ _WAYS = [
     NOTHING,
     *(
         ways
-        for table in (FROM_A_SIDE, HARDNESS_WORDS, COLOUR_WORDS, WEATHER_WORDS, CONTRAST, MOOD)
+        for table in (FROM_A_SIDE, HARDNESS_WORDS, COLOUR_WORDS, WEATHER_WORDS, CONTRAST, MOOD, SOURCE_WORDS)
         for ways in table.values()
     ),
 ]

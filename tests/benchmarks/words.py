@@ -27,20 +27,20 @@ TRUE_OF = {  # what a claim may be by the labels
     "clear": {"blue"}, "overcast": {"overcast", "hazy"}, "hazy": {"hazy"}, "night": {"night"}, "sunset": {"sunset", "golden"}, "dusk": {"dusk", "bluehour", "night", "sunset"},
     "sun": {"sun"}, "backlit": {"backlit", "silhouette"}, "hard": {"hard", "sunlight"}, "soft": {"soft", "overcast"},
     "warm": {"warm", "golden", "sunset"}, "cool": {"cool", "bluehour", "dusk"}, "grey": {"grey"}, "neon": {"mixed", "lamp", "lamps"}, "low": {"low", "night"}, "high": {"high"},
-    "front": {"front", "flash"},
+    "front": {"front", "flash"}, "flash": {"flash"}, "daylight": {"daylight", "sunlight", "overcast", "golden", "blue", "sun"},
     **{side: {side.replace(" ", "_"), *side.split()} for side in (
         "left", "right", "above", "below", "upper left", "upper right", "lower left", "lower right")},
     "above": {"above", "top"},
 }  # fmt: skip
 KINDS = {
-    "time and weather": {"clear", "overcast", "hazy", "sunset", "dusk", "night"}, "source": {"sun", "backlit"}, "hardness": {"hard", "soft"},
+    "time and weather": {"clear", "overcast", "hazy", "sunset", "dusk", "night"}, "source": {"sun", "backlit", "flash", "daylight"}, "hardness": {"hard", "soft"},
     "colour": {"warm", "cool", "neon", "grey"}, "key": {"low", "high"},
 }  # fmt: skip
 
 
 def claims_of(light: Light) -> list[str]:
     """What keywords() says of a light, but for its contrast."""
-    said = [light.weather, "sun" if light.has_sun else None, "backlit" if light.is_backlit else None]
+    said = [light.weather, "sun" if light.has_sun else None, "backlit" if light.is_backlit else None, light.source]
     said += [colour_of(light), light.shadows, side_of(light)]
     said.append(light.key if light.key != "mid" else None)
     return [claim for claim in said if claim]
@@ -70,9 +70,10 @@ def main() -> None:
         if path is None:
             print(f"not here: {row['package']} {row['path']}")
             continue
-        photograph = np.asarray(open_image(str(path), longest_side=768))
+        image = open_image(str(path), longest_side=768)
+        photograph = np.asarray(image)
         found = people(photograph)
-        light = describe(photograph, found[0] if found else None)
+        light = describe(photograph, found[0] if found else None, image.info.get("shot"))
         claims, true = claims_of(light), set(row["what is true of its light"].split())
         phrase = keywords(light, np.random.default_rng(number))
         wrong = [claim for claim in claims if not TRUE_OF[claim] & true]

@@ -141,5 +141,5 @@ def test_a_profile_of_colours_fits_a_palette_with_transparency():
 
 def test_the_size_of_a_turned_tiff_is_upright():
     for values in (PHOTOGRAPH, sixteen(PHOTOGRAPH)):
-        image, size = decode(tiff(values, 2, tags={274: (SHORT, [6]), 270: (LONG, [1])}))
+        image, size, _ = decode(tiff(values, 2, tags={274: (SHORT, [6]), 270: (LONG, [1])}))
         assert size == image.size == (40, 60)

@@ -113,6 +113,8 @@ def test_a_mirrored_photograph_gets_the_mirrored_phrase(direction, mirrored):
         ({"tinge": "blue"}, "cool|bluish", "warm|golden"),
         ({"tinge": "neon"}, "neon|many-coloured", "warm|golden|cool|bluish"),
         ({"is_lit_alone": True}, "from the (front|camera)", "left|behind"),
+        ({"source": "flash"}, "flash", "illumination|daylight|sun"),
+        ({"source": "daylight"}, "daylight|light of day", "illumination|flash|sun"),
         ({"key": "high", "exposure_ev": 1.0}, "bright|high-key|light, airy", "dark moody|low-key|dim"),
     ],
 )
@@ -154,7 +156,8 @@ def test_every_wording_of_a_light_has_one_meaning_and_no_two_lights_have_the_sam
 def test_every_wording_of_what_is_seen_has_one_meaning(weather):
     nothing_else = replace(LIGHT, direction=None, key="mid", contrast=5.0, weather=weather, is_colour_sure=False)
     lights = [
-        replace(nothing_else, shadows=shadows, tinge=tinge, is_lit_alone=is_lit_alone)
+        replace(nothing_else, shadows=shadows, tinge=tinge, is_lit_alone=is_lit_alone, source=source)
+        for source in ("flash", None)
         for shadows in ("soft", None)
         for tinge in ("blue", "neon", None)
         for is_lit_alone in (True, False)

@@ -2,12 +2,13 @@
 
 import logging
 from collections import deque
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from shared.captions.engines.engine import OF_SERVERS, Answer, Engine, Question
+from shared.decoding.shot import Shot
 from shared.forecast import Forecast
 from shared.images import open_image
 from shared.seeding import item_rng
@@ -15,6 +16,13 @@ from shared.seeding import item_rng
 log = logging.getLogger("worker")
 
 LONGEST_SIDE = 768  # photographs are opened no larger; light is measured smaller still
+
+
+class ShotImage(NamedTuple):
+    """A photograph as it is measured."""
+
+    pixels: np.ndarray  # hxwx3 uint8 RGB
+    shot: Shot | None
 
 
 class Photometric(Engine):
@@ -49,9 +57,8 @@ class Photometric(Engine):
     def open(self, item: dict, max_pixels: int) -> Image.Image:
         return open_image(item, longest_side=LONGEST_SIDE)
 
-    def prepare(self, image: Image.Image) -> np.ndarray:
-        """(h, w, 3) uint8."""
-        return np.asarray(image)
+    def prepare(self, image: Image.Image) -> "ShotImage":
+        return ShotImage(np.asarray(image), image.info.get("shot"))
 
     def room(self) -> int:
         return self.batch_size - len(self.waiting)
@@ -70,12 +77,12 @@ class Photometric(Engine):
                 answered.append((question, error))
         return answered
 
-    def _measure(self, item: dict, image: np.ndarray) -> Answer:
+    def _measure(self, item: dict, view: "ShotImage") -> Answer:
         """The phrase, and the measurements behind it."""
         from shared.light.describe import describe
         from shared.light.words import keywords
 
-        light = describe(image, self._subject(item, image))
+        light = describe(view.pixels, self._subject(item, view.pixels), view.shot)
         phrase = keywords(light, item_rng(self.seed, item["key"], "keywords"))
         return Answer(phrase, "stop", None, None, {"light": light.as_dict()})
 

@@ -91,4 +91,5 @@ class ClipRater:
         from shared.light.describe import describe
         from shared.selection.scoring.score import SCORE_SIZE
 
-        return {"light": describe(np.asarray(open_image(item, longest_side=SCORE_SIZE))).as_dict()}
+        image = open_image(item, longest_side=SCORE_SIZE)
+        return {"light": describe(np.asarray(image), shot=image.info.get("shot")).as_dict()}

@@ -37,7 +37,7 @@ class PhotometricRater:
         return {
             "lighting_score": score.lighting_score,
             "method": "photometric",
-            "light": describe(pixels).as_dict(),
+            "light": describe(pixels, shot=image.info.get("shot")).as_dict(),
             "light_ratings": {name: round(rating, 4) for name, rating in score._asdict().items()},
             **hashes_of(image),
             **picture_fields(image),

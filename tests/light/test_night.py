@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from shared.light.glance import Glance
-from shared.light.lamps import is_night, points_of
+from shared.light.night import is_night, points_of
 
 
 def lights(count, colour=(255, 250, 235), dark=(8, 9, 12), size=(256, 384)):
