@@ -1,9 +1,10 @@
 """Which way up a photograph is, read from its metadata by itself: whatever else is wrong in there does not matter."""
 
 import re
-import struct
 
 from PIL import Image
+
+from shared.decoding.exif import numbers_in
 
 ORIENTATION = 0x0112
 TURNS = {
@@ -16,30 +17,17 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 SIDEWAYS = (5, 6, 7, 8)  # width and height change places
-INTEGERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}  # TIFF 6.0's types
 
 
 def orientation_of(exif: bytes, xmp: bytes = b"") -> int:
     """1 to 8, as TIFF 6.0 has them, of an Exif block, with or without `Exif\\0\\0` before it; else of XMP; else 1."""
-    return exif_orientation(exif.removeprefix(b"Exif\0\0")) or xmp_orientation(xmp) or 1
+    return exif_orientation(exif) or xmp_orientation(xmp) or 1
 
 
-def exif_orientation(block: bytes) -> int:
+def exif_orientation(exif: bytes) -> int:
     """0 where none is told that can be meant."""
-    order = {b"II": "<", b"MM": ">"}.get(block[:2])
-    if order is None:
-        return 0
-    try:
-        [start] = struct.unpack_from(f"{order}I", block, 4)
-        [count] = struct.unpack_from(f"{order}H", block, start)
-        for place in range(start + 2, min(start + 2 + 12 * count, len(block) - 11), 12):
-            tag, kind, _ = struct.unpack_from(f"{order}HHI", block, place)
-            if tag == ORIENTATION and kind in INTEGERS:
-                [value] = struct.unpack_from(order + INTEGERS[kind], block, place + 8)
-                return value if value in TURNS else 0
-    except struct.error:
-        pass
-    return 0
+    value = numbers_in(exif, (ORIENTATION,)).get(ORIENTATION)
+    return int(value) if value in TURNS else 0
 
 
 def xmp_orientation(xmp: bytes) -> int:

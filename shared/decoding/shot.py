@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from PIL import Image
+from shared.decoding.exif import numbers_in
 
 EXIF, EXPOSURE_TIME, APERTURE, SENSITIVITY, FLASH = 0x8769, 0x829A, 0x829D, 0x8827, 0x9209  # tags of Exif 3.0
 FIRED, RETURN, NOT_RETURNED = 0b1, 0b110, 0b100  # bits of FLASH; the camera may have seen that nothing came back
@@ -19,26 +19,12 @@ class Shot(NamedTuple):
 
 def shot_of(exif: bytes) -> Shot | None:
     """Of an Exif block, with or without `Exif\\0\\0` before it; None where nothing of it is told."""
-    try:
-        block = Image.Exif()
-        block.load(exif)
-        told = block.get_ifd(EXIF)
-    except Exception:  # of damaged bytes Pillow may raise anything
-        return None
-    seconds, aperture = positive_number(told.get(EXPOSURE_TIME)), positive_number(told.get(APERTURE))
-    sensitivity, flash = positive_number(told.get(SENSITIVITY)), told.get(FLASH)
+    told = numbers_in(exif, (EXPOSURE_TIME, APERTURE, SENSITIVITY, FLASH), inside=EXIF)
+    # A lens without electronics notes an aperture of 0.
+    seconds, aperture, sensitivity = (max(told.get(tag, 0.0), 0.0) for tag in (EXPOSURE_TIME, APERTURE, SENSITIVITY))
     value = None
     if seconds and aperture and sensitivity:
         value = math.log2(aperture**2 / seconds) - math.log2(sensitivity / 100)
-    has_flash = isinstance(flash, int) and bool(flash & FIRED) and flash & RETURN != NOT_RETURNED
-    return Shot(has_flash, seconds, value) if seconds or isinstance(flash, int) else None
-
-
-def positive_number(told: object) -> float | None:
-    """A positive number, of a value or the first of several; None for all else, as lenses without electronics note."""
-    first = told[0] if isinstance(told, (tuple, list)) and told else told
-    try:
-        value = float(first)  # type: ignore[arg-type]
-    except (TypeError, ValueError, ZeroDivisionError):
-        return None
-    return value if math.isfinite(value) and value > 0 else None
+    flash = int(told.get(FLASH, 0))
+    has_flash = bool(flash & FIRED) and flash & RETURN != NOT_RETURNED
+    return Shot(has_flash, seconds or None, value) if seconds or FLASH in told else None

@@ -47,7 +47,7 @@ def test_the_orientation_is_read_whatever_else_stands_in_exif(kind, orientation)
         turned.save(stream, kind, exif=exif)
     else:
         turned.save(stream, kind, exif=b"Exif\0\0" + block, **options)
-    shown, size = decode(stream.getvalue())
+    shown, size, _ = decode(stream.getvalue())
     assert size == shown.size == (60, 40)
     assert np.abs(np.asarray(shown, int) - np.asarray(awkward.photograph())).max() < 16
 

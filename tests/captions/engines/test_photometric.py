@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.TiffImagePlugin import IFDRational
 
 from shared.captions.engines.engine import Question, Sampling
 from shared.captions.engines.photometric import Photometric
@@ -14,7 +15,9 @@ def item(tmp_path):
     """A photograph of nothing much, at which a flash was fired."""
     path = tmp_path / "party.jpg"
     picture = np.random.default_rng(0).integers(60, 120, (60, 90, 3), np.uint8)
-    Image.fromarray(picture).save(path, exif=exif(seconds=1 / 60, aperture=4.0, sensitivity=200, flash=1))
+    Image.fromarray(picture).save(
+        path, exif=exif(seconds=IFDRational(1, 60), aperture=IFDRational(4), sensitivity=200, flash=1)
+    )
     return {"key": "party", "image_path": str(path)}
 
 
