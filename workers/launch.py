@@ -253,6 +253,7 @@ def add_own_arguments(name: str, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--step", required=True, help="its number")
         parser.add_argument("--gpus-each", type=int, default=1, help="GPUs of a worker")
         parser.add_argument("--limit", type=int, help="workers at most; without one, as many as there is room for")
+        parser.add_argument("--without", default="", help="ids of workers that kill files have stopped")
         parser.add_argument("--parent", type=int, required=True)
         parser.add_argument("--gpu", type=int, default=0, help=hidden)
         parser.add_argument("--rank", type=int, default=0, help=hidden)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,8 @@ def knock(address: str) -> None:
 class RayPool:
     """Workers of one step, as many as the cluster has GPUs (or CPU cores where it has none), at most `limit`.
 
-    `command` is a worker's, without its number; `log_dir` is on the launcher's machine.
+    Those `without` a place are the ids of workers that kill files have stopped before. `command` is a worker's, without its
+    number; `log_dir` is on the launcher's machine.
     """
 
     command: list[str]
@@ -90,11 +92,15 @@ class RayPool:
     gpus_per_worker: int = 1
     limit: int | None = None
     max_restarts: int = 3
+    without: frozenset[int] = frozenset()
     seats: list[Seat] = field(default_factory=list)
     is_stopping: bool = False
 
     def run(self, parent: int) -> int:
-        """Until all workers have ended, or the launcher is gone. Returns 0, 1 where one broke, 4 where some were stopped."""
+        """Until all workers have ended, or the launcher is gone.
+
+        Returns 0 where they have found nothing left to do, 1 where one broke, 4 where they were stopped.
+        """
         import ray
 
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -117,19 +123,22 @@ class RayPool:
         finally:
             ray.shutdown()
         statuses = {seat.status for seat in self.seats}
-        if statuses <= {0, STOPPED}:
-            return STOPPED if STOPPED in statuses else 0
-        return BROKEN
+        if not statuses <= {0, STOPPED}:
+            return BROKEN
+        # One that was killed has left its items to the others.
+        is_done = statuses == {0} or (0 in statuses and not self.is_stopping)
+        return 0 if is_done else STOPPED
 
     def stop(self, *_: object) -> None:
         """For signals too: every worker is asked at the next look."""
         self.is_stopping = True
 
     def room(self, ray: Any) -> int:
-        """How many workers the cluster, as it is now, has room for."""
+        """How many workers the cluster, as it is now, has room for, without those that were stopped."""
         there = ray.cluster_resources()
         kind, each = ("GPU", self.gpus_per_worker) if there.get("GPU") else ("CPU", 1)
-        return min(int(there.get(kind, 0)) // each, self.limit or 1 << 30)
+        places = min(int(there.get(kind, 0)) // each, self.limit or 1 << 30)
+        return max(min(1, places), places - len(self.without))  # a machine may have gone instead
 
     def grow(self, ray: Any) -> None:
         """A worker for every place that is there now and was not: machines that have come since begin to work."""
@@ -137,7 +146,8 @@ class RayPool:
             has_gpus = bool(ray.cluster_resources().get("GPU"))
             resources = {"num_gpus": self.gpus_per_worker, "num_cpus": 0} if has_gpus else {"num_cpus": 1}
             starter = ray.remote(Starter).options(max_restarts=-1, scheduling_strategy="SPREAD", **resources)
-            self.seats.append(Seat(len(self.seats), starter.remote()))
+            number = next(id for id in count() if id not in self.without and all(id != seat.id for seat in self.seats))
+            self.seats.append(Seat(number, starter.remote()))
 
     def has_ended(self) -> bool:
         """Whether a worker has found nothing left to do: whoever came now would not, either."""
@@ -178,7 +188,7 @@ class RayPool:
             self.ended(ray, seat, status)
 
     def start(self, ray: Any, seat: Seat) -> None:
-        rank = seat.id % self.world_size
+        rank = self.seats.index(seat) % self.world_size
         own = ["--gpu", str(seat.id), "--rank", str(rank), "--world-size", str(self.world_size)]
         cores = max(1, int(ray.cluster_resources().get("CPU", 1)) // self.world_size)
         own += ["--cores", str(cores)]
@@ -197,6 +207,8 @@ class RayPool:
     def ended(self, ray: Any, seat: Seat, status: int) -> None:
         if status in (0, STOPPED, BROKEN, MISUSE) or self.is_stopping:
             seat.status = status if status in (0, BROKEN, MISUSE) else STOPPED
+            if seat.status == STOPPED:
+                log.info("GPU %d: stopped on request", seat.id)
         elif seat.restarts >= self.max_restarts:
             log.error(
                 "GPU %d: the worker died %d times too often; see %s", seat.id, self.max_restarts, self.log_path(seat)

@@ -68,7 +68,13 @@ def take_stock(arguments: argparse.Namespace, run: Run, variables: Variables, ag
     }
     if reached.step is None:
         return common | results_of(run, reached, saved)
-    return common | work_of(arguments, reached.step, reached.left, variables, stopped)
+    return common | work_of(arguments, reached.step, reached.left, variables, stopped, killed_in(run, arguments))
+
+
+def killed_in(run: Run, arguments: argparse.Namespace) -> list[int]:
+    """The ids of the workers that a kill file has stopped in this launch; Ray's, of which the launcher sees the pool alone."""
+    begun = ids(arguments.begun)
+    return sorted(set().union(*(step.killed() for step in run.steps if step.number in begun)))
 
 
 def check_before_run(run: Run, variables: Variables) -> None:
@@ -97,7 +103,7 @@ def results_of(run: Run, reached: Advance, saved: Path | None) -> dict[str, Valu
 
 
 def work_of(
-    arguments: argparse.Namespace, step: Step, left: int, variables: Variables, stopped: list[int]
+    arguments: argparse.Namespace, step: Step, left: int, variables: Variables, stopped: list[int], killed: list[int]
 ) -> dict[str, Value]:
     """The workers of one step: for each id the GPUs that it sees and the rank of its shard, and the words for all of them."""
     is_together = step.worker.runs_together
@@ -124,7 +130,7 @@ def work_of(
         ],
     }
     if variables.launch_with == "ray":
-        return common | work_in_pool(arguments, step, left, variables, stopped)
+        return common | work_in_pool(arguments, step, left, variables, stopped, killed)
     slots = find_slots(variables, gpus_of_a_worker(step, variables), stopped, is_together)
     cores = max(1, len(os.sched_getaffinity(0)) // max(1, len(slots)))
     processes = sum(slot.gpus.count(",") + 1 for slot in slots) if is_together else 1
@@ -147,7 +153,7 @@ def work_of(
 
 
 def work_in_pool(
-    arguments: argparse.Namespace, step: Step, left: int, variables: Variables, stopped: list[int]
+    arguments: argparse.Namespace, step: Step, left: int, variables: Variables, stopped: list[int], killed: list[int]
 ) -> dict[str, Value]:
     """One process for the launcher to start, which has Ray place the workers: what differs from work_of()."""
     is_together = step.worker.runs_together
@@ -162,7 +168,7 @@ def work_in_pool(
         "gpus": {} if stopped else {0: ""},
         "ranks": {0: 0},
         "run_words": ["pool", *run_words(arguments), "--step", str(step.number), "--gpus-each", str(gpus)],
-        "worker_words": ["--limit", str(limit)] if limit else [],
+        "worker_words": [*(["--limit", str(limit)] if limit else []), f"--without={' '.join(map(str, killed))}"],
     }
 
 

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from shared.clusters.ray_pool import HOW_TO_INSTALL_RAY, RayPool
-from shared.commands.next_step import run_words
+from shared.commands.next_step import ids, run_words
 from shared.commands.variables import Variables
 from shared.errors import RunError
 from shared.files.lookup import ROOT
@@ -27,6 +27,9 @@ def run_pool(arguments: argparse.Namespace, run: Run, variables: Variables) -> i
     words = [sys.executable, "-m", f"workers.{step.module}", *run_words(arguments), "--step", str(step.number)]
     words += ["--step-name", f"step {step.number} ({name}) ", "--kill-folder", str(ROOT)]
     words += ["--processes", str(arguments.gpus_each)] if step.worker.runs_together else []
-    pool = RayPool(words, Path(variables.log_dir()), ROOT, arguments.gpus_each, arguments.limit, variables.max_restarts)
+    pool = RayPool(
+        words, Path(variables.log_dir()), ROOT, arguments.gpus_each, arguments.limit, variables.max_restarts,
+        frozenset(ids(arguments.without)),
+    )  # fmt: skip
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the launcher's
     return pool.run(arguments.parent)

@@ -20,6 +20,7 @@ class Control:
         self.step, self.gpu, self.parent = StepFolder(folder), gpu, parent
         self.kill_files = [kill_file(place, gpu) for place in places]
         self.reason = ""
+        self.is_killed = False  # by a kill file, that is, by a person who wants one worker fewer
         self._next_look = 0.0
 
     def stop_requested(self) -> bool:
@@ -40,6 +41,7 @@ class Control:
                 path.unlink()
             except FileNotFoundError:
                 continue
+            self.is_killed = True
             return f"{path} asked for it"
         if self.parent is not None and os.getppid() != self.parent:
             return "the launcher is gone"

@@ -77,6 +77,11 @@ class StepFolder:
     def progress_files(self) -> list[Path]:
         return matching(self.folder, PROGRESS_FILE)
 
+    def killed(self) -> set[int]:
+        """The ids of the workers that a kill file has stopped."""
+        said = map(read_json, self.progress_files())
+        return {int(one["gpu"]) for one in said if one.get("killed")}
+
     def clear_signs(self) -> None:
         """End and progress files of an earlier run say nothing about this one."""
         for path in self.end_files() + self.progress_files():

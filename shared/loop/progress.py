@@ -83,6 +83,7 @@ class Progress:
         opened, recorded, failed = self.picker.shard_counts()
         return about_process(self.control, self.worker) | {
             "state": self.state,
+            "killed": self.control.is_killed,
             "recorded": self.recorded,  # by this process, the others' items that it helped with included
             "failed": self.failed,
             "shard": {"items": opened + recorded + failed, "recorded": recorded, "failed": failed},

@@ -83,6 +83,26 @@ def test_a_worker_that_dies_is_started_again_and_one_that_is_stopped_is_not(head
     assert sorted(head.recorded()) == keys
 
 
+def test_a_kill_file_stops_one_worker_for_all_of_the_run(head, cluster):
+    keys = head.items(20)
+    for _ in range(2):
+        cluster.add_node(num_cpus=1, num_gpus=1)
+    gate = head.folder / "gate"
+    head.write_config({"gate": f"{gate}{{gpu}}", "free": 2, "batch_size": 1, "seconds": 0.1}, {"seconds": 0.1})
+    launcher = head.launch(**head.variables)
+    wait_until(lambda: len(head.computed()) == 6, 300)
+    (head.folder / "kill0.txt").touch()
+    Path(f"{gate}0").touch()
+    wait_until(lambda: "GPU 0: stopped on request" in log_of(head, 0), 300)
+    Path(f"{gate}1").touch()
+    output, _ = launcher.communicate(timeout=600)
+    assert launcher.returncode == 0, output + log_of(head, 0)
+    assert sorted(head.recorded()) == keys
+    second = head.output / "step_2_toy"
+    assert len(list((second / "records").rglob("*.json"))) == 20
+    assert [path.name for path in second.glob("end*.txt")] == ["end1.txt"]
+
+
 def test_the_default_config_runs_on_a_ray_of_its_own(project):
     done = project.run(CONFIG=ROOT / "configs" / "relight.yaml", LAUNCH_WITH="ray", GPU_COUNT=2, RAY_ADDRESS="")
     assert done.returncode == 0, done.stdout + log_of(project, 0)
