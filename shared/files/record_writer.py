@@ -67,7 +67,7 @@ class RecordWriter:
     def write(self, outcomes: list[Outcome]) -> None:
         """Raises DiskError; then none of the group that is not yet in place will ever be."""
         try:
-            has_files = not self.lines or any(map(makes_files, outcomes))
+            has_files = not self.lines or any(makes_files(outcome.found) for outcome in outcomes)
             self._tar = self.tars.current() if self.tars and has_files else ""
             list((self.pool.map if has_files else map)(self._write_parts, range(len(outcomes)), outcomes))
             images = [outcome.parts if outcome.line else outcome.parts[:-1] for outcome in outcomes]
@@ -175,10 +175,10 @@ class RecordWriter:
             outcome.parts.append((self.parts / str(number), path_of(outcome.key)))
 
 
-def makes_files(outcome: Outcome) -> bool:
+def makes_files(found: dict | BaseException) -> bool:
     """Whether there are images to write, of what was found or of what was rejected."""
-    values = outcome.found.values() if isinstance(outcome.found, dict) else ()
-    return isinstance(outcome.found, Rejected) or any(isinstance(value, ImageFile) for value in values)
+    values = found.values() if isinstance(found, dict) else ()
+    return isinstance(found, Rejected) or any(isinstance(value, ImageFile) for value in values)
 
 
 def lines_of(outcomes: Iterable[Outcome]) -> list[Line]:

@@ -12,7 +12,7 @@ from shared.errors import STOPPED, DiskError, ImageError, WorkerCrash, is_disk_e
 from shared.far.addresses import is_far
 from shared.files.control import SECONDS_BETWEEN_LOOKS, Control
 from shared.files.crashes import Journal, recover, remove_parts, suspects
-from shared.files.record_writer import Outcome, RecordWriter
+from shared.files.record_writer import Outcome, RecordWriter, makes_files
 from shared.files.states import FAILED, RECORDED
 from shared.files.table import Table
 from shared.images import files_read, place_of
@@ -28,6 +28,10 @@ log = logging.getLogger("worker")
 
 FAR_THREADS = 16  # that load photographs which are far away: most of the time they wait for an answer
 MOST_READY = 64  # items of the next batch that are loaded before the rate is known
+SIZE_WITH_FILES = 4  # of an outcome that waits to be recorded, against one without images
+SHORTEST_PAUSE = (
+    0.005  # seconds between two looks at what others have claimed: short first, since most are about to end
+)
 SECONDS_AHEAD = 0.25  # how much work is claimed and decoded ahead: enough for the GPU, little to lose or to hold back
 
 
@@ -84,9 +88,10 @@ class Loop:
             "shard %d of %d: %d items, %d recorded, %d failed, %d to do",
             self.rank, self.world_size, opened + recorded + failed, recorded, failed, opened,
         )  # fmt: skip
-        self.recorder = Recorder(self._record, max(64, 2 * self.worker.batch_size))
+        self.recorder = Recorder(self._record, SIZE_WITH_FILES * max(64, 2 * self.worker.batch_size))
         self._fail_deadly(deadly)
         is_ready = False
+        pause = SHORTEST_PAUSE
         while not self.control.stop_requested():
             block = self.picker.take(self._room(0)) or next(self.picker.take_alone(), None)
             if block is None:
@@ -94,8 +99,10 @@ class Loop:
                     break
                 self._end_shard()
                 self.progress.state = "waiting"  # for what other workers have claimed: they may yet let go of it
-                time.sleep(SECONDS_BETWEEN_LOOKS)
+                time.sleep(pause)
+                pause = min(2 * pause, SECONDS_BETWEEN_LOOKS)
             else:
+                pause = SHORTEST_PAUSE
                 if not is_ready:
                     self._set_up()
                     is_ready = True
@@ -146,7 +153,7 @@ class Loop:
                 f"the worker's stream gave a result for {item['key']!r}, which it was not given or gave before"
             )
         self.unanswered.pop(item["key"], None)
-        self.recorder.put(item["key"], found)
+        self.recorder.put(item["key"], found, SIZE_WITH_FILES if makes_files(found) else 1)
 
     def _outcome(self, key: str, found: Found) -> Outcome:
         return Outcome(key, found, self.sources.pop(key, None), self.in_flight[key][0])
