@@ -3,7 +3,6 @@
 The names and columns are those of its version 1.47, so that what reads such a folder reads ours.
 """
 
-import csv
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -14,7 +13,7 @@ from typing import IO, Any
 import orjson
 
 from shared.exports.parquet_file import ParquetFile
-from shared.exports.writers import UnixLines, whole_file
+from shared.exports.writers import CsvLines, whole_file
 
 SHARD_SIZE = 10_000  # rows of the input in one folder
 # What a transfer adds to the columns of the input.
@@ -74,10 +73,10 @@ def url_columns(carried: list[str]) -> list[str]:
     return first + [name for name in carried if name not in first]
 
 
-def csv_of(file: IO[str], header: list[str]) -> Any:
-    writer = csv.writer(UnixLines(file), lineterminator="\r\n")
-    writer.writerow(header)
-    return writer
+def csv_of(file: IO[str], header: list[str]) -> CsvLines:
+    lines = CsvLines(file)
+    lines.writerow(header)
+    return lines
 
 
 def schema_of(columns: list[str]) -> Any:

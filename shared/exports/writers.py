@@ -7,11 +7,16 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO, Any
 
 from shared.files.part_file import PartFile, sync_folder
 from shared.files.paths import relative_paths
+
+CELLS_TOGETHER = 1000  # rows
+PLAIN_CELLS = frozenset({str, int, float, bool})  # types of which cells are as they are
 
 
 def write_csv(path: Path, columns: Mapping[str, str], rows: Iterable[Mapping], run_folder: Path | None) -> int:
@@ -27,22 +32,29 @@ def write_cells(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]
     """The same of rows that are the values of the columns, in their order."""
     count = 0
     with whole_file(path) as file:
-        writer = csv.writer(UnixLines(file), lineterminator="\r\n")
-        writer.writerow(columns)
-        for row in rows:
-            writer.writerow(map(cell, row))
-            count += 1
+        lines, rest = CsvLines(file), iter(rows)
+        lines.writerow(columns)
+        while some := list(islice(rest, CELLS_TOGETHER)):
+            lines.writerows(some)
+            count += len(some)
     return count
 
 
-class UnixLines:
-    """Lines that end as Unix has it; csv.writer quotes a lone carriage return only where its own lines have one."""
+class CsvLines:
+    """Lines of CSV that end as Unix has it; csv.writer quotes a lone carriage return only where its own lines have one."""
 
     def __init__(self, file: IO[str]):
         self.file = file
+        self._lines: list[str] = []
+        self._writer = csv.writer(SimpleNamespace(write=self._lines.append), lineterminator="\r\n")
 
-    def write(self, line: str) -> None:
-        self.file.write(line.removesuffix("\r\n") + "\n")
+    def writerow(self, row: Iterable[Any]) -> None:
+        self.writerows([row])
+
+    def writerows(self, rows: Iterable[Iterable[Any]]) -> None:
+        self._writer.writerows([value if type(value) in PLAIN_CELLS else cell(value) for value in row] for row in rows)
+        self.file.write("".join([line[:-2] + "\n" for line in self._lines]))
+        self._lines.clear()
 
 
 def write_jsonl(path: Path, columns: Mapping[str, str], rows: Iterable[Mapping], run_folder: Path | None) -> int:

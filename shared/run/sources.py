@@ -92,9 +92,11 @@ def may_be_replaced(before: np.ndarray, now: np.ndarray) -> np.ndarray:
     """The rows of `now` whose item was there before, of another file. One that is gone is no other one."""
     if not len(before) or not len(now):
         return np.empty(0, np.intp)
-    order = np.argsort(before["key"])
-    place = np.searchsorted(before["key"], now["key"], sorter=order)
-    old = before[order[np.minimum(place, len(before) - 1)]]
+    old = before
+    if not np.array_equal(before["key"], now["key"]):
+        order = np.argsort(before["key"])
+        place = np.searchsorted(before["key"], now["key"], sorter=order)
+        old = before[order[np.minimum(place, len(before) - 1)]]
     is_known = (old["key"] == now["key"]) & (old["bytes"] >= 0) & (now["bytes"] >= 0)
     differs = (old["place"] != now["place"]) | (old["bytes"] != now["bytes"]) | (old["time"] != now["time"])
     return np.flatnonzero(is_known & differs)
