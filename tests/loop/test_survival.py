@@ -113,7 +113,7 @@ def test_a_full_disk_stops_with_one_sentence_and_a_rerun_completes(project, smal
     process = project.launch()
     wait_until(lambda: len(project.computed()) == 2)
     status = os.statvfs(small_disk)
-    (small_disk / "ballast").write_bytes(b"x" * (status.f_bavail * status.f_frsize - 300_000))
+    (small_disk / "ballast").write_bytes(b"x" * (status.f_bavail * status.f_frsize - 1_200_000))  # for half of them
     gate.touch()
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 1, output
