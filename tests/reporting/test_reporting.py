@@ -4,12 +4,14 @@ import base64
 import io
 from pathlib import Path
 
+import jinja2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 from PIL import Image
 
+from shared.files.lookup import ROOT
 from shared.files.table import Table
 from shared.reporting.failures import pattern, without_names
 from shared.reporting.gallery import choose, most_cards
@@ -138,3 +140,10 @@ def test_links_are_relative_inside_the_run_and_escaped():
 
 def test_thumbnails_shrink_as_they_become_many():
     assert [side_for(count) for count in (1, 48, 800, 100_000)] == [480, 480, 218, 160]
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "1 image<"), (3, "3 images<")])
+def test_the_highest_bar_says_how_many_it_has(count, said):
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(ROOT / "shared" / "reporting"))
+    charts = environment.get_template("charts.html.jinja").module
+    assert said in charts.histogram(bars_of(np.full(count, 24.0)), "images", "PSNR")
