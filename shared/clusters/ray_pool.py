@@ -126,8 +126,8 @@ class RayPool:
         if not statuses <= {0, STOPPED}:
             return BROKEN
         # One that was killed has left its items to the others.
-        is_done = statuses == {0} or (0 in statuses and not self.is_stopping)
-        return 0 if is_done else STOPPED
+        is_left = STOPPED in statuses and (self.is_stopping or 0 not in statuses)
+        return STOPPED if is_left else 0
 
     def stop(self, *_: object) -> None:
         """For signals too: every worker is asked at the next look."""

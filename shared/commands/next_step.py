@@ -68,13 +68,7 @@ def take_stock(arguments: argparse.Namespace, run: Run, variables: Variables, ag
     }
     if reached.step is None:
         return common | results_of(run, reached, saved)
-    return common | work_of(arguments, reached.step, reached.left, variables, stopped, killed_in(run, arguments))
-
-
-def killed_in(run: Run, arguments: argparse.Namespace) -> list[int]:
-    """The ids of the workers that a kill file has stopped in this launch; Ray's, of which the launcher sees the pool alone."""
-    begun = ids(arguments.begun)
-    return sorted(set().union(*(step.killed() for step in run.steps if step.number in begun)))
+    return common | work_of(arguments, reached.step, reached.left, variables, stopped)
 
 
 def check_before_run(run: Run, variables: Variables) -> None:
@@ -103,7 +97,7 @@ def results_of(run: Run, reached: Advance, saved: Path | None) -> dict[str, Valu
 
 
 def work_of(
-    arguments: argparse.Namespace, step: Step, left: int, variables: Variables, stopped: list[int], killed: list[int]
+    arguments: argparse.Namespace, step: Step, left: int, variables: Variables, stopped: list[int]
 ) -> dict[str, Value]:
     """The workers of one step: for each id the GPUs that it sees and the rank of its shard, and the words for all of them."""
     is_together = step.worker.runs_together
@@ -130,7 +124,7 @@ def work_of(
         ],
     }
     if variables.launch_with == "ray":
-        return common | work_in_pool(arguments, step, left, variables, stopped, killed)
+        return common | work_in_pool(arguments, step, left, variables, stopped)
     slots = find_slots(variables, gpus_of_a_worker(step, variables), stopped, is_together)
     cores = max(1, len(os.sched_getaffinity(0)) // max(1, len(slots)))
     processes = sum(slot.gpus.count(",") + 1 for slot in slots) if is_together else 1
@@ -153,13 +147,16 @@ def work_of(
 
 
 def work_in_pool(
-    arguments: argparse.Namespace, step: Step, left: int, variables: Variables, stopped: list[int], killed: list[int]
+    arguments: argparse.Namespace, step: Step, left: int, variables: Variables, stopped: list[int]
 ) -> dict[str, Value]:
     """One process for the launcher to start, which has Ray place the workers: what differs from work_of()."""
     is_together = step.worker.runs_together
     name = step.config.name or step.config.type
     gpus = variables.gpu_count or 1 if is_together else gpus_of_a_worker(step, variables)
     limit = 1 if is_together else variables.gpu_count
+    begun = [one for one in step.run.steps if one.number in ids(arguments.begun)]
+    # The launcher, which remembers whom a person has stopped, sees the pool alone.
+    killed = sorted({id for one in begun for id in one.killed()})
     return {
         "module": "launch",
         "announcement": f"step {step.number} ({name}): {left} {'steps' if is_together else 'items'} for the workers that Ray "

@@ -18,7 +18,6 @@ from shared.decoding.tiff import needs_tifffile, read_tiff
 
 Image.MAX_IMAGE_PIXELS = None  # our bound is checked before anything is decoded
 
-
 UPRIGHT = ("TIFF", "HEIC")  # which Pillow, or its plugin, has turned by itself
 
 
@@ -37,7 +36,7 @@ class AsStored(NamedTuple):
     profile: bytes
     orientation: int
     full_size: tuple[int, int]
-    exif: bytes = b""
+    exif: bytes
 
 
 def decode(data: bytes, longest_side: int | None = None, shorter_side: int | None = None) -> Decoded:
@@ -89,7 +88,7 @@ def decode_by_pillow(data: bytes, name: str, longest_side: int | None, shorter_s
     stored = load_by_pillow(data, name, longest_side, shorter_side)
     full_size = stored.full_size[::-1] if stored.orientation in SIDEWAYS else stored.full_size
     image = upright(to_rgb(to_srgb(stored.image, stored.profile)), stored.orientation)
-    return Decoded(image, full_size, shot_of(stored.exif) if stored.exif else None)
+    return Decoded(image, full_size, shot_of(stored.exif))
 
 
 def load_by_pillow(

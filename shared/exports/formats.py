@@ -34,13 +34,6 @@ class TableRows:
     def __iter__(self) -> Iterator[dict]:
         self.misfits = Misfits()
         nested = [name for name in self.fields.values() if "." in name]
-        if not (
-            nested or self.types or self.run_folder
-        ):  # as nearly all tables are, of which some have millions of rows
-            fields = tuple(self.fields.items())
-            for row in self.rows:
-                yield {column: row.get(field) for column, field in fields}
-            return
         for row in self.rows:
             flat = {**row, **{name: value_of(dict(row), name) for name in nested}} if nested else row
             found = project(self.fields, flat, self.folder, self.run_folder)

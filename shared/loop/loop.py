@@ -29,9 +29,7 @@ log = logging.getLogger("worker")
 FAR_THREADS = 16  # that load photographs which are far away: most of the time they wait for an answer
 MOST_READY = 64  # items of the next batch that are loaded before the rate is known
 SIZE_WITH_FILES = 4  # of an outcome that waits to be recorded, against one without images
-SHORTEST_PAUSE = (
-    0.005  # seconds between two looks at what others have claimed: short first, since most are about to end
-)
+SHORTEST_PAUSE = 0.005  # seconds before the next look at what others have claimed; it doubles from look to look
 SECONDS_AHEAD = 0.25  # how much work is claimed and decoded ahead: enough for the GPU, little to lose or to hold back
 
 

@@ -57,7 +57,7 @@ class Photometric(Engine):
     def open(self, item: dict, max_pixels: int) -> Image.Image:
         return open_image(item, longest_side=LONGEST_SIDE)
 
-    def prepare(self, image: Image.Image) -> "ShotImage":
+    def prepare(self, image: Image.Image) -> ShotImage:
         return ShotImage(np.asarray(image), image.info.get("shot"))
 
     def room(self) -> int:
@@ -77,7 +77,7 @@ class Photometric(Engine):
                 answered.append((question, error))
         return answered
 
-    def _measure(self, item: dict, view: "ShotImage") -> Answer:
+    def _measure(self, item: dict, view: ShotImage) -> Answer:
         """The phrase, and the measurements behind it."""
         from shared.light.describe import describe
         from shared.light.words import keywords
