@@ -14,12 +14,14 @@ from numpy.lib.format import open_memmap
 
 from shared.light.network import GRID_SIZE
 from shared.light.scenes.network import paints
-from shared.light.scenes.network.worlds import draw
-from shared.light.scenes.scenes import SCENE_FAMILIES
+from shared.light.scenes.network.traced import draw_traced
+from shared.light.scenes.network.worlds import World, draw
+from shared.light.scenes.scenes import SCENE_FAMILIES, Scene
 
 FAMILIES_LEARNED = ("mondrian_gradient", "textured_relief", "two_colours", "subject", "cast_relief")
 FIRST_SEED = 880_000_000  # far from those that benchmarks and tests use
 IN_WORLDS = 5  # one picture in so many is a scene of a family
+TRACED = (1, 2)  # of so many, these have depth
 BATCH = 16
 OWN_PAINT = 0.65  # share of the pictures under whose light their own paint is put
 
@@ -56,8 +58,12 @@ def _rendered(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[flo
     cv2.setNumThreads(1)
     rng = np.random.default_rng(FIRST_SEED + index)
     size = int(rng.choice([192, 256, 384]))
+    seen: World | Scene
     family = FAMILIES_LEARNED[index // IN_WORLDS % len(FAMILIES_LEARNED)]
-    seen = draw(rng, size) if index % IN_WORLDS else SCENE_FAMILIES[family](rng, size)
+    if index % IN_WORLDS == 0:
+        seen = SCENE_FAMILIES[family](rng, size)
+    else:
+        seen = draw_traced(rng, GRID_SIZE) if index % IN_WORLDS in TRACED else draw(rng, size)
     layers = [
         cv2.resize(layer, (GRID_SIZE, GRID_SIZE), interpolation=cv2.INTER_AREA).transpose(2, 0, 1)
         for layer in (seen.reflectance, seen.shading, seen.normals[..., :2])
