@@ -19,6 +19,7 @@ from shared.light.colour import (
     srgb_to_linear,
     usable_colours,
 )
+from shared.light.daylight import is_daylight
 from shared.light.direction import Direction, contour_of, front_of
 from shared.light.enlarge import shrink
 from shared.light.glance import Glance
@@ -61,7 +62,7 @@ class Light:
     shadows: Shadows | None = None
     tinge: Tinge | None = None  # a colour that lies on all of it
     is_lit_alone: bool = False  # the subject, and nothing behind it, as by a flash
-    source: LightSource | None = None  # as the camera noted it
+    source: LightSource | None = None  # as the camera noted it, or daylight as a network knows it by what is seen
 
     def as_dict(self) -> dict[str, Any]:
         """The values as JSON, rounded to what they are good for."""
@@ -95,6 +96,11 @@ def describe(photograph: np.ndarray, mask: np.ndarray | None = None, shot: Shot 
     glance = Glance.of(small)
     sky = _sky(small, glance, subject, shot)
     backdrop = NO_BACKDROP if subject is None else look_behind(glance, glance.shrunk(subject))
+    tinge = _tinge(glance, sky)
+    source = light_source_of(shot, sky.weather)
+    is_other = kelvin is None or sky.weather or tinge == "neon" or backdrop.is_dark or (shot and shot.has_flash)
+    if source is None and not is_other and is_daylight(small):
+        source = "daylight"
     return Light(
         azimuth_degrees=direction.azimuth_degrees,
         direction=direction.word,
@@ -109,9 +115,9 @@ def describe(photograph: np.ndarray, mask: np.ndarray | None = None, shot: Shot 
         has_sun=sky.has_sun,
         is_backlit=sky.is_backlit,
         shadows=shadows_of(glance, sky, backdrop, contrast),
-        tinge=_tinge(glance, sky),
+        tinge=tinge,
         is_lit_alone=backdrop.is_dark,
-        source=light_source_of(shot, sky.weather),
+        source=source,
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from shared.light.colour import illuminant, is_grey, neutral_share, srgb_to_linear, strongest_channel, usable_colours
 from shared.light.enlarge import DARKEST, GuidedMap, bands, shrink
-from shared.light.network import AXES, look, shrink_to_grid
+from shared.light.network import AXES, look, look_at_shapes, shrink_to_grid
 
 SHADING_SIZE = 384  # the long side at which shading is handed on, in pixels
 MORE_NEUTRAL = 0.03  # share of a picture that is grey already: its light is white, whatever else is seen
@@ -40,7 +40,6 @@ class SeenLight(NamedTuple):
     """What look() sees in a small photograph, at its size."""
 
     log_shading: np.ndarray  # HxWx3 float32, natural logarithm of the light in red, green and blue; the median is 0
-    normals: np.ndarray  # HxWx3 float32: right, up, towards the camera
     towards_light: np.ndarray  # to the right and up, as shared.light.network.Seen has it
 
 
@@ -54,9 +53,14 @@ def light_in(photograph: np.ndarray) -> SeenLight:
         tint = agreed_tint(seen.log_tint, np.log(illuminant(photograph)))
         if has_neutrals(photograph, np.exp(tint)):
             tint = np.zeros(3, np.float32)
-    normals = enlarged(seen.normals, grid, photograph)
     log_light = (log_shading - np.median(log_shading))[..., np.newaxis] + tint
-    return SeenLight(log_light * share_above_black(photograph), normals, seen.towards_light)
+    return SeenLight(log_light * share_above_black(photograph), seen.towards_light)
+
+
+def shapes_in(photograph: np.ndarray) -> np.ndarray:
+    """Normals (HxWx3 float32: right, up, towards the camera) of what a small uint8 RGB photograph shows."""
+    grid = shrink_to_grid(photograph)
+    return enlarged(look_at_shapes(grid), grid, photograph)
 
 
 def share_above_black(photograph: np.ndarray) -> np.ndarray:

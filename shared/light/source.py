@@ -1,4 +1,4 @@
-"""What light a photograph was taken by, as far as its camera noted it."""
+"""What light a photograph was taken by, as far as its camera noted it or what it shows tells."""
 
 from typing import Literal
 
@@ -13,7 +13,10 @@ OUTDOORS = ("clear", "overcast", "hazy", "sunset", "dusk")
 
 
 def light_source_of(shot: Shot | None, weather: Weather | None) -> LightSource | None:
-    """None, too, under a sky that tells its weather: a flash reaches little of what is seen there, and daylight needs no word."""
+    """As the camera noted it.
+
+    None, too, under a sky that tells its weather: a flash reaches little of what is seen there, and daylight needs no word.
+    """
     if shot is None or shot.exposure_value is None or shot.exposure_seconds is None or weather in OUTDOORS:
         return None
     if shot.has_flash:

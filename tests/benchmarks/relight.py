@@ -19,7 +19,7 @@ from shared.light.degradation.lighting import DAYLIGHT
 from shared.light.degradation.options import NewLight
 from shared.light.degradation.photograph import Photograph
 from shared.light.fidelity import ssim
-from shared.light.network import look, shrink_to_grid
+from shared.light.network import look_at_shapes, shrink_to_grid
 from shared.light.scenes.scenes import FRONT, Scene, render
 from tests.benchmarks.scene_seeds import seeds_asked
 
@@ -69,7 +69,7 @@ def error_of_normals(scene: Scene) -> np.ndarray:
     grid = shrink_to_grid(scene.image)
     true = cv2.resize(scene.normals, grid.shape[1::-1], interpolation=cv2.INTER_AREA)
     true /= np.linalg.norm(true, axis=-1, keepdims=True)
-    angle = np.degrees(np.arccos(np.clip((look(grid).normals * true).sum(axis=-1), -1, 1)))
+    angle = np.degrees(np.arccos(np.clip((look_at_shapes(grid) * true).sum(axis=-1), -1, 1)))
     return angle[true[..., 2] < 0.98]
 
 

@@ -27,7 +27,7 @@ TRUE_OF = {  # what a claim may be by the labels
     "clear": {"blue"}, "overcast": {"overcast", "hazy"}, "hazy": {"hazy"}, "night": {"night"}, "sunset": {"sunset", "golden"}, "dusk": {"dusk", "bluehour", "night", "sunset"},
     "sun": {"sun"}, "backlit": {"backlit", "silhouette"}, "hard": {"hard", "sunlight"}, "soft": {"soft", "overcast"},
     "warm": {"warm", "golden", "sunset"}, "cool": {"cool", "bluehour", "dusk"}, "grey": {"grey"}, "neon": {"mixed", "lamp", "lamps"}, "low": {"low", "night"}, "high": {"high"},
-    "front": {"front", "flash"}, "flash": {"flash"}, "daylight": {"daylight", "sunlight", "overcast", "golden", "blue", "sun"},
+    "front": {"front", "flash"}, "flash": {"flash"}, "daylight": {"daylight", "sunlight", "overcast", "golden", "blue", "sun", "window"},
     **{side: {side.replace(" ", "_"), *side.split()} for side in (
         "left", "right", "above", "below", "upper left", "upper right", "lower left", "lower right")},
     "above": {"above", "top"},

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shared.light.colour import linear_to_srgb, srgb_to_linear
-from shared.light.network import GRID_SIZE, features, look, shrink_to_grid
+from shared.light.network import GRID_SIZE, features, look, look_at_shapes, shrink_to_grid
 from shared.light.scenes.scenes import render
 
 
@@ -21,6 +21,9 @@ def test_a_mirrored_photograph_gets_just_the_mirrored_answer(shape):
     assert mirrored.hardness == pytest.approx(straight.hardness, abs=1e-6)
     assert straight.log_shading.shape == shape
     assert abs(straight.log_shading.mean()) < 1e-5
+    shapes, other = look_at_shapes(photograph), look_at_shapes(np.ascontiguousarray(photograph[:, ::-1]))
+    np.testing.assert_allclose(other, shapes[:, ::-1] * (-1, 1, 1), atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(shapes, axis=-1), 1, atol=1e-5)
 
 
 def test_the_shading_of_a_scene_is_found():
@@ -31,6 +34,17 @@ def test_the_shading_of_a_scene_is_found():
         true -= true.mean()
         shares.append(((look(scene.image).log_shading - true) ** 2).mean() / (true**2).mean())
     assert np.median(shares) < 0.4
+
+
+@pytest.mark.parametrize(("family", "degrees"), [("subject", 25), ("textured_relief", 30), ("solids", 45)])
+def test_the_normals_of_a_scene_are_found(family, degrees):
+    """Of what does not face the camera, which a plane would get wrong by about 40 degrees."""
+    errors = []
+    for seed in range(6):
+        scene = render(family, seed, GRID_SIZE)
+        angle = np.degrees(np.arccos(np.clip((look_at_shapes(scene.image) * scene.normals).sum(axis=-1), -1, 1)))
+        errors.append(np.median(angle[scene.normals[..., 2] < 0.98]))
+    assert np.median(errors) < degrees
 
 
 def test_what_is_seen_does_not_depend_on_the_exposure():

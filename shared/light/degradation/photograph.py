@@ -12,7 +12,7 @@ from shared.light.degradation.lighting import DAYLIGHT, Illumination, expose, il
 from shared.light.degradation.options import NewLight
 from shared.light.enlarge import DARKEST, GuidedMap, bands, enlarge, shrink
 from shared.light.fidelity import psnr_inside
-from shared.light.shading import SHADING_SIZE, SeenLight, light_in
+from shared.light.shading import SHADING_SIZE, SeenLight, light_in, shapes_in
 from shared.light.sky import where_sky_is
 from shared.light.surface import Surface, stand_in, told
 
@@ -59,7 +59,8 @@ class Photograph:
 
     @cached_property
     def _normals(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.shaped or (self._seen[0], self._seen[1].normals)
+        small = self._seen[0]
+        return self.shaped or (small, shapes_in(small))
 
     @cached_property
     def _is_grey(self) -> bool:

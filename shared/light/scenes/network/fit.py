@@ -1,30 +1,31 @@
-"""Teach the network of the optics on rendered worlds, and write the file that OpenCV runs.
+"""Teach the networks of the optics on rendered worlds, and write the files that OpenCV runs.
 
     python -m shared.light.scenes.network.fit render --worlds 16000 --pool /tmp/worlds
-    torchrun --nproc_per_node 2 -m shared.light.scenes.network.fit train --pool /tmp/worlds --minutes 40 --out light.pt
-    python -m shared.light.scenes.network.fit export --weights light.pt
+    torchrun --nproc_per_node 2 -m shared.light.scenes.network.fit \\
+        train light --pool /tmp/worlds --minutes 40 --out light.pt
+    python -m shared.light.scenes.network.fit export light --weights light.pt
 
-Needs the packages of requirements.txt, and `onnx` for the last. A core learns from about 80 pictures a second.
+and the same with `shapes`. Needs the packages of requirements.txt, and `onnx` for the last. A core with AVX-512 learns from
+about 80 pictures a second, one without from 10.
 """
 
 import argparse
-import io
 import math
 import os
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
 from shared.light.direction import CLIPPED
-from shared.light.network import AXES, GRID_SIZE, NETWORK_FILE, NOISE_FLOOR
+from shared.light.network import AXES, GRID_SIZE, NETWORK_FILES, NOISE_FLOOR
+from shared.light.scenes.network.onnx_file import write_onnx
 from shared.light.scenes.network.pool import WorldBatch, WorldBatches, render_pool
-from shared.light.scenes.network.unet import LightNet
+from shared.light.scenes.network.unet import LIGHT_NETS, LightNet, LightNetConfig
 
 HAS_BFLOAT16 = torch.cpu._is_avx512_bf16_supported()  # without it, half precision takes ten times as long
-SMALL_SHARE = 0.2  # share of the time in which it learns from twice as many pictures of half the size
+SMALL_SHARE = 0.4  # share of the time in which it learns from twice as many pictures of half the size
 
 
 def features_of(picture: torch.Tensor) -> torch.Tensor:
@@ -37,8 +38,13 @@ def features_of(picture: torch.Tensor) -> torch.Tensor:
 
 
 def losses(maps: torch.Tensor, told: torch.Tensor, batch: WorldBatch) -> dict[str, torch.Tensor]:
-    """How wrong the log shading, its changes, its colour, the normals, the direction and the hardness are."""
+    """How wrong the log shading, its changes, its colour, the normals, the direction and the hardness are; or the normals."""
     maps = F.pixel_shuffle(maps, 2)
+    leaning = maps[:, -2:] - batch.normals
+    # The square alone would let all that is in doubt face the camera.
+    normals = leaning.square().mean() + 0.2 * (leaning.square().sum(1) + 1e-4).sqrt().mean()
+    if not told.shape[1]:
+        return {"normals": normals}
     light = torch.einsum("nchw,ck->nkhw", torch.log(batch.light.clamp(min=1e-3)), torch.from_numpy(AXES))
     true = light[:, :1]
     error = maps[:, :1] - true
@@ -60,7 +66,7 @@ def losses(maps: torch.Tensor, told: torch.Tensor, batch: WorldBatch) -> dict[st
         "shading": (weight * centred**2 * scale).mean(),
         "steps": sum((step.diff(dim=axis).abs().mean() for step in steps for axis in (-1, -2)), torch.zeros(())),
         "colour": (weight * colour**2).mean(),
-        "normals": (maps[:, 3:] - batch.normals).square().mean(),
+        "normals": normals,
         "direction": surprise.mean(),
         "hardness": F.binary_cross_entropy_with_logits(hard, batch.hardness[is_known]) if len(hard) else told.sum() * 0,
     }
@@ -76,12 +82,12 @@ def _concentration(towards: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return towards / length * sure, sure[:, 0]
 
 
-def train(pool: Path, minutes: float, out: Path, start: Path | None, rate: float) -> None:
+def train(config: LightNetConfig, pool: Path, minutes: float, out: Path, start: Path | None, rate: float) -> None:
     """Learn for so many minutes with AdamW, its rate falling as a cosine; keep the running mean of the weights."""
     rank, count = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    network = LightNet()
+    network = LightNet(config)
     if start is not None:
         network.load_state_dict(torch.load(start))
     learner: torch.nn.Module = network.to(memory_format=torch.channels_last)
@@ -118,7 +124,7 @@ def train(pool: Path, minutes: float, out: Path, start: Path | None, rate: float
         if step % 200 == 199 and rank == 0:
             print(
                 f"{step + 1:>7} {float(done):>5.0%} ",
-                {name: round(total, 4) for name, total in totals.items()},
+                {name: round(total, 4) for name, total in totals.items() if total},
                 flush=True,
             )
             totals = dict.fromkeys(WEIGHT, 0.0)
@@ -127,28 +133,27 @@ def train(pool: Path, minutes: float, out: Path, start: Path | None, rate: float
         torch.save(mean.module.state_dict(), out)
 
 
-def export(weights: Path, out: Path) -> None:
-    """Write the network as ONNX for cv2.dnn, for any number of pictures of any size, its weights in half precision."""
-    import onnx
-    from onnx import helper, numpy_helper
+class Maps(torch.nn.Module):
+    """A network of which only the maps are asked for."""
 
-    network = LightNet().eval()
+    def __init__(self, network: LightNet):
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.network(pixels)[0]
+
+
+def export(config: LightNetConfig, weights: Path, out: Path) -> None:
+    """Write the network as ONNX for cv2.dnn, for any number of pictures of any size."""
+    network = LightNet(config).eval()
     network.load_state_dict(torch.load(weights))
     pixels = torch.zeros(2, 4 * 4, GRID_SIZE // 2, GRID_SIZE // 2)
     sizes = {0: "count", 2: "height", 3: "width"}
-    written = io.BytesIO()
-    torch.onnx.export(
-        network, (pixels,), written, input_names=["pixels"], output_names=["maps", "told"], dynamo=False,
-        opset_version=13, dynamic_axes={"pixels": sizes, "maps": sizes, "told": {0: "count"}},
-    )  # fmt: skip
-    model = onnx.load_from_string(written.getvalue())
-    for full in [tensor for tensor in model.graph.initializer if len(tensor.dims) > 1]:
-        half = numpy_helper.from_array(numpy_helper.to_array(full).astype(np.float16), full.name + "_half")
-        model.graph.initializer.remove(full)
-        model.graph.initializer.append(half)
-        model.graph.node.insert(0, helper.make_node("Cast", [half.name], [full.name], to=onnx.TensorProto.FLOAT))
-    onnx.checker.check_model(model)
-    onnx.save(model, out)
+    if config.told:
+        write_onnx(network, pixels, out, {"pixels": sizes, "maps": sizes, "told": {0: "count"}}, bits=16)
+    else:
+        write_onnx(Maps(network), pixels, out, {"pixels": sizes, "maps": sizes}, bits=8)
 
 
 def main() -> None:
@@ -156,6 +161,8 @@ def main() -> None:
     actions = parser.add_subparsers(dest="action", required=True)
     for action in ("render", "train", "export"):
         sub = actions.add_parser(action)
+        if action != "render":
+            sub.add_argument("network", choices=LIGHT_NETS)
         if action != "export":
             sub.add_argument("--pool", type=Path, required=True, help="the folder of rendered pictures")
     actions.choices["render"].add_argument("--worlds", type=int, default=16_000)
@@ -165,14 +172,14 @@ def main() -> None:
     actions.choices["train"].add_argument("--weights", type=Path, help="weights to go on from")
     actions.choices["train"].add_argument("--rate", type=float, default=2e-3)
     actions.choices["export"].add_argument("--weights", type=Path, required=True)
-    actions.choices["export"].add_argument("--out", type=Path, default=NETWORK_FILE)
+    actions.choices["export"].add_argument("--out", type=Path, help="instead of the project's own")
     given = parser.parse_args()
     if given.action == "render":
         render_pool(given.pool, given.worlds, given.photographs)
     elif given.action == "train":
-        train(given.pool, given.minutes, given.out, given.weights, given.rate)
+        train(LIGHT_NETS[given.network], given.pool, given.minutes, given.out, given.weights, given.rate)
     else:
-        export(given.weights, given.out)
+        export(LIGHT_NETS[given.network], given.weights, given.out or NETWORK_FILES[given.network])
 
 
 if __name__ == "__main__":

@@ -1,38 +1,53 @@
-"""The network of the optics: from a small photograph to its shading, the direction of its light and its hardness."""
+"""The networks of the optics: from a small photograph to its light, and to the shapes that the light falls on."""
 
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-CHANNELS = (16, 32, 48, 64, 64)  # at 1/2, 1/4, ... 1/32 of the photograph's size
 FEATURES = 4  # of each pixel, as shared.light.network.features() has them
-MAPS = 5  # said of each pixel: log brightness and chromaticity of its light, and its normal to the right and up
-TOLD = 3  # numbers said of the whole picture
+
+
+class LightNetConfig(NamedTuple):
+    """What a network is made of and what it says."""
+
+    channels: tuple[int, ...]  # at 1/2, 1/4, ... 1/32 of the photograph's size
+    maps: int  # said of each pixel; the last two are its normal to the right and up
+    told: int  # numbers said of the whole picture
+
+
+# `light` tells the light's log brightness and chromaticity, where it comes from and how hard it is, and learns normals beside
+# it; `shapes` tells normals alone, and knows them better.
+LIGHT_NETS = {
+    "light": LightNetConfig((16, 32, 48, 64, 64), maps=5, told=3),
+    "shapes": LightNetConfig((16, 32, 64, 96, 128), maps=2, told=0),
+}
 
 
 class LightNet(nn.Module):
     """A U-Net (Ronneberger, Fischer and Brox, 2015) of residual blocks without normalisation.
 
     Input (n, 16, h, w): the features of 2 x 2 pixels each (pixel_unshuffle), h and w multiples of 16. Output: the maps of
-    the same pixels (n, 4 * MAPS, h, w; pixel_shuffle), chromaticity along shared.light.network.AXES, and (n, 3) towards
-    the light: right and up, as long as it is sure (the concentration of a von Mises distribution), and the log odds of
-    hard light.
+    the same pixels (n, 4 * config.maps, h, w; pixel_shuffle), chromaticity along shared.light.network.AXES, and (n, 3)
+    towards the light: right and up, as long as it is sure (the concentration of a von Mises distribution), and the log odds
+    of hard light; or (n, 0).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, config: LightNetConfig) -> None:
         super().__init__()
-        first = CHANNELS[0]
+        first = config.channels[0]
         self.stem = nn.Conv2d(4 * FEATURES, first, 3, padding=1)
         nn.init.kaiming_normal_(self.stem.weight, nonlinearity="relu")
-        pairs = list(pairwise(CHANNELS))
+        pairs = list(pairwise(config.channels))
         self.down = nn.ModuleList([ConvBlock(first, first), *(ConvBlock(fine, coarse) for fine, coarse in pairs)])
         self.up = nn.ModuleList([ConvBlock(fine + coarse, fine) for fine, coarse in pairs])
-        self.maps = nn.Conv2d(first, 4 * MAPS, 3, padding=1)
+        self.maps = nn.Conv2d(first, 4 * config.maps, 3, padding=1)
         nn.init.normal_(self.maps.weight, 0, 0.01)
         nn.init.zeros_(self.maps.bias)
-        self.told = nn.Sequential(nn.Linear(sum(CHANNELS[1:]), 64), nn.ReLU(), nn.Linear(64, TOLD))
+        said = sum(config.channels[1:])
+        self.told = nn.Sequential(nn.Linear(said, 64), nn.ReLU(), nn.Linear(64, config.told)) if config.told else None
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         features = functional.relu(self.stem(pixels))
@@ -44,7 +59,8 @@ class LightNet(nn.Module):
         for block, fine in zip(reversed(self.up), reversed(kept[:-1]), strict=True):
             means.append(features.mean((2, 3)))
             features = block(torch.cat([fine, functional.interpolate(features, scale_factor=2.0, mode="nearest")], 1))
-        return self.maps(features), self.told(torch.cat(means, 1))
+        told = features.new_zeros(len(features), 0) if self.told is None else self.told(torch.cat(means, 1))
+        return self.maps(features), told
 
 
 class ConvBlock(nn.Module):

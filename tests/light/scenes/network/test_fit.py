@@ -60,35 +60,41 @@ def test_silhouettes_are_things_of_many_sizes():
 
 
 @pytest.mark.slow
-def test_a_network_that_learned_is_exported_to_a_file_that_opencv_runs(tmp_path, monkeypatch):
+@pytest.mark.parametrize("plan", ["light", "shapes"])
+def test_a_network_that_learned_is_exported_to_a_file_that_opencv_runs(plan, tmp_path, monkeypatch):
     torch = pytest.importorskip("torch")
     pytest.importorskip("onnx")
     pool, weights, onnx = tmp_path / "pool", tmp_path / "light.pt", tmp_path / "light.onnx"
     run("render", "--pool", pool, "--worlds", 10)
     assert np.load(pool / "reflectance.npy", mmap_mode="r").shape == (10, 3, 192, 192)
-    run("train", "--pool", pool, "--minutes", 0.1, "--out", weights)
-    run("export", "--weights", weights, "--out", onnx)
+    run("train", plan, "--pool", pool, "--minutes", 0.1, "--out", weights)
+    run("export", plan, "--weights", weights, "--out", onnx)
 
     from shared.light import network
     from shared.light.scenes.network.fit import features_of
-    from shared.light.scenes.network.unet import LightNet
+    from shared.light.scenes.network.unet import LIGHT_NETS, LightNet
     from shared.light.scenes.scenes import render
 
-    monkeypatch.setattr(network, "NETWORK_FILE", onnx)
+    monkeypatch.setitem(network.NETWORK_FILES, plan, onnx)
     monkeypatch.setattr(network, "_of_thread", threading.local())  # where the network that was loaded stays
     photograph = render("subject", 5, 128).image
-    found = network.look(photograph)
 
-    learned = LightNet()
+    learned = LightNet(LIGHT_NETS[plan])
     learned.load_state_dict(torch.load(weights))
     pictures = torch.from_numpy(np.stack([photograph, photograph[:, ::-1]])).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
         maps, told = learned(features_of(pictures))
-    maps = torch.nn.functional.pixel_shuffle(maps, 2)[:, 0].numpy()
-    expected = (maps[0] + maps[1, :, ::-1]) / 2
+    maps = torch.nn.functional.pixel_shuffle(maps, 2).numpy()
+    if plan == "shapes":
+        rightwards = (maps[0, 0] - maps[1, 0, :, ::-1]) / 2
+        np.testing.assert_allclose(network.look_at_shapes(photograph)[..., 0], rightwards, atol=0.02)
+        assert np.ptp(rightwards) > 0  # some was learned
+        return
+    found = network.look(photograph)
+    expected = (maps[0, 0] + maps[1, 0, :, ::-1]) / 2
     np.testing.assert_allclose(found.log_shading, expected - expected.mean(), atol=5e-3)
     np.testing.assert_allclose(found.towards_light, (told[0] + told[1] * torch.tensor([-1, 1, 1]))[:2] / 2, atol=5e-3)
-    assert np.ptp(expected) > 0  # some was learned
+    assert np.ptp(expected) > 0
 
 
 def run(*arguments):
