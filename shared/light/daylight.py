@@ -27,14 +27,15 @@ _of_thread = threading.local()  # OpenCV's networks are not for two threads at o
 def odds_of(photograph: np.ndarray) -> np.ndarray:
     """Log odds (3 float32) of a uint8 RGB photograph (HxWx3): by day, of an evening or a night, by lamps or a flash.
 
-    The mean over the photograph and its mirror image, so that both have the same.
+    Its brighter half is turned to the left, so that its mirror image has the same.
     """
     network, pixels = _network(), network_input(photograph)
-    odds = np.zeros(3, np.float32)
-    for seen in (pixels, pixels[..., ::-1]):
-        network.setInput(np.ascontiguousarray(seen), "pixels")
-        odds += network.forward().ravel() / 2
-    return odds
+    left, right = np.array_split(pixels, 2, axis=-1)
+    if left.mean() < right.mean():
+        pixels = np.ascontiguousarray(pixels[..., ::-1])
+    network.setInput(pixels, "pixels")
+    odds: np.ndarray = network.forward()
+    return odds.ravel()
 
 
 def is_daylight(photograph: np.ndarray) -> bool:
