@@ -112,6 +112,12 @@ def surest(features: torch.Tensor, truths: torch.Tensor, packages: list[str]) ->
     return torch.stack([total[:, 0], -total[:, 1], -total[:, 2]]).amin(0)
 
 
+def write(network: Told, out: Path) -> None:
+    """As the file that OpenCV runs."""
+    sizes = {2: "height", 3: "width"}
+    write_onnx(network.eval(), torch.zeros(1, 3, INPUT_SIDE, INPUT_SIDE), out, {"pixels": sizes, "odds": {}}, bits=8)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path, required=True)
@@ -138,10 +144,7 @@ def main() -> None:
         if not truths[index, 0]:
             print(f"   {sure[index]:.2f} {rows[index]['path']}: {' '.join(sorted(labels[index]))}")
     network = Told(backbone, fit(seen.flatten(0, 1), truths.repeat_interleave(len(VIEWS), 0)))
-    sizes = {2: "height", 3: "width"}
-    write_onnx(
-        network.eval(), torch.zeros(1, 3, INPUT_SIDE, INPUT_SIDE), DAYLIGHT_FILE, {"pixels": sizes, "odds": {}}, bits=8
-    )
+    write(network, DAYLIGHT_FILE)
     print(f"{DAYLIGHT_FILE}: {DAYLIGHT_FILE.stat().st_size / 1e6:.2f} MB")
 
 
