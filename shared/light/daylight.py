@@ -5,23 +5,16 @@ ImageNet, in eight bits a weight, and three logistic regressions over the photog
 tests/fit_daylight.py.
 """
 
-import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shared.light.network import STRIDE
-
-if TYPE_CHECKING:
-    import cv2
+from shared.light.network import STRIDE, network_of
 
 DAYLIGHT_FILE = Path(__file__).parent / "daylight.onnx"
 INPUT_SIDE = 224  # pixels: of a square of as many pixels as it looks at
 INPUT_MEAN, INPUT_STD = 127.0, 128.0  # of stored values, as the network was trained
 LEAST_SURE = 1.55  # log odds: 96 % of those above are right, of packages that the fit had not seen
-
-_of_thread = threading.local()  # OpenCV's networks are not for two threads at once
 
 
 def odds_of(photograph: np.ndarray) -> np.ndarray:
@@ -29,7 +22,7 @@ def odds_of(photograph: np.ndarray) -> np.ndarray:
 
     Its brighter half is turned to the left, so that its mirror image has the same.
     """
-    network, pixels = _network(), network_input(photograph)
+    network, pixels = network_of(DAYLIGHT_FILE), network_input(photograph)
     left, right = np.array_split(pixels, 2, axis=-1)
     if left.mean() < right.mean():
         pixels = np.ascontiguousarray(pixels[..., ::-1])
@@ -52,11 +45,3 @@ def network_input(photograph: np.ndarray, side: int = INPUT_SIDE) -> np.ndarray:
     height, width = (max(2, round(length * scale / STRIDE)) * STRIDE for length in photograph.shape[:2])
     small = cv2.resize(photograph, (width, height), interpolation=cv2.INTER_AREA)
     return ((small.astype(np.float32) - INPUT_MEAN) / INPUT_STD).transpose(2, 0, 1)[np.newaxis]
-
-
-def _network() -> "cv2.dnn.Net":
-    if not hasattr(_of_thread, "network"):
-        import cv2
-
-        _of_thread.network = cv2.dnn.readNetFromONNX(str(DAYLIGHT_FILE))
-    return _of_thread.network

@@ -7,7 +7,7 @@ import numpy as np
 
 from shared.decoding.shot import Shot
 from shared.light.azimuth import azimuth_of
-from shared.light.backdrop import NO_BACKDROP, look_behind
+from shared.light.backdrop import NO_BACKDROP, Backdrop, look_behind
 from shared.light.colour import (
     cct_of_rgb,
     illuminant,
@@ -98,8 +98,7 @@ def describe(photograph: np.ndarray, mask: np.ndarray | None = None, shot: Shot 
     backdrop = NO_BACKDROP if subject is None else look_behind(glance, glance.shrunk(subject))
     tinge = _tinge(glance, sky)
     source = light_source_of(shot, sky.weather)
-    is_other = kelvin is None or sky.weather or tinge == "neon" or backdrop.is_dark or (shot and shot.has_flash)
-    if source is None and not is_other and is_daylight(small):
+    if source is None and kelvin is not None and _may_be_by_day(sky, tinge, backdrop, shot) and is_daylight(small):
         source = "daylight"
     return Light(
         azimuth_degrees=direction.azimuth_degrees,
@@ -150,6 +149,12 @@ def _sky(small: np.ndarray, glance: Glance, subject: np.ndarray | None, shot: Sh
     if sky.weather in (None, "overcast") and is_hazy(glance):
         return sky._replace(weather="hazy")
     return sky
+
+
+def _may_be_by_day(sky: Sky, tinge: Tinge | None, backdrop: Backdrop, shot: Shot | None) -> bool:
+    """Whether nothing has told the time of day yet, nor another source."""
+    has_lamp = tinge == "neon" or backdrop.is_dark or (shot is not None and shot.has_flash)
+    return sky.weather is None and not has_lamp
 
 
 def _is_portrait(subject: np.ndarray | None) -> bool:

@@ -73,7 +73,7 @@ def _look_twice(name: str, photograph: np.ndarray) -> tuple[np.ndarray, np.ndarr
     rows, columns = padded.shape[:2]
     seen = np.stack([padded, padded[:, ::-1]])
     blocks = seen.reshape(2, rows // 2, 2, columns // 2, 2, -1).transpose(0, 5, 2, 4, 1, 3)
-    network = _network(name)
+    network = network_of(NETWORK_FILES[name])
     network.setInput(np.ascontiguousarray(blocks.reshape(2, -1, rows // 2, columns // 2)), "pixels")
     maps, *told = network.forward(OUTPUTS[name])
     maps = maps.reshape(2, -1, 2, 2, rows // 2, columns // 2).transpose(0, 4, 2, 5, 3, 1).reshape(2, rows, columns, -1)
@@ -117,10 +117,11 @@ def _padded(planes: np.ndarray) -> np.ndarray:
     return np.pad(planes, [*((extra // 2, extra - extra // 2) for extra in more), (0, 0)], mode="symmetric")
 
 
-def _network(name: str) -> "cv2.dnn.Net":
-    if not hasattr(_of_thread, name):
-        import cv2
+def network_of(file: Path) -> "cv2.dnn.Net":
+    """The network of an ONNX file, read once by each thread."""
+    import cv2
 
-        setattr(_of_thread, name, cv2.dnn.readNetFromONNX(str(NETWORK_FILES[name])))
-    network: cv2.dnn.Net = getattr(_of_thread, name)
-    return network
+    networks: dict[Path, cv2.dnn.Net] = _of_thread.__dict__.setdefault("networks", {})
+    if file not in networks:
+        networks[file] = cv2.dnn.readNetFromONNX(str(file))
+    return networks[file]

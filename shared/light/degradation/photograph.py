@@ -59,8 +59,10 @@ class Photograph:
 
     @cached_property
     def _normals(self) -> tuple[np.ndarray, np.ndarray]:
+        if self.shaped is not None:
+            return self.shaped
         small = self._seen[0]
-        return self.shaped or (small, shapes_in(small))
+        return small, shapes_in(small)
 
     @cached_property
     def _is_grey(self) -> bool:

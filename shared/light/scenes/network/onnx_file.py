@@ -25,15 +25,16 @@ def write_onnx(
     model = onnx.load_from_string(written.getvalue())
     graph = model.graph
     for full in [tensor for tensor in graph.initializer if len(tensor.dims) > 1]:
-        values, scale = numpy_helper.to_array(full), None
+        name, values = full.name, numpy_helper.to_array(full)
         graph.initializer.remove(full)
         if bits == 8 and values.ndim == 4:
             scale = np.maximum(np.abs(values).max((1, 2, 3), keepdims=True) / 127, 1e-12).astype(np.float32)
-            graph.initializer.append(numpy_helper.from_array(scale, f"{full.name}_scale"))
-            graph.node.insert(0, helper.make_node("Mul", [f"{full.name}_full", f"{full.name}_scale"], [full.name]))
-        few = np.rint(values / scale).astype(np.int8) if scale is not None else values.astype(np.float16)
-        graph.initializer.append(numpy_helper.from_array(few, f"{full.name}_few"))
-        cast = full.name if scale is None else f"{full.name}_full"
-        graph.node.insert(0, helper.make_node("Cast", [f"{full.name}_few"], [cast], to=onnx.TensorProto.FLOAT))
+            parts = {f"{name}_few": np.rint(values / scale).astype(np.int8), f"{name}_scale": scale}
+            cast = f"{name}_unscaled"
+            graph.node.insert(0, helper.make_node("Mul", [cast, f"{name}_scale"], [name]))
+        else:
+            parts, cast = {f"{name}_few": values.astype(np.float16)}, name
+        graph.node.insert(0, helper.make_node("Cast", [f"{name}_few"], [cast], to=onnx.TensorProto.FLOAT))
+        graph.initializer.extend(numpy_helper.from_array(part, part_name) for part_name, part in parts.items())
     onnx.checker.check_model(model)
     onnx.save(model, out)

@@ -13,11 +13,8 @@ from shared.light.scenes.network.worlds import Stage, World, rolling
 from shared.light.scenes.reflectances import colours
 from shared.light.surface import normals_of
 
-RADII = {
-    True: (0.004, 0.03),
-    False: (0.15, 0.4),
-    None: (0.03, 0.15),
-}  # of the light as seen from the things, in radians
+# Of the light as seen from the things, in radians, by whether it is hard.
+RADII = {True: (0.004, 0.03), False: (0.15, 0.4), None: (0.03, 0.15)}
 RAYS_TO_LIGHT, RAYS_AROUND = 8, 6  # rays from each point; what neighbours on one thing found is averaged
 NEARBY = 0.7  # distance within which things take ambient light from one another
 NO_SURFACE = -1
@@ -72,7 +69,6 @@ class TracedStage(Stage):
         self.lit *= _smoothed(lit.reshape(size, size), surface, 3)
         self.open *= 1 - np.float32(rng.uniform(0.4, 1)) * (1 - _smoothed(free.reshape(size, size), surface, 7))
         self.has_edges = self.has_direct_light and not self.is_flat
-        self.shows_direction = True
         self.is_sky = surface == NO_SURFACE
         self._paint(surface)
         return self._bumped((normals @ view).reshape(size, size, 3), surface)
@@ -189,7 +185,7 @@ def _comes_near(thing: Thing, start: np.ndarray, rays: np.ndarray) -> np.ndarray
 
 
 def _enter(thing: Thing, start: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Where the rays enter and leave a thing, through which of its faces, and both ends in its own coordinates."""
+    """Where the rays enter and leave a thing, through which of its planes they enter, and the place in its own coordinates."""
     origin = (start - thing.centre) @ thing.turn / thing.size
     along = rays @ thing.turn / thing.size
     enters, leaves = np.full(len(rays), -np.inf, np.float32), np.full(len(rays), np.inf, np.float32)

@@ -60,32 +60,32 @@ def test_silhouettes_are_things_of_many_sizes():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("plan", ["light", "shapes"])
-def test_a_network_that_learned_is_exported_to_a_file_that_opencv_runs(plan, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["light", "shapes"])
+def test_a_network_that_learned_is_exported_to_a_file_that_opencv_runs(name, tmp_path, monkeypatch):
     torch = pytest.importorskip("torch")
     pytest.importorskip("onnx")
     pool, weights, onnx = tmp_path / "pool", tmp_path / "light.pt", tmp_path / "light.onnx"
     run("render", "--pool", pool, "--worlds", 10)
     assert np.load(pool / "reflectance.npy", mmap_mode="r").shape == (10, 3, 192, 192)
-    run("train", plan, "--pool", pool, "--minutes", 0.1, "--out", weights)
-    run("export", plan, "--weights", weights, "--out", onnx)
+    run("train", name, "--pool", pool, "--minutes", 0.1, "--out", weights)
+    run("export", name, "--weights", weights, "--out", onnx)
 
     from shared.light import network
     from shared.light.scenes.network.fit import features_of
     from shared.light.scenes.network.unet import LIGHT_NETS, LightNet
     from shared.light.scenes.scenes import render
 
-    monkeypatch.setitem(network.NETWORK_FILES, plan, onnx)
+    monkeypatch.setitem(network.NETWORK_FILES, name, onnx)
     monkeypatch.setattr(network, "_of_thread", threading.local())  # where the network that was loaded stays
     photograph = render("subject", 5, 128).image
 
-    learned = LightNet(LIGHT_NETS[plan])
+    learned = LightNet(LIGHT_NETS[name])
     learned.load_state_dict(torch.load(weights))
     pictures = torch.from_numpy(np.stack([photograph, photograph[:, ::-1]])).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
         maps, told = learned(features_of(pictures))
     maps = torch.nn.functional.pixel_shuffle(maps, 2).numpy()
-    if plan == "shapes":
+    if name == "shapes":
         rightwards = (maps[0, 0] - maps[1, 0, :, ::-1]) / 2
         np.testing.assert_allclose(network.look_at_shapes(photograph)[..., 0], rightwards, atol=0.02)
         assert np.ptp(rightwards) > 0  # some was learned
