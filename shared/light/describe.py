@@ -6,38 +6,35 @@ from typing import Any, Literal
 import numpy as np
 
 from shared.decoding.shot import Shot
+from shared.light.agreement import is_colour_sure, is_warm
 from shared.light.azimuth import azimuth_of
-from shared.light.backdrop import NO_BACKDROP, Backdrop, look_behind
+from shared.light.backdrop import NO_BACKDROP, look_behind
 from shared.light.colour import (
     cct_of_rgb,
     illuminant,
     is_grey,
     lightness,
     luminance,
-    neutral_share,
-    rgb_of_cct,
     srgb_to_linear,
-    usable_colours,
 )
-from shared.light.daylight import is_daylight
 from shared.light.direction import Direction, contour_of, front_of
 from shared.light.enlarge import shrink
 from shared.light.glance import Glance
 from shared.light.haze import is_hazy
+from shared.light.lamps import count_lamps
 from shared.light.network import Seen, look, shrink_to_grid
 from shared.light.night import is_night
+from shared.light.outline import Outline, outline_of
 from shared.light.shading import SHADING_SIZE, enlarged
 from shared.light.shadows import Shadows, shadows_of
+from shared.light.sights import Pattern, Sights, look_around
 from shared.light.sky import NO_SKY, Sky, Weather, look_up
 from shared.light.source import LightSource, light_source_of
 from shared.light.tinge import Tinge, tinge_of
 
 LOW_KEY, HIGH_KEY = 32.0, 74.0  # mean L* below and above which a picture is low or high key
 MIDDLE_GREY = 0.18
-DAYLIGHT_KELVIN = 6500.0
 PORTRAIT = 0.3  # share of the frame that its subject takes
-LEAST_LEAN = 0.15  # from daylight, in the logarithm of kelvin
-LEAST_NEUTRAL = 0.05  # share of a picture
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,9 @@ class Light:
     shadows: Shadows | None = None
     tinge: Tinge | None = None  # a colour that lies on all of it
     is_lit_alone: bool = False  # the subject, and nothing behind it, as by a flash
-    source: LightSource | None = None  # as the camera noted it, or daylight as a network knows it by what is seen
+    source: LightSource | None = None  # as the camera noted it, or by what is seen
+    outline: Outline | None = None  # what a light behind it leaves of the subject
+    pattern: Pattern | None = None  # that the light lays on things
 
     def as_dict(self) -> dict[str, Any]:
         """The values as JSON, rounded to what they are good for."""
@@ -85,27 +84,30 @@ def describe(photograph: np.ndarray, mask: np.ndarray | None = None, shot: Shot 
         subject = None
 
     grid = shrink_to_grid(small)
-    seen = look(grid)
+    seen, sights = look(grid), look_around(small)
     direction = _direction(small, grid, seen, subject)
     linear = srgb_to_linear(small)
     y = luminance(linear)
     dark, bright = np.percentile(y, (2, 98)) + 1 / 4096
-    mean_lightness = float(lightness(y).mean())
+    shades = lightness(y)
     contrast = float(np.log2(bright / dark))
     kelvin = None if is_grey(small) else cct_of_rgb(illuminant(small))
     glance = Glance.of(small)
-    sky = _sky(small, glance, subject, shot)
-    backdrop = NO_BACKDROP if subject is None else look_behind(glance, glance.shrunk(subject))
+    within = None if subject is None else glance.shrunk(subject)
+    sky = _sky(small, glance, subject, shot, sights if kelvin else None)
+    backdrop = NO_BACKDROP if within is None else look_behind(glance, within)
     tinge = _tinge(glance, sky)
+    if tinge is None and kelvin and sights.is_warm and not _is_portrait(subject):  # skin is warm in every light
+        tinge = "warm" if is_warm(linear, kelvin, seen) else None
     source = light_source_of(shot, sky.weather)
-    if source is None and kelvin is not None and _may_be_by_day(sky, tinge, backdrop, shot) and is_daylight(small):
-        source = "daylight"
+    if source is None and kelvin and not backdrop.is_dark and not (shot and shot.has_flash):
+        source = _source_seen(glance, within, sky, tinge, sights)
     return Light(
         azimuth_degrees=direction.azimuth_degrees,
         direction=direction.word,
         hardness=seen.hardness,
         cct_kelvin=kelvin,
-        key="low" if mean_lightness < LOW_KEY else "high" if mean_lightness > HIGH_KEY else "mid",
+        key=_key_of(float(shades.mean())),
         contrast=contrast,
         exposure_ev=float(np.mean(np.log2((y + 1 / 4096) / MIDDLE_GREY))),
         confidence=direction.confidence,
@@ -117,32 +119,21 @@ def describe(photograph: np.ndarray, mask: np.ndarray | None = None, shot: Shot 
         tinge=tinge,
         is_lit_alone=backdrop.is_dark,
         source=source,
+        outline=None if sky.weather == "hazy" else outline_of(glance, shades, subject, sky.is_backlit),
+        pattern=sights.pattern,
     )
 
 
-def is_colour_sure(linear: np.ndarray, kelvin: float, seen: Seen) -> bool:
-    """Whether what is known of a light's colour agrees with a colour temperature, over linear RGB (HxWx3).
-
-    The network of the optics and the mean of all that is neither dark nor clipped must both lean to the same side of
-    white, and a share of the picture must be near to neutral in that light.
-    """
-    usable = usable_colours(linear)
-    if len(usable) < 100:
-        return False
-    light = rgb_of_cct(kelvin)
-    side = np.log(kelvin / DAYLIGHT_KELVIN)
-    told = np.log(cct_of_rgb(np.exp(seen.log_tint)) / DAYLIGHT_KELVIN)
-    mean = np.log(cct_of_rgb(usable.mean(axis=0)) / DAYLIGHT_KELVIN)
-    leans = min(told * np.sign(side), mean * np.sign(side)) > LEAST_LEAN
-    return bool(leans and neutral_share(usable, light) > LEAST_NEUTRAL)
-
-
-def _sky(small: np.ndarray, glance: Glance, subject: np.ndarray | None, shot: Shot | None) -> Sky:
-    """The sky, and the weather as far as the air and the lights below tell it, too."""
+def _sky(
+    small: np.ndarray, glance: Glance, subject: np.ndarray | None, shot: Shot | None, sights: Sights | None
+) -> Sky:
+    """The sky, and the weather and the hour as far as the air, the lights below and what is seen (if in colour) tell it."""
     # Behind somebody who fills the frame, what is even and blue or white is a wall more often than a sky.
+    sky = NO_SKY if _is_portrait(subject) else look_up(glance)
+    if sights and sights.is_golden and sky.weather in (None, "clear"):
+        return sky._replace(weather="golden", is_sunlit=False)
     if _is_portrait(subject):
         return NO_SKY
-    sky = look_up(glance)
     is_black = sky.is_black and not (shot and shot.has_flash)  # which leaves all that is far away black
     if is_night(small, glance.lightness, is_black):
         return sky._replace(weather="night")
@@ -151,10 +142,20 @@ def _sky(small: np.ndarray, glance: Glance, subject: np.ndarray | None, shot: Sh
     return sky
 
 
-def _may_be_by_day(sky: Sky, tinge: Tinge | None, backdrop: Backdrop, shot: Shot | None) -> bool:
-    """Whether nothing has told the time of day yet, nor another source."""
-    has_lamp = tinge == "neon" or backdrop.is_dark or (shot is not None and shot.has_flash)
-    return sky.weather is None and not has_lamp
+def _source_seen(
+    glance: Glance, subject: np.ndarray | None, sky: Sky, tinge: Tinge | None, sights: Sights
+) -> LightSource | None:
+    """Lamps where they are seen, or daylight; None where the sky says enough."""
+    if sky.weather is not None:
+        return None
+    # What shines behind somebody who fills the frame is metal or glass more often than a lamp.
+    if sights.may_be_lamps and not _is_portrait(subject) and (lamps := count_lamps(glance, subject)):
+        return "lamp" if lamps == 1 else "lamps"
+    return "daylight" if sights.is_daylight and tinge != "neon" else None
+
+
+def _key_of(mean_lightness: float) -> Literal["low", "mid", "high"]:
+    return "low" if mean_lightness < LOW_KEY else "high" if mean_lightness > HIGH_KEY else "mid"
 
 
 def _is_portrait(subject: np.ndarray | None) -> bool:
@@ -163,7 +164,7 @@ def _is_portrait(subject: np.ndarray | None) -> bool:
 
 def _tinge(glance: Glance, sky: Sky) -> Tinge | None:
     """A tinge that does not come from the sky alone, which may be blue or violet."""
-    tinge = tinge_of(glance) if sky.weather not in ("clear", "sunset") else None
+    tinge = tinge_of(glance) if sky.weather not in ("clear", "golden", "sunset") else None
     return None if tinge == "neon" and sky.weather == "dusk" else tinge
 
 

@@ -24,7 +24,7 @@ def shadows_of(glance: Glance, sky: Sky, backdrop: Backdrop, contrast: float) ->
     """
     if sky.is_sunlit:
         return "hard"
-    if sky.weather in ("clear", "sunset", "dusk", "night"):
+    if sky.weather in ("clear", "golden", "sunset", "dusk", "night"):
         return None
     chroma = np.hypot(glance.lab[..., 1], glance.lab[..., 2])
     if backdrop.is_even or (contrast < SHADOWLESS and float(chroma.mean()) < COLOURLESS):

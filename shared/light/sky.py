@@ -11,7 +11,7 @@ SMOOTH = 2.5  # steps of CIELAB per pixel; what changes faster is no sky
 CLOUDS_REACH = 0.12  # of the picture's height, from the smooth part of a sky
 CLOUDS_SLOPE = 6.0  # as SMOOTH
 MOST_BEFORE_SUN = 30.0  # lightness of what stands before a sun: a camera that shows it shows all else dark
-Weather = Literal["clear", "overcast", "hazy", "sunset", "dusk", "night"]
+Weather = Literal["clear", "overcast", "hazy", "golden", "sunset", "dusk", "night"]
 
 
 class Sky(NamedTuple):

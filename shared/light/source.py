@@ -5,11 +5,11 @@ from typing import Literal
 from shared.decoding.shot import Shot
 from shared.light.sky import Weather
 
-LightSource = Literal["flash", "daylight"]
+LightSource = Literal["flash", "daylight", "lamp", "lamps"]
 # Stops at ISO 100, as metered: above the first a flash does no more than fill shadows, and from the second on it is day.
 MOST_BY_FLASH, LEAST_DAYLIGHT = 11.5, 12.5
 STUDIO_SECONDS = 1 / 250  # a studio's flash is as bright, but needs a shutter that stays open longer
-OUTDOORS = ("clear", "overcast", "hazy", "sunset", "dusk")
+OUTDOORS = ("clear", "overcast", "hazy", "golden", "sunset", "dusk")
 
 
 def light_source_of(shot: Shot | None, weather: Weather | None) -> LightSource | None:

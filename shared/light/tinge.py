@@ -11,7 +11,7 @@ BLUISH, LEAST_BLUISH = -11.0, 8.0
 NEARLY_BLUE = -2.0  # b of its brightest tenth: what is white in it is so in white light
 MOST_RED = 20.0  # a of CIELAB: more is violet
 LAMPLIT, VIOLET = 42.0, 0.05  # mean lightness under coloured lamps, and the share of violet in it
-Tinge = Literal["blue", "neon"]
+Tinge = Literal["blue", "neon", "warm"]
 
 
 def tinge_of(glance: Glance) -> Tinge | None:

@@ -28,12 +28,13 @@ COLOUR_WORDS = {
     "neon": ("neon-coloured", "many-coloured", "neon"),
     "grey": ("monochrome", "black-and-white", "colourless"),  # of the picture: its light's colour is not known
 }
-COLOUR_OF_TINGE = {"blue": "cool", "neon": "neon"}
+COLOUR_OF_TINGE = {"blue": "cool", "neon": "neon", "warm": "warm"}
 WEATHER_WORDS = {
     "clear": ("daylight, blue sky", "blue sky, daylight", "daylight, clear sky"),
     "overcast": ("daylight, overcast sky", "overcast, cloudy daylight", "daylight, white sky"),
     "hazy": ("light in haze", "misty, veiled light", "light through mist"),
-    "sunset": ("glow of sunset", "golden hour light", "evening sky glow"),
+    "golden": ("golden hour light", "low golden sun", "low-sun glow"),
+    "sunset": ("glow of sunset", "sunset light", "evening sky glow"),
     "dusk": ("blue hour light", "dusky twilight sky", "light of twilight"),
     "night": ("lights at night", "night and lamps", "lights after dark"),
 }
@@ -41,6 +42,16 @@ NOUN = ("light", "lighting", "illumination")
 SOURCE_WORDS = {
     "flash": ("flash light", "flash lighting", "light of a flash"),
     "daylight": ("daylight", "natural daylight", "light of day"),
+    "lamp": ("lamplight", "lamp light", "lamp lighting"),
+    "lamps": ("several lamps", "many lamps", "multiple lamps"),
+}
+PATTERN_WORDS = {
+    "dappled": ("dappled light", "leaf-dappled light", "leafy shade"),
+    "striped": ("striped light", "window-blind stripes", "slatted light"),
+}
+OUTLINE_WORDS = {
+    "silhouette": ("silhouette", "in silhouette", "silhouetted"),
+    "rim": ("rim light", "bright rim", "edge light"),
 }
 SUN = ("sun in frame", "sun in view")
 AGAINST_THE_LIGHT = ("backlit", "against the light", "lit from behind")
@@ -55,7 +66,9 @@ MOOD = {
 NOTHING = ("plain ambient light", "unremarkable ambient light", "ordinary ambient light")  # when nothing can be said
 SURE_SIDE = 0.94  # confidence from which a direction is named: photographs are stranger than rendered scenes
 CLAUSES = 2  # at most so many beside the light's own, so that a phrase has no more than 15 words
-DRAWN = "quality colour noun side weather sun against contrast mood order nothing".split()  # of a wording
+DRAWN = (
+    "quality colour noun side weather sun against contrast mood order nothing pattern outline".split()
+)  # of a wording
 SHORTEST = 3  # words
 IN_SHORT = "on the scene"  # after a phrase that is shorter
 
@@ -63,7 +76,8 @@ IN_SHORT = "on the scene"  # after a phrase that is shorter
 def keywords(light: Light, rng: np.random.Generator) -> str:
     """A comma-joined phrase of 3 to 15 words: quality, colour, source and direction of the light, then two more clauses at most.
 
-    Those are of a sun in the frame, the sky, what stands against the light, the key and the contrast, in this order.
+    Those are of a sun in the frame, the sky and the hour, a pattern, what stands against the light, the key and the contrast,
+    in this order.
 
     The wording is drawn from `rng`; what is said depends on the light alone, so a mirrored photograph gets the
     same phrase with left and right exchanged. What was not told with confidence is left out.
@@ -89,7 +103,9 @@ def keywords(light: Light, rng: np.random.Generator) -> str:
     seen = {  # what says most of the light comes first
         "sun": SUN if light.has_sun else (),
         "weather": WEATHER_WORDS[light.weather] if light.weather else (),
-        "against": AGAINST_THE_LIGHT if light.is_backlit else (),
+        "pattern": PATTERN_WORDS[light.pattern] if light.pattern else (),
+        "outline": OUTLINE_WORDS[light.outline] if light.outline else (),
+        "against": AGAINST_THE_LIGHT if light.is_backlit and not light.outline else (),
         "mood": MOOD.get(light.key, ()),
         "contrast": CONTRAST[contrast] if contrast else (),
     }
@@ -129,16 +145,15 @@ def meaning(phrase: str) -> str:
     return ", ".join(sorted(clause.strip() for clause in said.split(",") if clause.strip()))
 
 
+WORDS_OF = (
+    FROM_A_SIDE, HARDNESS_WORDS, COLOUR_WORDS, WEATHER_WORDS, CONTRAST, MOOD, SOURCE_WORDS, PATTERN_WORDS, OUTLINE_WORDS,
+)  # fmt: skip
 _WAYS = [
     NOUN,
     SUN,
     AGAINST_THE_LIGHT,
     NOTHING,
-    *(
-        ways
-        for table in (FROM_A_SIDE, HARDNESS_WORDS, COLOUR_WORDS, WEATHER_WORDS, CONTRAST, MOOD, SOURCE_WORDS)
-        for ways in table.values()
-    ),
+    *(ways for table in WORDS_OF for ways in table.values()),
 ]
 _CANONICAL = {word: ways[0] for ways in _WAYS for word in ways}
 _SYNONYMS = re.compile("|".join(rf"\b{re.escape(word)}\b" for word in sorted(_CANONICAL, key=len, reverse=True)))

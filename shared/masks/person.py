@@ -1,5 +1,7 @@
 """People from any side and at any distance: MediaPipe's selfie segmentation, where its detectors have seen somebody.
 
+What is firm and was not seen by them is looked at by the network of shared/light/sights.py.
+
 Where the segmentation is undecided, colours decide; the outline then follows the edges of the full photograph.
 """
 
@@ -9,11 +11,13 @@ import numpy as np
 
 from shared.errors import RunError
 from shared.light.enlarge import shrink
+from shared.light.sights import look_around
 from shared.masks.detectors import Sighting, find_faces, find_people, interpreter
 from shared.masks.edges import HAZE, opacity_along_edges
 from shared.masks.instance import Instance
 from shared.masks.packaged import PEOPLE_PACKAGE, network_file
 from shared.masks.undecided import decided
+from shared.masks.unseen import looks_like_people
 
 SELFIE_SIDE = 256  # pixels; the network sees a square, as it was trained
 WHOLE_SIDE, CLOSER_SIDE = 512, 1536  # px of the long side: what the outline is drawn on, and what crops are taken from
@@ -47,14 +51,16 @@ class TwoSizes(NamedTuple):
 def people(photograph: np.ndarray, model: str = "") -> tuple[np.ndarray, float] | None:
     """Opacity (HxW uint8, exactly 0 off the people) of everybody in a uint8 RGB photograph (HxWx3), and how firm it is.
 
-    None where there is nobody: a mask is believed where a detector has seen a person or a face, too. `model`: a TFLite
-    file, instead of the package's. Raises RunError where there is none.
+    None where there is nobody: a mask is believed where a detector has seen a person or a face, too, or where it looks like
+    people to another network. `model`: a TFLite file, instead of the package's. Raises RunError where there is none.
     """
     views = TwoSizes.of(photograph)
     likely, seen = look_twice(views, model)
     found = everybody_in(likely, seen) if seen else None
     if found is None:
-        return None
+        found = likely_shape(likely)
+        if not looks_like_people(found, views.closer):
+            return None
     mask = with_a_core(decided(found.values, views.whole), found.values)
     if (mask > 0.5).mean() < PEOPLES_SHARES[0]:
         return None
@@ -66,6 +72,7 @@ def load_networks(model: str = "") -> None:
     nothing = np.zeros((SELFIE_SIDE, SELFIE_SIDE, 3), np.uint8)
     seen_in(nothing)
     likelihood(nothing, model)
+    look_around(nothing)
 
 
 def seen_in(photograph: np.ndarray) -> list[Sighting]:
@@ -226,8 +233,19 @@ def everybody_in(likely: np.ndarray, seen: list[Sighting]) -> Instance | None:
     tidy[~is_seen[labels]] = 0
     if not PEOPLES_SHARES[0] <= (tidy > 0.5).mean() <= PEOPLES_SHARES[1]:
         return None
-    firmness = float(np.divide(*((tidy > bound).sum() for bound in FIRM_AND_ALL)))
+    firmness = firmness_of(tidy)
     return Instance(tidy, firmness) if firmness >= LEAST_FIRMNESS else None
+
+
+def likely_shape(likely: np.ndarray) -> Instance:
+    """All that may be people by a map of likelihood (hxw float32, 0..1) alone, and how firm its outline is."""
+    values = with_a_core(likely, likely)
+    return Instance(values, firmness_of(values))
+
+
+def firmness_of(values: np.ndarray) -> float:
+    firm, all_of_it = (int((values > bound).sum()) for bound in FIRM_AND_ALL)
+    return firm / max(1, all_of_it)
 
 
 def with_a_core(values: np.ndarray, likely: np.ndarray) -> np.ndarray:

@@ -24,24 +24,31 @@ from shared.light.words import colour_of, keywords, meaning, side_of
 from shared.masks.person import people
 
 TRUE_OF = {  # what a claim may be by the labels
-    "clear": {"blue"}, "overcast": {"overcast", "hazy"}, "hazy": {"hazy"}, "night": {"night"}, "sunset": {"sunset", "golden"}, "dusk": {"dusk", "bluehour", "night", "sunset"},
+    "clear": {"blue"}, "overcast": {"overcast", "hazy"}, "hazy": {"hazy"}, "night": {"night"}, "golden": {"golden", "sunset"}, "sunset": {"sunset", "golden"}, "dusk": {"dusk", "bluehour", "night", "sunset"},
     "sun": {"sun"}, "backlit": {"backlit", "silhouette"}, "hard": {"hard", "sunlight"}, "soft": {"soft", "overcast"},
     "warm": {"warm", "golden", "sunset"}, "cool": {"cool", "bluehour", "dusk"}, "grey": {"grey"}, "neon": {"mixed", "lamp", "lamps"}, "low": {"low", "night"}, "high": {"high"},
-    "front": {"front", "flash"}, "flash": {"flash"}, "daylight": {"daylight", "sunlight", "overcast", "golden", "blue", "sun", "window"},
+    "front": {"front", "flash"}, "flash": {"flash"}, "lamp": {"lamp", "lamps", "mixed"}, "lamps": {"lamp", "lamps", "mixed"}, "silhouette": {"silhouette"},
+    "rim": {"rim", "backlit"}, "dappled": {"dappled"}, "striped": {"striped"}, "daylight": {"daylight", "sunlight", "overcast", "golden", "blue", "sun", "window"},
     **{side: {side.replace(" ", "_"), *side.split()} for side in (
         "left", "right", "above", "below", "upper left", "upper right", "lower left", "lower right")},
     "above": {"above", "top"},
 }  # fmt: skip
 KINDS = {
-    "time and weather": {"clear", "overcast", "hazy", "sunset", "dusk", "night"}, "source": {"sun", "backlit", "flash", "daylight"}, "hardness": {"hard", "soft"},
+    "time and weather": {"clear", "overcast", "hazy", "golden", "sunset", "dusk", "night"},
+    "source": {"sun", "backlit", "silhouette", "rim", "flash", "daylight", "lamp", "lamps"}, "pattern": {"dappled", "striped"}, "hardness": {"hard", "soft"},
     "colour": {"warm", "cool", "neon", "grey"}, "key": {"low", "high"},
 }  # fmt: skip
 
 
 def claims_of(light: Light) -> list[str]:
     """What keywords() says of a light, but for its contrast."""
-    said = [light.weather, "sun" if light.has_sun else None, "backlit" if light.is_backlit else None, light.source]
-    said += [colour_of(light), light.shadows, side_of(light)]
+    said = [
+        light.weather,
+        "sun" if light.has_sun else None,
+        "backlit" if light.is_backlit and not light.outline else None,
+        light.source,
+    ]
+    said += [colour_of(light), light.shadows, side_of(light), light.outline, light.pattern]
     said.append(light.key if light.key != "mid" else None)
     return [claim for claim in said if claim]
 

@@ -34,6 +34,9 @@ def phrases(light, count=200):
         {"weather": "night", "tinge": "neon"},
         {"weather": "hazy", "cct_kelvin": None},
         {"weather": "dusk", "is_lit_alone": True},
+        {"weather": "golden", "pattern": "dappled", "outline": "rim"},
+        {"source": "lamps", "pattern": "striped", "tinge": "warm"},
+        {"weather": "sunset", "has_sun": True, "is_backlit": True, "outline": "silhouette"},
     ],
 )
 def test_a_phrase_has_3_to_15_words(direction, shadows, key, sky):
@@ -58,12 +61,17 @@ def test_where_nothing_can_be_said_three_words_say_so():
     [
         ({"weather": "clear"}, "daylight"),
         ({"weather": "overcast"}, "daylight"),
-        ({"weather": "sunset"}, "sunset|golden hour|evening"),
+        ({"weather": "golden"}, "golden hour|low.(golden )?sun"),
+        ({"weather": "sunset"}, "sunset|evening"),
         ({"weather": "dusk"}, "blue hour|twilight"),
         ({"weather": "hazy"}, "haze|mist"),
         ({"weather": "night"}, "night|after dark"),
         ({"weather": "clear", "has_sun": True, "is_backlit": True}, "sun in"),
         ({"weather": "sunset", "is_backlit": True}, "backlit|against|behind"),
+        ({"is_backlit": True, "outline": "silhouette"}, "silhouette"),
+        ({"outline": "rim"}, "rim|edge light"),
+        ({"pattern": "dappled"}, "dappled|leafy"),
+        ({"pattern": "striped"}, "striped|stripes|slatted"),
     ],
 )
 def test_what_the_sky_tells_is_said(sky, said):
@@ -115,6 +123,10 @@ def test_a_mirrored_photograph_gets_the_mirrored_phrase(direction, mirrored):
         ({"is_lit_alone": True}, "from the (front|camera)", "left|behind"),
         ({"source": "flash"}, "flash", "illumination|daylight|sun"),
         ({"source": "daylight"}, "daylight|light of day", "illumination|flash|sun"),
+        ({"source": "lamp"}, "lamplight|lamp light", "daylight|flash|lamps"),
+        ({"source": "lamps"}, "lamps", "daylight|flash|lamplight"),
+        ({"tinge": "warm", "cct_kelvin": 6000.0}, "warm|golden", "cool|bluish"),
+        ({"is_backlit": True, "outline": "silhouette"}, "silhouette", "backlit|against|behind"),
         ({"key": "high", "exposure_ev": 1.0}, "bright|high-key|light, airy", "dark moody|low-key|dim"),
     ],
 )
@@ -152,15 +164,16 @@ def test_every_wording_of_a_light_has_one_meaning_and_no_two_lights_have_the_sam
     assert len(set.union(*said)) == len(lights)
 
 
-@pytest.mark.parametrize("weather", [None, "clear", "overcast", "hazy", "sunset", "dusk", "night"])
+@pytest.mark.parametrize("weather", [None, "clear", "overcast", "hazy", "golden", "sunset", "dusk", "night"])
 def test_every_wording_of_what_is_seen_has_one_meaning(weather):
     nothing_else = replace(LIGHT, direction=None, key="mid", contrast=5.0, weather=weather, is_colour_sure=False)
     lights = [
-        replace(nothing_else, shadows=shadows, tinge=tinge, is_lit_alone=is_lit_alone, source=source)
-        for source in ("flash", None)
+        replace(nothing_else, shadows=shadows, tinge=tinge, is_lit_alone=is_lit_alone, source=source, **seen)
+        for source in ("flash", "lamp", "lamps", "daylight", None)
         for shadows in ("soft", None)
-        for tinge in ("blue", "neon", None)
+        for tinge in ("blue", "neon", "warm", None)
         for is_lit_alone in (True, False)
+        for seen in ({}, {"pattern": "striped"}, {"pattern": "dappled"}, {"outline": "rim"}, {"outline": "silhouette"})
     ]
     said = [{meaning(keywords(one, np.random.default_rng(seed))) for seed in range(12)} for one in lights]
     assert {len(meanings) for meanings in said} == {1}

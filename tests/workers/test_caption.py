@@ -45,7 +45,7 @@ def test_a_record_has_the_phrase_and_the_values_behind_it(item):
     assert set(found["light"]) == {
         "azimuth_degrees", "direction", "hardness", "cct_kelvin", "key", "contrast", "exposure_ev", "confidence",
         "is_colour_sure", "weather", "has_sun", "is_backlit",
-        "shadows", "tinge", "is_lit_alone", "source",
+        "shadows", "tinge", "is_lit_alone", "source", "outline", "pattern",
     }  # fmt: skip
 
 

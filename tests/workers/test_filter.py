@@ -43,7 +43,7 @@ def test_a_record_says_score_method_light_hashes_and_size(measured):
     assert set(row["light"]) == {
         "azimuth_degrees", "direction", "hardness", "cct_kelvin", "key", "contrast", "exposure_ev",
         "confidence", "is_colour_sure", "weather", "has_sun", "is_backlit",
-        "shadows", "tinge", "is_lit_alone", "source",
+        "shadows", "tinge", "is_lit_alone", "source", "outline", "pattern",
     }  # fmt: skip
     assert set(row["light_ratings"]) == set(Score._fields)
     assert len(row["phash"]) == len(row["phash_mirrored"]) == 16

@@ -1,0 +1,84 @@
+"""What a small network knows by what a photograph shows: whether it is day, what casts a pattern, whether there is a person.
+
+The network (sights.onnx, 1.6 MB) is the first part of EfficientNet-Lite0 (Tan and Le, 2019; Apache-2.0), which learned on
+ImageNet, in eight bits a weight, and a logistic regression for each thing that it is asked:
+tests/fit_sights.py.
+"""
+
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from shared.light.network import STRIDE, network_of
+
+SIGHTS_FILE = Path(__file__).parent / "sights.onnx"
+INPUT_SIDE = 288  # pixels: of a square of as many pixels as it looks at
+INPUT_MEAN, INPUT_STD = 127.0, 128.0  # of stored values, as the network was trained
+# Log odds from which a thing is told, by photographs of packages that the fit had not seen (tests/fit_sights.py).
+LEAST_DAY, LEAST_GOLDEN = 1.8, -0.35
+LEAST_WARM = 0.8  # where the colours speak for it, too
+LAMPS_PERHAPS = -0.2  # where lamps are seen, too
+LEAST_PATTERN = {"dappled": 3.5, "striped": 3.0}
+Pattern = Literal["dappled", "striped"]
+
+
+class Sights(NamedTuple):
+    """Log odds of what may be seen, from about -8 to 8."""
+
+    day: float  # daylight of any kind
+    evening: float  # or night, dusk and dawn
+    lamps: float  # or a flash
+    golden: float  # low sun, sunset
+    warm: float  # a warm light
+    dappled: float  # light through leaves lies on it
+    striped: float  # light through blinds does
+    person: float  # most of it is one person, or more
+
+    @property
+    def is_daylight(self) -> bool:
+        """Whether it is surely day, and no other light."""
+        return min(self.day, -self.evening, -self.lamps) > LEAST_DAY
+
+    @property
+    def is_golden(self) -> bool:
+        return self.golden > LEAST_GOLDEN
+
+    @property
+    def is_warm(self) -> bool:
+        return self.warm > LEAST_WARM
+
+    @property
+    def may_be_lamps(self) -> bool:
+        return min(self.lamps, -self.day) > LAMPS_PERHAPS
+
+    @property
+    def pattern(self) -> Pattern | None:
+        """Of the two, the one that is further above its bound."""
+        dappled, striped = self.dappled - LEAST_PATTERN["dappled"], self.striped - LEAST_PATTERN["striped"]
+        if max(dappled, striped) <= 0:
+            return None
+        return "dappled" if dappled > striped else "striped"
+
+
+def look_around(photograph: np.ndarray) -> Sights:
+    """Look at a uint8 RGB photograph (HxWx3), or a part of one.
+
+    Its brighter half is turned to the left, so that its mirror image has the same odds.
+    """
+    network, pixels = network_of(SIGHTS_FILE), network_input(photograph)
+    left, right = np.array_split(pixels, 2, axis=-1)
+    if left.mean() < right.mean():
+        pixels = np.ascontiguousarray(pixels[..., ::-1])
+    network.setInput(pixels, "pixels")
+    return Sights(*map(float, network.forward().ravel()))
+
+
+def network_input(photograph: np.ndarray, side: int = INPUT_SIDE) -> np.ndarray:
+    """What the network is shown of a uint8 RGB photograph: 1x3xhxw float32, about as many pixels as a square of that side."""
+    import cv2
+
+    scale = side / np.sqrt(photograph.shape[0] * photograph.shape[1])
+    height, width = (max(2, round(length * scale / STRIDE)) * STRIDE for length in photograph.shape[:2])
+    small = cv2.resize(photograph, (width, height), interpolation=cv2.INTER_AREA)
+    return ((small.astype(np.float32) - INPUT_MEAN) / INPUT_STD).transpose(2, 0, 1)[np.newaxis]

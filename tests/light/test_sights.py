@@ -1,0 +1,111 @@
+import cv2
+import numpy as np
+import pytest
+
+from shared.decoding.shot import Shot
+from shared.images import open_image
+from shared.light import network, sights
+from shared.light.colour import linear_to_srgb, srgb_to_linear
+from shared.light.degradation.patterns import cast
+from shared.light.describe import describe
+from shared.light.sights import Sights, look_around, network_input
+from tests.test_default_run import SAMPLES
+
+MOST_BYTES = 4_000_000  # of the networks that a clone brings along
+EVERY_SAMPLE = sorted(path.name for path in SAMPLES.glob("*.jpg"))
+
+
+def sample(name):
+    return np.asarray(open_image(str(SAMPLES / name), longest_side=768))
+
+
+def under(kind, photograph, seed=0):
+    """A photograph with a pattern cast on it."""
+    light = cast(kind, *photograph.shape[:2], 0.003, np.random.default_rng(seed))[..., np.newaxis]
+    return linear_to_srgb(srgb_to_linear(photograph) * (0.15 + 0.85 * light) * np.float32(1.3))
+
+
+def test_what_was_taken_outdoors_is_in_daylight():
+    assert look_around(sample("dogs.jpg")).is_daylight
+
+
+@pytest.mark.parametrize("name", ["dogs.jpg", "fig.jpg"])
+def test_a_mirror_image_is_in_the_same_light(name):
+    mirrored = look_around(np.ascontiguousarray(sample(name)[:, ::-1]))
+    np.testing.assert_allclose(mirrored, look_around(sample(name)), atol=0.02)
+
+
+@pytest.mark.parametrize("name", ["music_room.jpg", "astronaut.jpg", "coffee.jpg", "rocket.jpg"])
+def test_lamps_flashes_and_evenings_are_not(name):
+    assert not look_around(sample(name)).is_daylight
+
+
+def test_a_low_sun_is_golden_and_a_room_lit_by_lamps_is_warm():
+    assert look_around(sample("sunset.jpg")).is_golden
+    assert look_around(sample("music_room.jpg")).is_warm
+    for name in ("dogs.jpg", "mountains.jpg", "fig.jpg"):
+        seen = look_around(sample(name))
+        assert not seen.is_golden and not seen.is_warm
+
+
+def test_who_is_seen_is_a_person_and_animals_and_things_are_not():
+    odds = {name: look_around(sample(name)).person for name in EVERY_SAMPLE}
+    people = {"admiral.jpg", "astronaut.jpg", "cameraman.jpg"}
+    assert min(odds[name] for name in people) > 2 and max(odds[name] for name in set(odds) - people) < 0
+
+
+@pytest.mark.parametrize(("kind", "name"), [("venetian_blind", "striped"), ("tree_foliage", "dappled")])
+def test_a_pattern_that_lies_on_a_photograph_is_told_and_hardly_taken_for_the_other(kind, name):
+    told = [look_around(under(kind, sample(photograph))).pattern for photograph in EVERY_SAMPLE]
+    assert told.count(name) >= 5 and set(told) <= {name, None}
+
+
+def test_no_sample_has_a_pattern():
+    assert {look_around(sample(name)).pattern for name in EVERY_SAMPLE} == {None}
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_of_nothing_nothing_is_said(level):
+    seen = look_around(np.full((90, 120, 3), level, np.uint8))
+    assert not (seen.is_daylight or seen.is_golden or seen.is_warm or seen.pattern)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 4000), (4000, 3), (768, 512)])
+def test_a_picture_of_any_shape_is_looked_at(height, width):
+    pixels = network_input(np.zeros((height, width, 3), np.uint8))
+    assert all(side % network.STRIDE == 0 and side > 0 for side in pixels.shape[2:])
+    assert np.isfinite(look_around(np.zeros((height, width, 3), np.uint8))).all()
+
+
+def test_its_odds_hardly_depend_on_the_size_of_the_file():
+    large = sample("dogs.jpg")
+    small = cv2.resize(large, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    np.testing.assert_allclose(look_around(small), look_around(large), atol=1.2)
+
+
+def test_the_stronger_of_two_patterns_is_told():
+    nothing = Sights(*[0.0] * len(Sights._fields))
+    assert nothing.pattern is None
+    assert nothing._replace(dappled=5.0, striped=3.5).pattern == "dappled"
+    assert nothing._replace(dappled=4.0, striped=6.0).pattern == "striped"
+
+
+def test_describe_says_so_but_not_of_what_its_sky_or_its_camera_tells_already():
+    dogs = sample("dogs.jpg")
+    assert describe(dogs).source == "daylight"
+    assert describe(dogs, shot=Shot(True, 1 / 60, 12.0)).source is None  # a flash that fills shadows
+    assert describe(dogs, shot=Shot(True, 1 / 60, 9.0)).source == "flash"
+    assert describe(np.repeat(dogs.mean(axis=-1, keepdims=True), 3, axis=-1).astype(np.uint8)).source is None
+    mountains = describe(sample("mountains.jpg"))
+    assert (mountains.weather, mountains.source) == ("clear", None)
+
+
+def test_describe_tells_lamps_a_low_sun_a_warm_room_and_a_pattern():
+    assert describe(sample("sunset.jpg")).weather == "golden"
+    assert describe(sample("music_room.jpg")).tinge == "warm"
+    assert describe(under("venetian_blind", sample("dogs.jpg"))).pattern == "striped"
+
+
+def test_the_networks_of_a_clone_stay_small():
+    files = [sights.SIGHTS_FILE, *network.NETWORK_FILES.values()]
+    assert sum(file.stat().st_size for file in files) <= MOST_BYTES
