@@ -135,7 +135,9 @@ def _sky(
     if _is_portrait(subject):
         return NO_SKY
     is_black = sky.is_black and not (shot and shot.has_flash)  # which leaves all that is far away black
-    if is_night(small, glance.lightness, is_black):
+    if sky.weather == "clear" and sights and not sights.may_be_day:
+        return NO_SKY
+    if (sights is None or sights.may_be_night) and is_night(small, glance.lightness, is_black):
         return sky._replace(weather="night")
     if sky.weather in (None, "overcast") and is_hazy(glance):
         return sky._replace(weather="hazy")

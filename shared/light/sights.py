@@ -19,6 +19,10 @@ INPUT_MEAN, INPUT_STD = 127.0, 128.0  # of stored values, as the network was tra
 LEAST_DAY, LEAST_GOLDEN = 1.8, -0.35
 LEAST_WARM = 0.8  # where the colours speak for it, too
 LAMPS_PERHAPS = -0.2  # where lamps are seen, too
+NO_DAY, NO_NIGHT = (
+    -1.5,
+    1.5,
+)  # log odds of day below and above which a blue wall is no sky, and dots in the dark no night
 LEAST_PATTERN = {"dappled": 3.5, "striped": 3.0}
 Pattern = Literal["dappled", "striped"]
 
@@ -39,6 +43,14 @@ class Sights(NamedTuple):
     def is_daylight(self) -> bool:
         """Whether it is surely day, and no other light."""
         return min(self.day, -self.evening, -self.lamps) > LEAST_DAY
+
+    @property
+    def may_be_day(self) -> bool:
+        return self.day > NO_DAY
+
+    @property
+    def may_be_night(self) -> bool:
+        return self.day < NO_NIGHT
 
     @property
     def is_golden(self) -> bool:

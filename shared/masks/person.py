@@ -17,7 +17,7 @@ from shared.masks.edges import HAZE, opacity_along_edges
 from shared.masks.instance import Instance
 from shared.masks.packaged import PEOPLE_PACKAGE, network_file
 from shared.masks.undecided import decided
-from shared.masks.unseen import looks_like_people
+from shared.masks.unseen import looks_like_people, without_things
 
 SELFIE_SIDE = 256  # pixels; the network sees a square, as it was trained
 WHOLE_SIDE, CLOSER_SIDE = 512, 1536  # px of the long side: what the outline is drawn on, and what crops are taken from
@@ -62,6 +62,7 @@ def people(photograph: np.ndarray, model: str = "") -> tuple[np.ndarray, float] 
         if not looks_like_people(found, views.closer):
             return None
     mask = with_a_core(decided(found.values, views.whole), found.values)
+    mask = without_things(mask, views.closer)
     if (mask > 0.5).mean() < PEOPLES_SHARES[0]:
         return None
     return edged(Instance(mask, found.score), photograph), found.score

