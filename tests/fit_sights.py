@@ -33,7 +33,7 @@ LABELS = {  # in tests/photographs.tsv
     "day": {"daylight", "sunlight", "overcast", "golden", "blue", "sun", "window"}, "evening": {"sunset", "dusk", "bluehour", "night"},
     "lamps": {"lamp", "lamps", "flash", "mixed"}, "golden": {"golden", "sunset"}, "warm": {"warm", "golden", "sunset"},
 }  # fmt: skip
-PATTERNS = {"tree_foliage": "dappled", "venetian_blind": "striped"}
+PATTERNS = {"tree_foliage": "dappled", "venetian_blind": "striped", "window_frame": "window"}
 CASTS = 2  # of each pattern on each photograph
 PENUMBRA, SHADE, LIGHT = (0.002, 0.012), (0.12, 0.4), (1.0, 1.6)  # what cast patterns are drawn from
 VIEWS = [(size, mirrored) for size in (256, INPUT_SIDE, 320) for mirrored in (False, True)]
@@ -64,7 +64,7 @@ class Backbone(torch.nn.Module):
 
 
 class Told(torch.nn.Module):
-    """The backbone, and the log odds of Sights (1, 8)."""
+    """The backbone, and the log odds of Sights (1, 9)."""
 
     def __init__(self, backbone: torch.nn.Module, odds: torch.nn.Linear):
         super().__init__()

@@ -21,7 +21,7 @@ from shared.light.direction import Direction, contour_of, front_of
 from shared.light.enlarge import shrink
 from shared.light.glance import Glance
 from shared.light.haze import is_hazy
-from shared.light.lamps import count_lamps
+from shared.light.lamps import SEVERAL, count_lamps
 from shared.light.network import Seen, look, shrink_to_grid
 from shared.light.night import is_night
 from shared.light.outline import Outline, outline_of
@@ -152,7 +152,7 @@ def _source_seen(
         return None
     # What shines behind somebody who fills the frame is metal or glass more often than a lamp.
     if sights.may_be_lamps and not _is_portrait(subject) and (lamps := count_lamps(glance, subject)):
-        return "lamp" if lamps == 1 else "lamps"
+        return "lamp" if lamps < SEVERAL else "lamps"
     return "daylight" if sights.is_daylight and tinge != "neon" else None
 
 

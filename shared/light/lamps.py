@@ -10,6 +10,7 @@ SPOT_AREA = (3, 0.02)  # least pixels, and most of a picture
 LEAST_FULL = 0.4  # of the box around a spot
 GLOW, FURTHER_OUT = (1.3, 2.5), (4.0, 7.0)  # radii of the spot
 LEAST_GLOW = 12.0  # steps of lightness above what is around it
+SEVERAL = 3  # spots; one or two may be what shines in their light: a spoon, a glass
 WARM_GLOW = 8.0  # b of CIELAB
 
 

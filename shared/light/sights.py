@@ -19,12 +19,12 @@ INPUT_MEAN, INPUT_STD = 127.0, 128.0  # of stored values, as the network was tra
 LEAST_DAY, LEAST_GOLDEN = 1.8, -0.35
 LEAST_WARM = 0.8  # where the colours speak for it, too
 LAMPS_PERHAPS = -0.2  # where lamps are seen, too
+Pattern = Literal["dappled", "striped", "window"]
 NO_DAY, NO_NIGHT = (
     -1.5,
     1.5,
 )  # log odds of day below and above which a blue wall is no sky, and dots in the dark no night
-LEAST_PATTERN = {"dappled": 3.5, "striped": 3.0}
-Pattern = Literal["dappled", "striped"]
+LEAST_PATTERN: dict[Pattern, float] = {"dappled": 3.5, "striped": 3.0, "window": 3.5}
 
 
 class Sights(NamedTuple):
@@ -37,6 +37,7 @@ class Sights(NamedTuple):
     warm: float  # a warm light
     dappled: float  # light through leaves lies on it
     striped: float  # light through blinds does
+    window: float  # light through a window does, in its shape
     person: float  # most of it is one person, or more
 
     @property
@@ -66,11 +67,10 @@ class Sights(NamedTuple):
 
     @property
     def pattern(self) -> Pattern | None:
-        """Of the two, the one that is further above its bound."""
-        dappled, striped = self.dappled - LEAST_PATTERN["dappled"], self.striped - LEAST_PATTERN["striped"]
-        if max(dappled, striped) <= 0:
-            return None
-        return "dappled" if dappled > striped else "striped"
+        """The one that is furthest above its bound."""
+        above = {name: getattr(self, name) - least for name, least in LEAST_PATTERN.items()}
+        furthest = max(above, key=above.__getitem__)
+        return furthest if above[furthest] > 0 else None
 
 
 def look_around(photograph: np.ndarray) -> Sights:

@@ -47,7 +47,8 @@ SOURCE_WORDS = {
 }
 PATTERN_WORDS = {
     "dappled": ("dappled light", "leaf-dappled light", "leafy shade"),
-    "striped": ("striped light", "window-blind stripes", "slatted light"),
+    "striped": ("striped light", "barred light", "slatted light"),
+    "window": ("window light", "windowed light", "window-shaped light"),
 }
 OUTLINE_WORDS = {
     "silhouette": ("silhouette", "in silhouette", "silhouetted"),

@@ -28,14 +28,14 @@ TRUE_OF = {  # what a claim may be by the labels
     "sun": {"sun"}, "backlit": {"backlit", "silhouette"}, "hard": {"hard", "sunlight"}, "soft": {"soft", "overcast"},
     "warm": {"warm", "golden", "sunset"}, "cool": {"cool", "bluehour", "dusk"}, "grey": {"grey"}, "neon": {"mixed", "lamp", "lamps"}, "low": {"low", "night"}, "high": {"high"},
     "front": {"front", "flash"}, "flash": {"flash"}, "lamp": {"lamp", "lamps", "mixed"}, "lamps": {"lamp", "lamps", "mixed"}, "silhouette": {"silhouette"},
-    "rim": {"rim", "backlit"}, "dappled": {"dappled"}, "striped": {"striped"}, "daylight": {"daylight", "sunlight", "overcast", "golden", "blue", "sun", "window"},
+    "rim": {"rim", "backlit"}, "dappled": {"dappled"}, "striped": {"striped"}, "window": {"window"}, "daylight": {"daylight", "sunlight", "overcast", "golden", "blue", "sun", "window"},
     **{side: {side.replace(" ", "_"), *side.split()} for side in (
         "left", "right", "above", "below", "upper left", "upper right", "lower left", "lower right")},
     "above": {"above", "top"},
 }  # fmt: skip
 KINDS = {
     "time and weather": {"clear", "overcast", "hazy", "golden", "sunset", "dusk", "night"},
-    "source": {"sun", "backlit", "silhouette", "rim", "flash", "daylight", "lamp", "lamps"}, "pattern": {"dappled", "striped"}, "hardness": {"hard", "soft"},
+    "source": {"sun", "backlit", "silhouette", "rim", "flash", "daylight", "lamp", "lamps"}, "pattern": {"dappled", "striped", "window"}, "hardness": {"hard", "soft"},
     "colour": {"warm", "cool", "neon", "grey"}, "key": {"low", "high"},
 }  # fmt: skip
 

@@ -50,12 +50,17 @@ def test_nobody_is_judged_by_who_has_seen_the_same_package(monkeypatch):
 def test_patterns_are_cast_on_every_photograph_which_is_shown_as_it_is_too(tmp_path):
     examples = patterns(photographs(tmp_path), [tmp_path], Brightness())
     a_photograph = 1 + 2 * len(PATTERNS)
-    assert examples.names == ["dappled", "striped"] and examples.features.shape == (
+    assert examples.names == ["dappled", "striped", "window"] and examples.features.shape == (
         3 * a_photograph,
         len(SOME_VIEWS),
         2,
     )
-    assert examples.truths[:a_photograph].tolist() == [[False, False], *[[True, False]] * 2, *[[False, True]] * 2]
+    assert examples.truths[:a_photograph].tolist() == [
+        [False] * 3,
+        *[[True, False, False]] * 2,
+        *[[False, True, False]] * 2,
+        *[[False, False, True]] * 2,
+    ]
     assert examples.packages[:a_photograph] == ["package 0"] * a_photograph
     spread = examples.features[:, examples.as_it_is, 1].reshape(3, a_photograph)
     assert (spread[:, 1:] > 1.5 * spread[:, :1]).all()  # shade beside light

@@ -54,7 +54,9 @@ def test_who_is_seen_is_a_person_and_animals_and_things_are_not():
     assert min(odds[name] for name in people) > 2 and max(odds[name] for name in set(odds) - people) < 0
 
 
-@pytest.mark.parametrize(("kind", "name"), [("venetian_blind", "striped"), ("tree_foliage", "dappled")])
+@pytest.mark.parametrize(
+    ("kind", "name"), [("venetian_blind", "striped"), ("tree_foliage", "dappled"), ("window_frame", "window")]
+)
 def test_a_pattern_that_lies_on_a_photograph_is_told_and_hardly_taken_for_the_other(kind, name):
     told = [look_around(under(kind, sample(photograph))).pattern for photograph in EVERY_SAMPLE]
     assert told.count(name) >= 5 and set(told) <= {name, None}
@@ -112,7 +114,15 @@ def test_describe_says_so_but_not_of_what_its_sky_or_its_camera_tells_already():
     assert (mountains.weather, mountains.source) == ("clear", None)
 
 
-def test_describe_tells_lamps_a_low_sun_a_warm_room_and_a_pattern():
+def test_describe_tells_a_lamp_by_what_shines_and_several_by_three(monkeypatch):
+    coffee = sample("coffee.jpg")
+    assert describe(coffee).source == "lamp"
+    monkeypatch.setattr("shared.light.describe.count_lamps", lambda glance, subject: 3)
+    assert describe(coffee).source == "lamps"
+    assert describe(sample("dogs.jpg")).source == "daylight"  # no room
+
+
+def test_describe_tells_a_low_sun_a_warm_room_and_a_pattern():
     assert describe(sample("sunset.jpg")).weather == "golden"
     assert describe(sample("music_room.jpg")).tinge == "warm"
     assert describe(under("venetian_blind", sample("dogs.jpg"))).pattern == "striped"

@@ -71,7 +71,8 @@ def test_where_nothing_can_be_said_three_words_say_so():
         ({"is_backlit": True, "outline": "silhouette"}, "silhouette"),
         ({"outline": "rim"}, "rim|edge light"),
         ({"pattern": "dappled"}, "dappled|leafy"),
-        ({"pattern": "striped"}, "striped|stripes|slatted"),
+        ({"pattern": "striped"}, "striped|barred|slatted"),
+        ({"pattern": "window"}, "window"),
     ],
 )
 def test_what_the_sky_tells_is_said(sky, said):
@@ -173,7 +174,14 @@ def test_every_wording_of_what_is_seen_has_one_meaning(weather):
         for shadows in ("soft", None)
         for tinge in ("blue", "neon", "warm", None)
         for is_lit_alone in (True, False)
-        for seen in ({}, {"pattern": "striped"}, {"pattern": "dappled"}, {"outline": "rim"}, {"outline": "silhouette"})
+        for seen in (
+            {},
+            {"pattern": "striped"},
+            {"pattern": "dappled"},
+            {"pattern": "window"},
+            {"outline": "rim"},
+            {"outline": "silhouette"},
+        )
     ]
     said = [{meaning(keywords(one, np.random.default_rng(seed))) for seed in range(12)} for one in lights]
     assert {len(meanings) for meanings in said} == {1}
