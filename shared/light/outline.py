@@ -12,10 +12,8 @@ PITCH_BLACK, BRIGHT = 15.0, 45.0  # lightness below which nothing is made out, a
 # to the black that is bright, so that the outline is crisp.
 LEAST_BLACK, LEAST_BRIGHT, MOST_BETWEEN, LEAST_CRISP = 0.3, 0.3, 0.13, 0.35
 MOST_COLOURED = 20.0  # mean chroma of CIELAB in what is bright behind them, where no sky is known to be
-UNLIT_SUBJECT, BEHIND_STEP = (
-    35.0,
-    30.0,
-)  # lightness of nearly all of a dark subject, and how much brighter what is behind it is
+UNLIT_SUBJECT = 35.0  # lightness of nearly all of a dark subject
+BEHIND_STEP = 30.0  # how much brighter than its middle what is behind it is
 RIM_WIDTH = 0.02  # of the root of the subject's area
 RIM_STEP = 12.0  # of lightness, to what is on either side
 RIM_SHARE = 0.15  # of the outline

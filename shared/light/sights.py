@@ -19,11 +19,8 @@ INPUT_MEAN, INPUT_STD = 127.0, 128.0  # of stored values, as the network was tra
 LEAST_DAY, LEAST_GOLDEN = 1.8, -0.35
 LEAST_WARM = 0.8  # where the colours speak for it, too
 LAMPS_PERHAPS = -0.2  # where lamps are seen, too
+NO_DAY, NO_NIGHT = -1.5, 1.5  # of day: below, a blue wall is no sky, and above, dots in the dark are no night
 Pattern = Literal["dappled", "striped", "window"]
-NO_DAY, NO_NIGHT = (
-    -1.5,
-    1.5,
-)  # log odds of day below and above which a blue wall is no sky, and dots in the dark no night
 LEAST_PATTERN: dict[Pattern, float] = {"dappled": 3.5, "striped": 3.0, "window": 3.5}
 
 
