@@ -57,12 +57,21 @@ class PartFile:
 
 def remove_dead_parts(path: Path) -> None:
     """Remove what writers of `path` that were killed have left beside it."""
-    with os.scandir(path.parent) as entries:
-        names = [e.name for e in entries if e.name.startswith(f".{path.name}.") and e.name.endswith(".part")]
+    _remove_dead(path.parent, f".{path.name}.")
+
+
+def remove_dead_parts_in(folder: Path) -> None:
+    """Remove what writers of any file of a folder that were killed have left: the next run may not write it again."""
+    _remove_dead(folder, ".")
+
+
+def _remove_dead(folder: Path, beginning: str) -> None:
+    with os.scandir(folder) as entries:
+        names = [e.name for e in entries if e.name.startswith(beginning) and e.name.endswith(".part")]
     for name in names:
-        with contextlib.suppress(OSError), open(path.parent / name, "rb") as file:
+        with contextlib.suppress(OSError), open(folder / name, "rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.unlink(path.parent / name)
+            os.unlink(folder / name)
 
 
 def sync_folder(folder: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from shared.errors import RunError
 from shared.files.crashes import recover
 from shared.files.equal_keys import EqualKeys, with_suffixes
+from shared.files.part_file import remove_dead_parts_in
 from shared.files.small_files import write_json
 from shared.files.states import count_states, item_states
 from shared.files.step_folder import StepFolder
@@ -195,6 +196,7 @@ def prepare(step: Step, say: Callable[[str], None], is_begun: bool, is_changed: 
             claims.forget_touched()
     if is_alone:
         claims.tidy()
+        remove_dead_parts_in(step.folder)
         recover(step.parts, claims, step.records)
         if is_changed and not step.records.has_any():
             step.records.forget_failures()
