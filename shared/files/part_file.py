@@ -20,7 +20,7 @@ class PartFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        remove_dead_parts(path)
+        remove_dead_parts(path.parent, path.name)
         while True:
             self.part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
             self.file = open(self.part, "x+b", buffering=1 << 20)  # noqa: SIM115 (closed by __exit__)
@@ -55,17 +55,9 @@ class PartFile:
             self.file.close()
 
 
-def remove_dead_parts(path: Path) -> None:
-    """Remove what writers of `path` that were killed have left beside it."""
-    _remove_dead(path.parent, f".{path.name}.")
-
-
-def remove_dead_parts_in(folder: Path) -> None:
-    """Remove what writers of any file of a folder that were killed have left: the next run may not write it again."""
-    _remove_dead(folder, ".")
-
-
-def _remove_dead(folder: Path, beginning: str) -> None:
+def remove_dead_parts(folder: Path, name: str = "") -> None:
+    """Remove what writers that were killed have left in a folder: of the file of this name, or of any."""
+    beginning = f".{name}." if name else "."
     with os.scandir(folder) as entries:
         names = [e.name for e in entries if e.name.startswith(beginning) and e.name.endswith(".part")]
     for name in names:

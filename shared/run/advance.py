@@ -9,7 +9,7 @@ from pathlib import Path
 from shared.errors import RunError
 from shared.files.crashes import recover
 from shared.files.equal_keys import EqualKeys, with_suffixes
-from shared.files.part_file import remove_dead_parts_in
+from shared.files.part_file import remove_dead_parts
 from shared.files.small_files import write_json
 from shared.files.states import count_states, item_states
 from shared.files.step_folder import StepFolder
@@ -60,6 +60,7 @@ def advance(
             raise RunError(f"{step.label} needs {step.table_path}, which the step before it makes; run that one first")
         put_aside_outdated(run, step, say)
         step.folder.mkdir(exist_ok=True)
+        remove_dead_parts(step.folder)  # a worker of that number may never write its file again
         is_changed = step.read_made().get("fingerprint") not in (None, step.fingerprint)
         step.write_settings()
         step.worker.begin(step)
@@ -196,7 +197,6 @@ def prepare(step: Step, say: Callable[[str], None], is_begun: bool, is_changed: 
             claims.forget_touched()
     if is_alone:
         claims.tidy()
-        remove_dead_parts_in(step.folder)
         recover(step.parts, claims, step.records)
         if is_changed and not step.records.has_any():
             step.records.forget_failures()
