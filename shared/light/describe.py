@@ -129,14 +129,13 @@ def _sky(
 ) -> Sky:
     """The sky, and the weather and the hour as far as the air, the lights below and what is seen (if in colour) tell it."""
     # Behind somebody who fills the frame, what is even and blue or white is a wall more often than a sky.
-    sky = NO_SKY if _is_portrait(subject) else look_up(glance)
+    is_portrait = _is_portrait(subject)
+    sky = NO_SKY if is_portrait else look_up(glance)
     if sights and sights.is_golden and sky.weather in (None, "clear"):
         return sky._replace(weather="golden", is_sunlit=False)
-    if _is_portrait(subject):
+    if is_portrait or (sky.weather == "clear" and sights and not sights.may_be_day):
         return NO_SKY
     is_black = sky.is_black and not (shot and shot.has_flash)  # which leaves all that is far away black
-    if sky.weather == "clear" and sights and not sights.may_be_day:
-        return NO_SKY
     if (sights is None or sights.may_be_night) and is_night(small, glance.lightness, is_black):
         return sky._replace(weather="night")
     if sky.weather in (None, "overcast") and is_hazy(glance):

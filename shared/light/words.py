@@ -67,9 +67,8 @@ MOOD = {
 NOTHING = ("plain ambient light", "unremarkable ambient light", "ordinary ambient light")  # when nothing can be said
 SURE_SIDE = 0.94  # confidence from which a direction is named: photographs are stranger than rendered scenes
 CLAUSES = 2  # at most so many beside the light's own, so that a phrase has no more than 15 words
-DRAWN = (
-    "quality colour noun side weather sun against contrast mood order nothing pattern outline".split()
-)  # of a wording
+# Of a wording.
+DRAWN = "quality colour noun side weather sun against contrast mood order nothing pattern outline".split()
 SHORTEST = 3  # words
 IN_SHORT = "on the scene"  # after a phrase that is shorter
 
@@ -146,7 +145,7 @@ def meaning(phrase: str) -> str:
     return ", ".join(sorted(clause.strip() for clause in said.split(",") if clause.strip()))
 
 
-WORDS_OF = (
+_TABLES = (
     FROM_A_SIDE, HARDNESS_WORDS, COLOUR_WORDS, WEATHER_WORDS, CONTRAST, MOOD, SOURCE_WORDS, PATTERN_WORDS, OUTLINE_WORDS,
 )  # fmt: skip
 _WAYS = [
@@ -154,7 +153,7 @@ _WAYS = [
     SUN,
     AGAINST_THE_LIGHT,
     NOTHING,
-    *(ways for table in WORDS_OF for ways in table.values()),
+    *(ways for table in _TABLES for ways in table.values()),
 ]
 _CANONICAL = {word: ways[0] for ways in _WAYS for word in ways}
 _SYNONYMS = re.compile("|".join(rf"\b{re.escape(word)}\b" for word in sorted(_CANONICAL, key=len, reverse=True)))

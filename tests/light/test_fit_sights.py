@@ -6,7 +6,20 @@ from PIL import Image
 
 from shared.light.sights import INPUT_SIDE, Sights, network_input
 from tests import fit_sights
-from tests.fit_sights import PATTERNS, SOME_VIEWS, Backbone, Examples, Told, fit, left_out, patterns, report, shapes
+from tests.fit_sights import (
+    AS_IT_IS,
+    PATTERNS,
+    SOME_VIEWS,
+    VIEWS,
+    Backbone,
+    Examples,
+    Told,
+    fit,
+    left_out,
+    patterns,
+    report,
+    shapes,
+)
 
 
 class Brightness(torch.nn.Module):
@@ -23,6 +36,10 @@ def photographs(folder, count=3):
         Image.fromarray(rng.integers(100, 156, (90, 120, 3), np.uint8)).save(folder / f"{number}.png")
         rows.append({"package": f"package {number}", "path": f"{number}.png", "people": "no"})
     return rows
+
+
+def test_the_view_as_the_project_looks_is_among_both():
+    assert VIEWS[AS_IT_IS] == SOME_VIEWS[AS_IT_IS] == (INPUT_SIDE, False)
 
 
 def test_what_tells_kinds_apart_is_learned_from_features_of_any_scale():
@@ -62,7 +79,7 @@ def test_patterns_are_cast_on_every_photograph_which_is_shown_as_it_is_too(tmp_p
         *[[False, False, True]] * 2,
     ]
     assert examples.packages[:a_photograph] == ["package 0"] * a_photograph
-    spread = examples.features[:, examples.as_it_is, 1].reshape(3, a_photograph)
+    spread = examples.features[:, AS_IT_IS, 1].reshape(3, a_photograph)
     assert (spread[:, 1:] > 1.5 * spread[:, :1]).all()  # shade beside light
 
 
