@@ -24,14 +24,17 @@ from shared.images import open_image
 from shared.light.colour import linear_to_srgb, srgb_to_linear
 from shared.light.degradation.patterns import cast
 from shared.light.scenes.network.onnx_file import write_onnx
-from shared.light.sights import INPUT_SIDE, SIGHTS_FILE, Sights, network_input
+from shared.light.sights import INPUT_SIDE, ROOM_SHARE, SIGHTS_FILE, Sights, network_input
 from shared.masks.person import TwoSizes, everybody_in, likely_shape, look_twice
 from shared.masks.unseen import surroundings
+from tests.efficientnet import CHANNELS, EfficientNet, around
+from tests.fit_panes import fit_panes, look_at
+from tests.fit_panes import left_out as panes_left_out
 
-BLOCKS = (1, 2, 2, 3, 3, 2)  # of EfficientNet-Lite0's stages; what comes after knows things rather than their light
 LABELS = {  # in tests/photographs.tsv
     "day": {"daylight", "sunlight", "overcast", "golden", "blue", "sun", "window"}, "evening": {"sunset", "dusk", "bluehour", "night"},
     "lamps": {"lamp", "lamps", "flash", "mixed"}, "golden": {"golden", "sunset"}, "warm": {"warm", "golden", "sunset"},
+    "room": {"room"},
 }  # fmt: skip
 PATTERNS = {"tree_foliage": "dappled", "venetian_blind": "striped", "window_frame": "window"}
 CASTS = 2  # of each pattern on each photograph
@@ -41,38 +44,29 @@ SOME_VIEWS = [(size, mirrored) for size in (224, INPUT_SIDE) for mirrored in (Fa
 AS_IT_IS = 2  # of both, the view that the project looks at
 LOOSENESS = 0.01  # of a logistic regression: one over the weight of its square penalty
 FOLDS, GROUPINGS = 8, 3
+ODDS = Sights._fields[:-1]  # what there is a regression for
 RIGHT = 0.95
 
 
-class Backbone(torch.nn.Module):
-    """From pixels (1, 3, h, w) to the mean and the standard deviation of each feature over the picture (1, 384)."""
+class Moments(torch.nn.Module):
+    """From features (1, c, h, w) to the mean and the standard deviation of each over the picture (1, 2 * c)."""
 
-    def __init__(self, weights: Path):
-        import timm
-
-        super().__init__()
-        network = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
-        given = torch.load(weights, weights_only=True)
-        network.load_state_dict(dict(zip(network.state_dict(), given.values(), strict=True)))
-        stages = [stage[:count] for stage, count in zip(network.blocks, BLOCKS, strict=False)]
-        self.layers = torch.nn.Sequential(network.conv_stem, network.bn1, *stages)
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        features = self.layers(pixels)
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
         mean = F.adaptive_avg_pool2d(features, 1)
         spread = (F.adaptive_avg_pool2d(features * features, 1) - mean * mean).clamp(min=1e-6).sqrt()
         return torch.cat([mean, spread], 1).flatten(1)
 
 
 class Told(torch.nn.Module):
-    """The backbone, and the log odds of Sights (1, 9)."""
+    """From pixels (1, 3, h, w) to the log odds of ODDS (1, n), and to those of a window at each place (1, 1, h/32, w/32)."""
 
-    def __init__(self, backbone: torch.nn.Module, odds: torch.nn.Linear):
+    def __init__(self, network: EfficientNet, odds: torch.nn.Linear, panes: torch.nn.Module):
         super().__init__()
-        self.backbone, self.odds = backbone, odds
+        self.network, self.moments, self.odds, self.panes = network, Moments(), odds, panes
 
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.odds(self.backbone(pixels))
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        features = self.network(pixels)
+        return self.odds(self.moments(features)), self.panes(around(features))
 
 
 class Examples(NamedTuple):
@@ -109,13 +103,13 @@ def fit(features: torch.Tensor, truths: torch.Tensor) -> torch.nn.Linear:
     return folded
 
 
-def views_of(photograph: np.ndarray, backbone: Backbone, views: list[tuple[int, bool]]) -> torch.Tensor:
+def views_of(photograph: np.ndarray, network: EfficientNet, views: list[tuple[int, bool]]) -> torch.Tensor:
     """Features (views x 384) of a photograph in some sizes, and of mirror images."""
     seen = []
     for size, mirrored in views:
         pixels = torch.from_numpy(network_input(photograph, size))
         with torch.no_grad():
-            seen.append(backbone(pixels.flip(-1) if mirrored else pixels)[0])
+            seen.append(Moments()(network(pixels.flip(-1) if mirrored else pixels))[0])
     return torch.stack(seen)
 
 
@@ -136,15 +130,15 @@ def left_out(examples: Examples) -> torch.Tensor:
     return total
 
 
-def lights(rows: list[dict[str, str]], folders: list[Path], backbone: Backbone) -> Examples:
+def lights(rows: list[dict[str, str]], folders: list[Path], network: EfficientNet) -> Examples:
     """Photographs, and what is true of their light."""
     labels = [set(row["what is true of its light"].split()) for row in rows]
     truths = torch.tensor([[bool(label & of_kind) for of_kind in LABELS.values()] for label in labels])
-    features = torch.stack([views_of(photograph, backbone, VIEWS) for photograph in photographs(rows, folders)])
+    features = torch.stack([views_of(photograph, network, VIEWS) for photograph in photographs(rows, folders)])
     return Examples(list(LABELS), features, truths, *_names(rows))
 
 
-def patterns(rows: list[dict[str, str]], folders: list[Path], backbone: Backbone) -> Examples:
+def patterns(rows: list[dict[str, str]], folders: list[Path], network: EfficientNet) -> Examples:
     """Photographs as they are, which are taken to have none, and with patterns cast on them."""
     features, truths, of = [], [], []
     for number, photograph in enumerate(photographs(rows, folders)):
@@ -158,13 +152,13 @@ def patterns(rows: list[dict[str, str]], folders: list[Path], backbone: Backbone
                 pictures.append(
                     (linear_to_srgb(linear * np.float32(rng.uniform(*LIGHT)) * (shade + (1 - shade) * light)), name)
                 )
-        features += [views_of(picture, backbone, SOME_VIEWS) for picture, _ in pictures]
+        features += [views_of(picture, network, SOME_VIEWS) for picture, _ in pictures]
         truths += [[name == told for told in PATTERNS.values()] for _, name in pictures]
         of += [rows[number]] * len(pictures)
     return Examples(list(PATTERNS.values()), torch.stack(features), torch.tensor(truths), *_names(of))
 
 
-def shapes(rows: list[dict[str, str]], folders: list[Path], backbone: Backbone) -> Examples:
+def shapes(rows: list[dict[str, str]], folders: list[Path], network: EfficientNet) -> Examples:
     """What the segmentation of people takes for one, and whether it is."""
     features, kept = [], []
     for row, photograph in zip(rows, photographs(rows, folders, 1024), strict=True):
@@ -173,7 +167,7 @@ def shapes(rows: list[dict[str, str]], folders: list[Path], backbone: Backbone) 
         shape = (everybody_in(likely, seen) if seen else None) or likely_shape(likely)
         where = shape.values > 0.5
         if where.any():
-            features.append(views_of(surroundings(where, sizes.closer), backbone, SOME_VIEWS))
+            features.append(views_of(surroundings(where, sizes.closer), network, SOME_VIEWS))
             kept.append(row)
     truths = torch.tensor([[row["people"] == "yes"] for row in kept])
     return Examples(["person"], torch.stack(features), truths, *_names(kept))
@@ -204,7 +198,8 @@ def report(name: str, sure: torch.Tensor, truth: torch.Tensor, pictures: list[st
 def write(network: Told, out: Path) -> None:
     """As the file that OpenCV runs."""
     sizes = {2: "height", 3: "width"}
-    write_onnx(network.eval(), torch.zeros(1, 3, INPUT_SIDE, INPUT_SIDE), out, {"pixels": sizes, "odds": {}}, bits=8)
+    pixels = torch.zeros(1, 3, INPUT_SIDE, INPUT_SIDE)
+    write_onnx(network.eval(), pixels, out, {"pixels": sizes, "odds": {}, "panes": sizes}, bits=8)
 
 
 def rows_of(table: str) -> list[dict[str, str]]:
@@ -212,29 +207,47 @@ def rows_of(table: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file, delimiter="\t"))
 
 
+def panes(
+    rows: list[dict[str, str]], folders: list[Path], network: EfficientNet, room: torch.Tensor
+) -> torch.nn.Module:
+    """The head for windows, by the photographs of `rows`; `room` are the log odds of a room in the first of them."""
+    pictures = list(photographs(rows, folders))
+    labels = [row["what is true of its light"].split() for row in rows[: len(room)]]
+    may_be_rooms = ["room" in label for label in labels] + [True] * (len(rows) - len(room))
+    places = look_at(pictures, may_be_rooms, network)
+    seen = panes_left_out(places, np.array([row["package"] for row in rows]), pictures, network)[: len(room)]
+    truth = torch.tensor(["window" in label for label in labels])
+    report("a window", seen + ROOM_SHARE * room, truth, [row["path"] for row in rows])
+    return fit_panes(places)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("folders", type=Path, nargs="+")
     arguments = parser.parse_args()
-    backbone = Backbone(arguments.weights)
-    taken = [row for row in rows_of("photographs.tsv") if row["half"] == "build"]
-    seen = rows_of("people.tsv")
-    learned = torch.nn.Linear(384, len(Sights._fields))
+    network = EfficientNet(arguments.weights)
+    labelled, seen = rows_of("photographs.tsv"), rows_of("people.tsv")
+    taken = [row for row in labelled if row["half"] == "build"]
+    learned = torch.nn.Linear(2 * CHANNELS, len(ODDS))
+    sure: dict[str, torch.Tensor] = {}
     for make, rows in ((lights, taken), (patterns, taken), (shapes, seen)):
-        examples = make(rows, arguments.folders, backbone)
+        examples = make(rows, arguments.folders, network)
         odds = left_out(examples)
+        sure.update(zip(examples.names, odds.unbind(1), strict=True))
         for column, name in enumerate(examples.names):
             report(name, odds[:, column], examples.truths[:, column], examples.pictures)
         if make is lights:
-            day, evening, lamps = odds[:, :3].unbind(1)
-            sure = torch.stack([day, -evening, -lamps]).amin(0)
-            report("daylight and nothing else", sure, examples.truths[:, 0], examples.pictures)
+            daylight = torch.stack([sure["day"], -sure["evening"], -sure["lamps"]]).amin(0)
+            report("daylight and nothing else", daylight, examples.truths[:, 0], examples.pictures)
         fitted = fit(examples.features.flatten(0, 1), examples.truths.repeat_interleave(examples.features.shape[1], 0))
-        places = [Sights._fields.index(name) for name in examples.names]
+        places = [ODDS.index(name) for name in examples.names]
         with torch.no_grad():
             learned.weight[places], learned.bias[places] = fitted.weight, fitted.bias
-    write(Told(backbone, learned), SIGHTS_FILE)
+    known = {row["path"] for row in labelled}
+    others = [row for row in seen if row["path"] not in known]
+    head = panes([*taken, *others], arguments.folders, network, sure["room"])
+    write(Told(network, learned, head), SIGHTS_FILE)
     print(f"{SIGHTS_FILE}: {SIGHTS_FILE.stat().st_size / 1e6:.2f} MB")
 
 

@@ -146,12 +146,14 @@ def _sky(
 def _source_seen(
     glance: Glance, subject: np.ndarray | None, sky: Sky, tinge: Tinge | None, sights: Sights
 ) -> LightSource | None:
-    """Lamps where they are seen, or daylight; None where the sky says enough."""
+    """Lamps or a window where they are seen, or daylight; None where the sky says enough."""
     if sky.weather is not None:
         return None
     # What shines behind somebody who fills the frame is metal or glass more often than a lamp.
     if sights.may_be_lamps and not _is_portrait(subject) and (lamps := count_lamps(glance, subject)):
         return "lamp" if lamps < SEVERAL else "lamps"
+    if sights.is_lit_by_window:
+        return "window"
     return "daylight" if sights.is_daylight and tinge != "neon" else None
 
 

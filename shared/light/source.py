@@ -5,7 +5,7 @@ from typing import Literal
 from shared.decoding.shot import Shot
 from shared.light.sky import Weather
 
-LightSource = Literal["flash", "daylight", "lamp", "lamps"]
+LightSource = Literal["flash", "daylight", "window", "lamp", "lamps"]
 # Stops at ISO 100, as metered: above the first a flash does no more than fill shadows, and from the second on it is day.
 MOST_BY_FLASH, LEAST_DAYLIGHT = 11.5, 12.5
 STUDIO_SECONDS = 1 / 250  # a studio's flash is as bright, but needs a shutter that stays open longer

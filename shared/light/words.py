@@ -42,13 +42,14 @@ NOUN = ("light", "lighting", "illumination")
 SOURCE_WORDS = {
     "flash": ("flash light", "flash lighting", "light of a flash"),
     "daylight": ("daylight", "natural daylight", "light of day"),
+    "window": ("window light", "window lighting", "window-side light"),
     "lamp": ("lamplight", "lamp light", "lamp lighting"),
     "lamps": ("several lamps", "many lamps", "multiple lamps"),
 }
 PATTERN_WORDS = {
     "dappled": ("dappled light", "leaf-dappled light", "leafy shade"),
     "striped": ("striped light", "barred light", "slatted light"),
-    "window": ("window light", "windowed light", "window-shaped light"),
+    "window": ("window-shaped light", "windowed light", "window-framed light"),
 }
 OUTLINE_WORDS = {
     "silhouette": ("silhouette", "in silhouette", "silhouetted"),

@@ -8,7 +8,7 @@ from shared.light import network, sights
 from shared.light.colour import linear_to_srgb, srgb_to_linear
 from shared.light.degradation.patterns import cast
 from shared.light.describe import describe
-from shared.light.sights import Sights, look_around, network_input
+from shared.light.sights import NO_WINDOW, Sights, bright_pane, look_around, network_input
 from tests.test_default_run import SAMPLES
 
 MOST_BYTES = 4_000_000  # of the networks that a clone brings along
@@ -102,6 +102,60 @@ def test_the_stronger_of_two_patterns_is_told():
     assert nothing.pattern is None
     assert nothing._replace(dappled=5.0, striped=3.5).pattern == "dappled"
     assert nothing._replace(dappled=4.0, striped=6.0).pattern == "striped"
+
+
+def drawn_room(has_window):
+    """A dim room with a floor, a seat and curtains, and maybe a window between them."""
+    room = np.full((480, 640, 3), (92, 86, 80), np.uint8)
+    room[330:] = 88, 62, 42
+    room[300:430, 60:300] = 56, 48, 66
+    for left in (150, 430):
+        folds = 0.8 + 0.2 * np.sin(np.arange(60) / 4)
+        room[50:330, left : left + 60] = np.outer(folds, (120, 112, 104))
+    if has_window:
+        room[60:290, 210:430] = 190, 186, 180
+        for top in range(70, 270, 70):
+            for left in (220, 322):
+                room[top : top + 62, left : left + 96] = 250, 252, 255
+        room[300:330, 190:450] = 170, 165, 160
+    grain = np.random.default_rng(0).normal(0, 3, room.shape)
+    return np.clip(cv2.GaussianBlur(room, (0, 0), 1.2) + grain, 0, 255).astype(np.uint8)
+
+
+def test_a_window_is_seen_in_a_room_and_darkness_in_its_place_is_none():
+    assert look_around(drawn_room(has_window=True)).pane > -4
+    assert look_around(drawn_room(has_window=False)).pane < -6
+    at_night = drawn_room(has_window=True)
+    at_night[60:290, 210:430] //= 5
+    assert look_around(at_night).pane == NO_WINDOW
+
+
+@pytest.mark.parametrize(("shine", "rest", "is_one"), [(230, 90, True), (120, 30, False), (230, 225, False)])
+def test_a_place_is_a_window_that_is_brighter_than_the_rest(shine, rest, is_one):
+    panes = np.full((9, 12), -8, np.float32)
+    panes[2:5, 3:6] = 2
+    stored = np.full((9 * 32, 12 * 32), rest, np.float32)
+    stored[2 * 32 : 5 * 32, 3 * 32 : 6 * 32] = shine
+    pixels = np.broadcast_to((stored - sights.INPUT_MEAN) / sights.INPUT_STD, (1, 3, *stored.shape))
+    assert bright_pane(panes, pixels) == (2 if is_one else NO_WINDOW)
+
+
+def test_light_of_a_window_is_told_in_rooms_and_by_day():
+    lit = Sights(*[0.0] * len(Sights._fields))._replace(pane=2.0, room=2.0, evening=-3.0)
+    assert lit.is_lit_by_window
+    for other in ({"pane": NO_WINDOW}, {"room": -8.0}, {"evening": 1.0}, {"day": -2.0}):
+        assert not lit._replace(**other).is_lit_by_window
+
+
+def test_describe_tells_light_of_a_window_unless_lamps_or_the_sky_say_enough(monkeypatch):
+    dogs = sample("dogs.jpg")
+    lit = look_around(dogs)._replace(pane=4.0, room=4.0)
+    monkeypatch.setattr("shared.light.describe.look_around", lambda photograph: lit)
+    assert describe(dogs).source == "window"
+    assert describe(sample("mountains.jpg")).source is None
+    monkeypatch.setattr("shared.light.describe.look_around", lambda photograph: lit._replace(day=-4.0, lamps=4.0))
+    monkeypatch.setattr("shared.light.describe.count_lamps", lambda glance, subject: 1)
+    assert describe(dogs).source == "lamp"
 
 
 def test_describe_says_so_but_not_of_what_its_sky_or_its_camera_tells_already():

@@ -124,6 +124,7 @@ def test_a_mirrored_photograph_gets_the_mirrored_phrase(direction, mirrored):
         ({"is_lit_alone": True}, "from the (front|camera)", "left|behind"),
         ({"source": "flash"}, "flash", "illumination|daylight|sun"),
         ({"source": "daylight"}, "daylight|light of day", "illumination|flash|sun"),
+        ({"source": "window"}, "window", "daylight|flash|lamp"),
         ({"source": "lamp"}, "lamplight|lamp light", "daylight|flash|lamps"),
         ({"source": "lamps"}, "lamps", "daylight|flash|lamplight"),
         ({"tinge": "warm", "cct_kelvin": 6000.0}, "warm|golden", "cool|bluish"),
@@ -170,7 +171,7 @@ def test_every_wording_of_what_is_seen_has_one_meaning(weather):
     nothing_else = replace(LIGHT, direction=None, key="mid", contrast=5.0, weather=weather, is_colour_sure=False)
     lights = [
         replace(nothing_else, shadows=shadows, tinge=tinge, is_lit_alone=is_lit_alone, source=source, **seen)
-        for source in ("flash", "lamp", "lamps", "daylight", None)
+        for source in ("flash", "window", "lamp", "lamps", "daylight", None)
         for shadows in ("soft", None)
         for tinge in ("blue", "neon", "warm", None)
         for is_lit_alone in (True, False)
