@@ -89,18 +89,23 @@ def _of_maps(head: torch.nn.Sequential, middle: torch.Tensor, spread: torch.Tens
 
 
 def left_out(
-    places: Places, packages: np.ndarray, photographs: Sequence[np.ndarray], network: EfficientNet
+    places: Places, packages: list[str], photographs: Sequence[np.ndarray], network: EfficientNet
 ) -> torch.Tensor:
-    """bright_pane() of each photograph (n), by heads that have not seen pictures of the same package."""
-    _, package = np.unique(packages, return_inverse=True)
-    fold = torch.from_numpy(np.random.default_rng(0).integers(FOLDS, size=package.max() + 1)[package])
+    """bright_pane() of the first photographs (n) of the places, by heads that have not seen pictures of the same package."""
+    fold = torch.from_numpy(folds(packages, FOLDS, 0))
     total = torch.zeros(len(photographs))
     for number in range(FOLDS):
         known = fold[places.pictures] != number
         head = fit_panes(Places(*(part[known] for part in places)))
-        for index in (fold == number).nonzero().flatten().tolist():
+        for index in (fold[: len(photographs)] == number).nonzero().flatten().tolist():
             pixels = network_input(photographs[index])
             with torch.no_grad():
                 panes = head(around(network(torch.from_numpy(pixels))))[0, 0]
             total[index] = bright_pane(panes.numpy(), pixels)
     return total
+
+
+def folds(packages: list[str], count: int, seed: int) -> np.ndarray:
+    """A number below `count` for each picture, the same for all of a package."""
+    _, package = np.unique(packages, return_inverse=True)
+    return np.random.default_rng(seed).integers(count, size=package.max() + 1)[package]

@@ -28,7 +28,7 @@ from shared.light.sights import INPUT_SIDE, ROOM_SHARE, SIGHTS_FILE, Sights, net
 from shared.masks.person import TwoSizes, everybody_in, likely_shape, look_twice
 from shared.masks.unseen import surroundings
 from tests.efficientnet import CHANNELS, EfficientNet, around
-from tests.fit_panes import fit_panes, look_at
+from tests.fit_panes import fit_panes, folds, look_at
 from tests.fit_panes import left_out as panes_left_out
 
 LABELS = {  # in tests/photographs.tsv
@@ -116,10 +116,9 @@ def views_of(photograph: np.ndarray, network: EfficientNet, views: list[tuple[in
 def left_out(examples: Examples) -> torch.Tensor:
     """Log odds (pictures x names) by regressions that have not seen other pictures of the same package."""
     features, truths = examples.features, examples.truths
-    _, package = np.unique(examples.packages, return_inverse=True)
     total = torch.zeros(truths.shape)
     for grouping in range(GROUPINGS):
-        fold = np.random.default_rng(grouping).integers(FOLDS, size=package.max() + 1)[package]
+        fold = folds(examples.packages, FOLDS, grouping)
         for number in range(FOLDS):
             known = torch.from_numpy(fold != number)
             if known.all():
@@ -211,11 +210,11 @@ def panes(
     rows: list[dict[str, str]], folders: list[Path], network: EfficientNet, room: torch.Tensor
 ) -> torch.nn.Module:
     """The head for windows, by the photographs of `rows`; `room` are the log odds of a room in the first of them."""
-    pictures = list(photographs(rows, folders))
+    pictures, packages = list(photographs(rows, folders)), [row["package"] for row in rows]
     labels = [row["what is true of its light"].split() for row in rows[: len(room)]]
     may_be_rooms = ["room" in label for label in labels] + [True] * (len(rows) - len(room))
     places = look_at(pictures, may_be_rooms, network)
-    seen = panes_left_out(places, np.array([row["package"] for row in rows]), pictures, network)[: len(room)]
+    seen = panes_left_out(places, packages, pictures[: len(room)], network)
     truth = torch.tensor(["window" in label for label in labels])
     report("a window", seen + ROOM_SHARE * room, truth, [row["path"] for row in rows])
     return fit_panes(places)

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from shared.files.lookup import ROOT
 from shared.images import open_image
 from shared.light.describe import Light, describe
-from shared.light.words import PATTERN_WORDS, colour_of, keywords, meaning, side_of
+from shared.light.words import colour_of, keywords, meaning, side_of
 from shared.masks.person import people
 
 TRUE_OF = {  # what a claim may be by the labels
@@ -28,7 +28,7 @@ TRUE_OF = {  # what a claim may be by the labels
     "sun": {"sun"}, "backlit": {"backlit", "silhouette"}, "hard": {"hard", "sunlight"}, "soft": {"soft", "overcast"},
     "warm": {"warm", "golden", "sunset"}, "cool": {"cool", "bluehour", "dusk"}, "grey": {"grey"}, "neon": {"mixed", "lamp", "lamps"}, "low": {"low", "night"}, "high": {"high"},
     "front": {"front", "flash"}, "flash": {"flash"}, "lamp": {"lamp", "lamps", "mixed"}, "lamps": {"lamp", "lamps", "mixed"}, "silhouette": {"silhouette"},
-    "rim": {"rim", "backlit"}, "dappled light": {"dappled"}, "striped light": {"striped"}, "window-shaped light": {"window"}, "window": {"window"},
+    "rim": {"rim", "backlit"}, "dappled pattern": {"dappled"}, "striped pattern": {"striped"}, "window pattern": {"window"}, "window": {"window"},
     "daylight": {"daylight", "sunlight", "overcast", "golden", "blue", "sun", "window"},
     **{side: {side.replace(" ", "_"), *side.split()} for side in (
         "left", "right", "above", "below", "upper left", "upper right", "lower left", "lower right")},
@@ -36,7 +36,7 @@ TRUE_OF = {  # what a claim may be by the labels
 }  # fmt: skip
 KINDS = {
     "time and weather": {"clear", "overcast", "hazy", "golden", "sunset", "dusk", "night"},
-    "source": {"sun", "backlit", "silhouette", "rim", "flash", "daylight", "window", "lamp", "lamps"}, "pattern": {"dappled light", "striped light", "window-shaped light"}, "hardness": {"hard", "soft"},
+    "source": {"sun", "backlit", "silhouette", "rim", "flash", "daylight", "window", "lamp", "lamps"}, "pattern": {"dappled pattern", "striped pattern", "window pattern"}, "hardness": {"hard", "soft"},
     "colour": {"warm", "cool", "neon", "grey"}, "key": {"low", "high"},
 }  # fmt: skip
 
@@ -50,7 +50,7 @@ def claims_of(light: Light) -> list[str]:
         light.source,
     ]
     said += [colour_of(light), light.shadows, side_of(light), light.outline]
-    said.append(PATTERN_WORDS[light.pattern][0] if light.pattern else None)
+    said.append(f"{light.pattern} pattern" if light.pattern else None)
     said.append(light.key if light.key != "mid" else None)
     return [claim for claim in said if claim]
 
